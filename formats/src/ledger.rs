@@ -1,0 +1,130 @@
+//! The ledger of anomalies: every counter is declared once, with severity, source and advice.
+//!
+//! A summary without its ledger says too much: the absence of an alert is no proof. Readers, state and rules count
+//! here whatever they could not know; every summary prints what is not zero.
+
+/// How bad it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Severity {
+    /// Worth knowing, nothing is lost.
+    Info,
+    /// Something was wrong with the input; results may be affected.
+    Error,
+    /// Evidence is missing.
+    DataLoss,
+}
+
+/// Who noticed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Origin {
+    /// The kernel side of a recorder.
+    Kernel,
+    /// The recording program.
+    Recorder,
+    /// The file itself.
+    File,
+    /// Our reader.
+    Reader,
+    /// State reconstruction.
+    State,
+    /// The rule engine.
+    Rules,
+}
+
+/// One declared counter.
+#[derive(Debug)]
+pub struct CounterDef {
+    /// Stable name, `snake_case`, part of the JSON output.
+    pub name: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Who noticed.
+    pub origin: Origin,
+    /// One sentence: what it means and what the reader should do.
+    pub advice: &'static str,
+}
+
+macro_rules! counters {
+    ($($variant:ident = $name:literal, $severity:ident, $origin:ident, $advice:literal;)*) => {
+        /// A counter of the ledger; [`COUNTERS`] says what each means.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[repr(usize)]
+        #[allow(missing_docs)] // the advice in the table is the documentation
+        pub enum Counter { $($variant),* }
+
+        /// The table of counters, in the order in which summaries print them.
+        pub const COUNTERS: &[CounterDef] = &[$(CounterDef {
+            name: $name, severity: Severity::$severity, origin: Origin::$origin, advice: $advice,
+        }),*];
+
+        /// All counters in table order.
+        pub const ALL: &[Counter] = &[$(Counter::$variant),*];
+    };
+}
+
+counters! {
+    TruncatedInput = "truncated_input", DataLoss, File, "The file ends inside a block or a compressed stream; everything before the cut was used.";
+    DamagedBytes = "damaged_bytes", DataLoss, File, "Bytes skipped while looking for the next plausible block.";
+    DamagedBlocks = "damaged_blocks", DataLoss, File, "Places at which a block was broken and reading resumed further on.";
+    DamagedEvents = "damaged_events", DataLoss, File, "Events whose lengths do not fit their block; skipped.";
+    DamagedSnapshotEntries = "damaged_snapshot_entries", DataLoss, File, "Entries of the process, fd, user or interface lists that do not fit; skipped.";
+    UnknownBlocks = "unknown_blocks", Info, File, "Blocks of a type this version does not know; skipped by their length.";
+    UnknownEventTypes = "unknown_event_types", DataLoss, Reader, "Events of a type newer than our table; skipped.";
+    SurplusParameters = "surplus_parameters", Info, Reader, "Events with more parameters than our table has; the known ones were used.";
+    UnknownConversions = "unknown_conversions", Info, Reader, "Old events with a parameter count that no conversion rule covers; used as far as they go.";
+    LostEnterHalves = "lost_enter_halves", DataLoss, Reader, "Old exit events whose enter half is missing; its parameters are unknown.";
+    ClockSteps = "clock_steps", Info, File, "Events more than a second older than one before them.";
+    KernelDrops = "kernel_drops", DataLoss, Kernel, "Drop markers in the stream: the kernel side lost or sampled events around them.";
+    Sections = "sections", Info, File, "Further sections after the first: concatenated captures; state starts anew at each.";
+    UnknownThreads = "unknown_threads", DataLoss, State, "Events of threads that neither the process list nor an earlier event introduced.";
+    UnknownParents = "unknown_parents", DataLoss, State, "Clone events whose parent thread is unknown.";
+    UnknownFds = "unknown_fds", DataLoss, State, "Events on descriptors of which no open was seen.";
+    MissingContainerMetadata = "missing_container_metadata", DataLoss, State, "Containers known by their cgroup only: name, image, mounts and privileges are unknown, and rules about them cannot hold.";
+    StateLimit = "state_limit", DataLoss, State, "Entries not kept because a state table was full.";
+    UnsupportedSource = "unsupported_source", DataLoss, Rules, "Plugin events of a source that no loaded rule set can read.";
+    EvaluationErrors = "evaluation_errors", Error, Rules, "Conditions whose evaluation was aborted, as Falco aborts it.";
+}
+
+/// Counts of anomalies, indexed by [`Counter`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ledger {
+    counts: [u64; COUNTERS.len()],
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self { counts: [0; COUNTERS.len()] }
+    }
+}
+
+impl Ledger {
+    /// Counts one.
+    #[inline]
+    pub fn count(&mut self, counter: Counter) {
+        self.add(counter, 1);
+    }
+
+    /// Counts `n`; saturates.
+    #[inline]
+    pub fn add(&mut self, counter: Counter, n: u64) {
+        let slot = &mut self.counts[counter as usize];
+        *slot = slot.saturating_add(n);
+    }
+
+    /// The count so far.
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.counts[counter as usize]
+    }
+
+    /// Adds all counts of another ledger (captures of one run, threads of one replay).
+    pub fn merge(&mut self, other: &Self) {
+        for &counter in ALL {
+            self.add(counter, other.get(counter));
+        }
+    }
+
+    /// Counters that are not zero, in table order.
+    pub fn findings(&self) -> impl Iterator<Item = (&'static CounterDef, u64)> + '_ {
+        ALL.iter().map(|&counter| (&COUNTERS[counter as usize], self.get(counter))).filter(|(_, n)| *n > 0)
+    }
+}

@@ -1,0 +1,11 @@
+//! Captures as bytes and as events: reading scap in all its versions, the normal form, the ledger.
+//!
+//! First stage of every tool: bytes (file, pipe; plain, gzip, zstd) → blocks → raw events and snapshots →
+//! normal-form events. It knows the tables of the format and no process: what an event *means* for the system is
+//! the business of `casebook-replay`.
+
+pub mod event;
+pub mod ledger;
+pub mod snapshot;
+pub mod capture;
+pub mod tables;

@@ -1,0 +1,7 @@
+//! Replay: captures through system state and rules to alerts.
+//!
+//! Data flow: `formats::CaptureReader` items → [`state::State`] (threads, descriptors, users, containers) →
+//! [`context::EventContext`] (fields of one event) → `casebook-rules` → alerts and summary.
+
+pub mod context;
+pub mod state;
