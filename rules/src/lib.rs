@@ -4,6 +4,7 @@
 //! lists, exceptions) → *compiler* (typed, fields to indices, sets to hash sets) → *ruleset* (by event type) →
 //! evaluation and output formatting. This crate knows a field schema and an event trait, and no files of captures.
 
+pub mod ast;
 pub mod event;
 pub mod schema;
 pub mod value;
