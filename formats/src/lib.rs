@@ -4,8 +4,8 @@
 //! normal-form events. It knows the tables of the format and no process: what an event *means* for the system is
 //! the business of `casebook-replay`.
 
+pub mod capture;
 pub mod event;
 pub mod ledger;
 pub mod snapshot;
-pub mod capture;
 pub mod tables;

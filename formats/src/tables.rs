@@ -18,10 +18,54 @@ pub enum Direction {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs)] // the names are the format's own, the encodings stand in the format description
 pub enum ParamType {
-    Int8, Int16, Int32, Int64, Uint8, Uint16, Uint32, Uint64, Charbuf, Bytebuf, Errno, Sockaddr, Socktuple, Fd, Pid,
-    Fdlist, Fspath, SyscallId, Sigtype, Reltime, Abstime, Port, L4Proto, SockFamily, Bool, Ipv4Addr, Dyn, Flags8,
-    Flags16, Flags32, Uid, Gid, Double, Sigset, CharbufArray, CharbufPairArray, Ipv4Net, Ipv6Addr, Ipv6Net, IpAddr,
-    IpNet, Mode, Fsrelpath, Enumflags8, Enumflags16, Enumflags32, Fd32, Pid32,
+    Int8,
+    Int16,
+    Int32,
+    Int64,
+    Uint8,
+    Uint16,
+    Uint32,
+    Uint64,
+    Charbuf,
+    Bytebuf,
+    Errno,
+    Sockaddr,
+    Socktuple,
+    Fd,
+    Pid,
+    Fdlist,
+    Fspath,
+    SyscallId,
+    Sigtype,
+    Reltime,
+    Abstime,
+    Port,
+    L4Proto,
+    SockFamily,
+    Bool,
+    Ipv4Addr,
+    Dyn,
+    Flags8,
+    Flags16,
+    Flags32,
+    Uid,
+    Gid,
+    Double,
+    Sigset,
+    CharbufArray,
+    CharbufPairArray,
+    Ipv4Net,
+    Ipv6Addr,
+    Ipv6Net,
+    IpAddr,
+    IpNet,
+    Mode,
+    Fsrelpath,
+    Enumflags8,
+    Enumflags16,
+    Enumflags32,
+    Fd32,
+    Pid32,
 }
 
 /// `PF_*`: how libs prints a number.
@@ -43,6 +87,15 @@ pub enum PrintFormat {
     Oct,
 }
 
+/// One encoding of a DYN parameter.
+#[derive(Debug)]
+pub struct DynVariant {
+    /// Encoding of the bytes after the index byte.
+    pub ty: ParamType,
+    /// Print format.
+    pub format: PrintFormat,
+}
+
 /// One parameter of an event type.
 #[derive(Debug)]
 pub struct ParamDef {
@@ -52,8 +105,10 @@ pub struct ParamDef {
     pub ty: ParamType,
     /// Print format.
     pub format: PrintFormat,
-    /// Flag table of FLAGS, ENUMFLAGS and MODE parameters; variant names of DYN ones.
+    /// Flag table of FLAGS, ENUMFLAGS and MODE parameters.
     pub table: Option<&'static FlagTable>,
+    /// Encodings of a DYN parameter, indexed by the value's first byte; empty for all other types.
+    pub variants: &'static [DynVariant],
     /// FSRELPATH only: index of the parameter that holds the directory descriptor.
     pub dirfd: Option<u8>,
 }
@@ -62,14 +117,38 @@ pub struct ParamDef {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs)] // EC_* names of the format
 pub enum Category {
-    Unknown, Other, File, Net, Ipc, Memory, Process, Sleep, System, Signal, User, Time, Processing, IoRead, IoWrite,
-    IoOther, Wait, Scheduler, Internal,
+    Unknown,
+    Other,
+    File,
+    Net,
+    Ipc,
+    Memory,
+    Process,
+    Sleep,
+    System,
+    Signal,
+    User,
+    Time,
+    Processing,
+    IoRead,
+    IoWrite,
+    IoOther,
+    Wait,
+    Scheduler,
+    Internal,
 }
 
 /// Where an event comes from: high bits of the category.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs)] // EC_* names of the format
-pub enum EventOrigin { None, Syscall, Tracepoint, Plugin, Metaevent, Iter }
+pub enum EventOrigin {
+    None,
+    Syscall,
+    Tracepoint,
+    Plugin,
+    Metaevent,
+    Iter,
+}
 
 /// `EF_*` bits of an event type.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -77,6 +156,7 @@ pub struct EventFlags(pub u32);
 
 #[allow(missing_docs)] // EF_* names of the format
 impl EventFlags {
+    pub const NONE: Self = Self(0);
     pub const CREATES_FD: Self = Self(1);
     pub const DESTROYS_FD: Self = Self(1 << 1);
     pub const USES_FD: Self = Self(1 << 2);
@@ -124,6 +204,13 @@ pub struct FlagTable {
     pub entries: &'static [(&'static str, u32)],
 }
 
+impl FlagTable {
+    /// Value of a symbol.
+    pub fn value(&self, symbol: &str) -> Option<u32> {
+        self.entries.iter().find(|(name, _)| *name == symbol).map(|&(_, value)| value)
+    }
+}
+
 /// One row of the syscall table.
 #[derive(Debug)]
 pub struct SyscallDef {
@@ -133,10 +220,112 @@ pub struct SyscallDef {
     pub x86_64: Option<u16>,
     /// Native number on aarch64.
     pub aarch64: Option<u16>,
+    /// Enter event of the call (the generic one where the call has no type of its own); none for code 0 and a few more.
+    pub enter: Option<EventType>,
+    /// Exit event of the call.
+    pub exit: Option<EventType>,
 }
 
+/// How an event of an older form becomes today's: the row for one (type, parameter count).
+#[derive(Debug)]
+pub struct Conversion {
+    /// Parameter count the row is for.
+    pub nparams: u8,
+    /// What to do.
+    pub action: Action,
+}
+
+/// What the conversion of one (type, parameter count) does.
+#[derive(Debug)]
+pub enum Action {
+    /// Enter half of an old pair: kept under its thread id for the exit half, not delivered.
+    Store,
+    /// Kept and delivered.
+    StoreAndPass,
+    /// Delivered.
+    Pass,
+    /// Same type, one more parameter per step.
+    AddParams(&'static [Step]),
+    /// Another type whose parameters are the steps' results.
+    ChangeType(EventType, &'static [Step]),
+}
+
+/// Where a converted parameter comes from.
+#[derive(Clone, Copy, Debug)]
+pub enum Step {
+    /// This parameter of the event itself.
+    Old(u8),
+    /// This parameter of the stored enter half.
+    Enter(u8),
+    /// Not known: length 0.
+    Empty,
+    /// Zero of the type's width.
+    Default,
+    /// Container JSON made from the four parameters of the oldest container event.
+    Callback,
+}
+
+// Event and flag tables hold names such as `PPME_SYSCALL_OPEN_X`; each row is one line, however long.
+#[rustfmt::skip]
+mod generated {
+    use super::{
+        Action, Category, Conversion, Direction, DynVariant, EventDef, EventFlags, EventOrigin, FlagTable, ParamDef,
+        ParamType, PrintFormat, Step, SyscallDef,
+    };
+    use crate::event::EventType;
+    include!(concat!(env!("OUT_DIR"), "/tables.rs"));
+}
+
+/// `PPME_*` constants, one per row of the event table, to match on.
+pub mod ppme {
+    pub use super::generated::symbols::*;
+}
+
+/// Number of event types in the table; types at or above it are unknown.
+pub const EVENT_TYPES: usize = generated::EVENTS.len();
+
 /// Row of an event type; `None` for types newer than the table.
+#[inline]
 pub fn event(etype: EventType) -> Option<&'static EventDef> {
-    let _ = etype;
-    todo!()
+    generated::EVENTS.get(etype.0 as usize)
+}
+
+/// All rows of the event table in order of their type numbers.
+pub fn events() -> impl ExactSizeIterator<Item = (EventType, &'static EventDef)> {
+    generated::EVENTS.iter().enumerate().map(|(id, def)| (EventType(id as u16), def))
+}
+
+/// All types that `evt.type` shows under this name: enter and exit halves, current and old versions. Calls without
+/// an event type of their own are not here: they arrive as [`ppme::PPME_GENERIC_X`] with their syscall code.
+pub fn event_types_named(name: &str) -> impl Iterator<Item = EventType> {
+    events().filter(move |(_, def)| def.name == name && !def.flags.has(EventFlags::UNUSED)).map(|(etype, _)| etype)
+}
+
+/// Row of a portable syscall code (`PPM_SC`).
+#[inline]
+pub fn syscall(code: u16) -> Option<&'static SyscallDef> {
+    generated::SYSCALLS.get(code as usize)
+}
+
+/// All rows of the syscall table in order of their codes.
+pub fn syscalls() -> &'static [SyscallDef] {
+    &generated::SYSCALLS
+}
+
+/// Flag table by name, for example `file_flags`.
+pub fn flag_table(name: &str) -> Option<&'static FlagTable> {
+    generated::FLAG_TABLES.iter().find(|table| table.name == name)
+}
+
+/// All flag tables.
+pub fn flag_tables() -> &'static [FlagTable] {
+    &generated::FLAG_TABLES
+}
+
+/// Conversion row for an event of this type with this many parameters.
+#[inline]
+pub fn conversion(etype: EventType, nparams: usize) -> Option<&'static Conversion> {
+    let first = *generated::CONVERSION_STARTS.get(etype.0 as usize)? as usize;
+    let end = *generated::CONVERSION_STARTS.get(etype.0 as usize + 1)? as usize;
+    generated::CONVERSIONS.get(first..end)?.iter().find(|row| row.nparams as usize == nparams)
 }
