@@ -4,4 +4,7 @@
 //! [`context::EventContext`] (fields of one event) → `casebook-rules` → alerts and summary.
 
 pub mod context;
+pub mod inputs;
+pub mod output;
 pub mod state;
+pub mod summary;

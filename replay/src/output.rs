@@ -1,0 +1,291 @@
+//! One ordered stream of output from captures that are replayed at the same time.
+//!
+//! Alerts of a capture → [`CaptureOutput`] → [`Sequencer`] → the one output. The first unfinished capture streams
+//! straight through; the ones behind it are held in memory until their turn, and all of them together hold at most
+//! [`HELD_LIMIT`] bytes: a capture that would hold more waits for its turn. Workers take captures in order, so the
+//! first unfinished one is always being worked on and the waiting ends. No temporary files: alerts quote evidence,
+//! and evidence does not belong into `/tmp`. The bytes written do not depend on the number of workers.
+//!
+//! What is said *about* a capture (heading, errors, losses) passes through here too, because its place is between
+//! the captures' outputs; it goes to the [`Talk`] of the run and not into the data.
+
+use std::io::{self, Write};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Bytes that captures waiting for their turn may hold, all together.
+pub const HELD_LIMIT: usize = 64 << 20;
+/// Bytes after which a capture hands its lines on.
+const CHUNK: usize = 64 << 10;
+
+/// Where words about captures go: standard error, around a progress bar.
+pub trait Talk: Send {
+    /// The output of capture `index` begins.
+    fn begin(&mut self, index: usize);
+
+    /// The output of capture `index` is complete; `notes` are lines about it.
+    fn end(&mut self, index: usize, notes: &[String]);
+}
+
+/// Keeps the outputs of several captures in the order of the captures.
+pub struct Sequencer<'w> {
+    shared: Mutex<Shared<'w>>,
+    turn: Condvar,
+    /// Every line goes out at once: somebody is watching.
+    interactive: bool,
+}
+
+struct Shared<'w> {
+    target: &'w mut (dyn Write + Send),
+    talk: &'w mut dyn Talk,
+    /// The first unfinished capture; its output is written through.
+    current: usize,
+    slots: Vec<Slot>,
+    held: usize,
+    failure: Option<io::Error>,
+}
+
+#[derive(Default)]
+struct Slot {
+    held: Vec<u8>,
+    notes: Vec<String>,
+    done: bool,
+}
+
+impl<'w> Sequencer<'w> {
+    /// A sequencer for `count` captures, numbered from 0.
+    pub fn new(target: &'w mut (dyn Write + Send), talk: &'w mut dyn Talk, count: usize, interactive: bool) -> Self {
+        if count > 0 {
+            talk.begin(0);
+        }
+        let slots = (0..count).map(|_| Slot::default()).collect();
+        let shared = Shared { target, talk, current: 0, slots, held: 0, failure: None };
+        Self { shared: Mutex::new(shared), turn: Condvar::new(), interactive }
+    }
+
+    /// The output of one capture. Dropping it ends the capture.
+    pub fn capture(&self, index: usize) -> CaptureOutput<'_, 'w> {
+        CaptureOutput { sequencer: self, index, lines: Vec::new(), notes: Vec::new() }
+    }
+
+    /// The first error of the output, if there was one; nothing was written after it.
+    pub fn into_result(self) -> io::Result<()> {
+        let mut shared = self.shared.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match shared.failure.take() {
+            Some(error) => Err(error),
+            None => shared.target.flush(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared<'w>> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over `lines`; false when the output is broken and there is no use in going on.
+    fn push(&self, index: usize, lines: &mut Vec<u8>) -> bool {
+        let mut shared = self.lock();
+        while shared.failure.is_none() && shared.current != index && shared.held + lines.len() > HELD_LIMIT {
+            shared = self.turn.wait(shared).unwrap_or_else(PoisonError::into_inner);
+        }
+        if shared.current == index {
+            shared.write(lines, self.interactive);
+        } else if let Some(slot) = shared.slots.get_mut(index) {
+            slot.held.extend_from_slice(lines);
+            shared.held += lines.len();
+        }
+        lines.clear();
+        shared.failure.is_none()
+    }
+
+    fn finish(&self, index: usize, notes: Vec<String>) {
+        let mut shared = self.lock();
+        if let Some(slot) = shared.slots.get_mut(index) {
+            slot.notes = notes;
+            slot.done = true;
+        }
+        shared.advance(self.interactive);
+        drop(shared);
+        self.turn.notify_all();
+    }
+}
+
+impl Shared<'_> {
+    fn write(&mut self, bytes: &[u8], flush: bool) {
+        if self.failure.is_some() || bytes.is_empty() {
+            return;
+        }
+        let written = self.target.write_all(bytes).and_then(|()| if flush { self.target.flush() } else { Ok(()) });
+        self.failure = written.err();
+    }
+
+    /// Moves past finished captures and hands on what the next ones hold.
+    fn advance(&mut self, interactive: bool) {
+        while let Some(slot) = self.slots.get_mut(self.current).filter(|slot| slot.done) {
+            let notes = std::mem::take(&mut slot.notes);
+            // Data before words about it, on a terminal as well.
+            if self.failure.is_none() {
+                self.failure = self.target.flush().err();
+            }
+            self.talk.end(self.current, &notes);
+            self.current += 1;
+            let Some(next) = self.slots.get_mut(self.current) else { break };
+            let held = std::mem::take(&mut next.held);
+            self.held -= held.len();
+            self.talk.begin(self.current);
+            self.write(&held, interactive);
+        }
+    }
+}
+
+/// The output of one capture: whole lines in, in order.
+pub struct CaptureOutput<'s, 'w> {
+    sequencer: &'s Sequencer<'w>,
+    index: usize,
+    lines: Vec<u8>,
+    notes: Vec<String>,
+}
+
+impl CaptureOutput<'_, '_> {
+    /// Writes one line, made safe for terminals, and its end. False when the output is broken: stop.
+    pub fn line(&mut self, line: &[u8]) -> bool {
+        push_safe(&mut self.lines, line);
+        self.lines.push(b'\n');
+        if self.lines.len() >= CHUNK || self.sequencer.interactive {
+            self.sequencer.push(self.index, &mut self.lines)
+        } else {
+            true
+        }
+    }
+
+    /// Says something about the capture, once its output is complete.
+    pub fn note(&mut self, note: String) {
+        self.notes.push(note);
+    }
+}
+
+impl Drop for CaptureOutput<'_, '_> {
+    fn drop(&mut self) {
+        self.sequencer.push(self.index, &mut self.lines);
+        self.sequencer.finish(self.index, std::mem::take(&mut self.notes));
+    }
+}
+
+/// Appends `line` to `out` with everything escaped that a terminal would obey or that reorders text: control
+/// characters (C0, DEL, C1), bidirectional controls, line and paragraph separators. Bytes that are not UTF-8 become
+/// U+FFFD.
+///
+/// Alert lines are escaped like JSON strings, and so are these, as `\u009b`. In JSON that is the same text; a text
+/// alert differs from Falco's there, because Falco passes C1 controls on to the terminal.
+pub fn push_safe(out: &mut Vec<u8>, line: &[u8]) {
+    // Printable ASCII is nearly everything.
+    if line.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        return out.extend_from_slice(line);
+    }
+    for character in String::from_utf8_lossy(line).chars() {
+        if obeyed(character) {
+            out.extend_from_slice(format!("\\u{:04x}", character as u32).as_bytes());
+        } else {
+            out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+    }
+}
+
+/// Characters that act instead of showing.
+fn obeyed(character: char) -> bool {
+    matches!(character,
+        '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}'
+        | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Words(Vec<String>);
+
+    impl Talk for Words {
+        fn begin(&mut self, index: usize) {
+            self.0.push(format!("begin {index}"));
+        }
+
+        fn end(&mut self, index: usize, notes: &[String]) {
+            self.0.push(format!("end {index} {notes:?}"));
+        }
+    }
+
+    fn write_capture(sequencer: &Sequencer<'_>, index: usize, lines: usize) {
+        let mut output = sequencer.capture(index);
+        for line in 0..lines {
+            assert!(output.line(format!("{index}:{line}").as_bytes()));
+        }
+        output.note(format!("note {index}"));
+    }
+
+    #[test]
+    fn order_is_that_of_the_captures_however_they_finish() {
+        let (mut target, mut words) = (Vec::new(), Words::default());
+        let sequencer = Sequencer::new(&mut target, &mut words, 3, false);
+        let first = sequencer.capture(0);
+        write_capture(&sequencer, 2, 2);
+        write_capture(&sequencer, 1, 1);
+        drop(first);
+        assert!(sequencer.into_result().is_ok());
+        assert_eq!(target, b"1:0\n2:0\n2:1\n");
+        let expected = ["begin 0", "end 0 []", "begin 1", "end 1 [\"note 1\"]", "begin 2", "end 2 [\"note 2\"]"];
+        assert_eq!(words.0, expected);
+    }
+
+    #[test]
+    fn more_than_the_limit_waits_for_its_turn() {
+        let (mut target, mut words) = (Vec::new(), Words::default());
+        let line = vec![b'x'; 1 << 20];
+        let lines = HELD_LIMIT / line.len() + 3;
+        let sequencer = Sequencer::new(&mut target, &mut words, 2, false);
+        thread::scope(|scope| {
+            let first = sequencer.capture(0);
+            let worker = scope.spawn(|| {
+                let mut second = sequencer.capture(1);
+                (0..lines).all(|_| second.line(&line))
+            });
+            // The second capture cannot end before the first one has.
+            thread::sleep(std::time::Duration::from_millis(50));
+            assert!(!worker.is_finished());
+            assert!(sequencer.lock().held <= HELD_LIMIT);
+            drop(first);
+            assert!(worker.join().is_ok_and(|written| written));
+        });
+        assert!(sequencer.into_result().is_ok());
+        assert_eq!(target.len(), lines * (line.len() + 1));
+    }
+
+    struct Closed;
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_broken_output_stops_the_captures() {
+        let (mut target, mut words) = (Closed, Words::default());
+        let sequencer = Sequencer::new(&mut target, &mut words, 2, true);
+        assert!(!sequencer.capture(0).line(b"x"));
+        assert!(!sequencer.capture(1).line(b"x"));
+        assert_eq!(sequencer.into_result().map_err(|error| error.kind()), Err(io::ErrorKind::BrokenPipe));
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_spelled_out() {
+        let mut out = Vec::new();
+        push_safe(&mut out, "a\x1b[31m\u{9b}2J\u{202e}\x7f é\u{2028}\t".as_bytes());
+        push_safe(&mut out, b"\xff|");
+        assert_eq!(String::from_utf8_lossy(&out), "a\\u001b[31m\\u009b2J\\u202e\\u007f é\\u2028\\u0009\u{fffd}|");
+    }
+}

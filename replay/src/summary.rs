@@ -1,0 +1,389 @@
+//! What a run found, in Falco's words and in ours.
+//!
+//! Counts of each capture ([`CaptureReport`]) → [`Summary`] of the run → text with exactly the headings of Falco's
+//! own summary, or one JSON object. Then the ledger, which Falco does not have: what the captures could not show.
+//!
+//! Falco prints severities from the strongest to the weakest and rules in the order in which they were loaded, each
+//! only when it fired. So do we; both orders are functions of the rule text.
+
+use std::io::{self, Write};
+
+use casebook_formats::ledger::{Ledger, Origin, Severity};
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+
+/// Names of the priorities in a summary, strongest first; the index is the priority's number.
+pub const SEVERITIES: [&str; 8] = ["EMERGENCY", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG"];
+
+/// How far a capture was read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Completeness {
+    /// To its end, and nothing was broken on the way.
+    Complete,
+    /// To the end of the requested span (`-M`).
+    Stopped,
+    /// Cut off or damaged: all that could be read was replayed.
+    Incomplete,
+    /// It could not be read, or not further.
+    Unreadable,
+}
+
+/// What one capture gave.
+#[derive(Clone, Debug)]
+pub struct CaptureReport {
+    /// The capture as the user named it.
+    pub name: String,
+    /// How far it was read.
+    pub completeness: Completeness,
+    /// Why not further.
+    pub error: Option<String>,
+    /// Events that were replayed, of all kinds.
+    pub events: u64,
+    /// Timestamp of the first event in ns since the epoch; 0 without events.
+    pub first_ts: u64,
+    /// Timestamp of the last event in ns since the epoch; 0 without events.
+    pub last_ts: u64,
+    /// Alerts by rule number.
+    pub by_rule: Vec<u64>,
+    /// Anomalies.
+    pub ledger: Ledger,
+}
+
+impl CaptureReport {
+    /// A capture that could not even be opened.
+    pub fn unreadable(name: String, error: String) -> Self {
+        Self { completeness: Completeness::Unreadable, error: Some(error), ..Self::new(name) }
+    }
+
+    /// A capture of which nothing is known yet.
+    pub fn new(name: String) -> Self {
+        Self {
+            name,
+            completeness: Completeness::Complete,
+            error: None,
+            events: 0,
+            first_ts: 0,
+            last_ts: 0,
+            by_rule: Vec::new(),
+            ledger: Ledger::default(),
+        }
+    }
+
+    /// Alerts of all rules.
+    pub fn alerts(&self) -> u64 {
+        self.by_rule.iter().sum()
+    }
+
+    /// Counts an alert.
+    pub fn count(&mut self, rule: usize) {
+        if self.by_rule.len() <= rule {
+            self.by_rule.resize(rule + 1, 0);
+        }
+        self.by_rule[rule] += 1;
+    }
+}
+
+/// A rule as a summary names it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RuleLabel {
+    /// Its name.
+    pub name: String,
+    /// Index into [`SEVERITIES`].
+    pub severity: usize,
+}
+
+/// What a run gave: reports in the order of the captures.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// All rules in load order; the position is the rule's number.
+    pub rules: Vec<RuleLabel>,
+    /// One report a capture, in input order.
+    pub captures: Vec<CaptureReport>,
+}
+
+impl Summary {
+    /// Alerts of all captures.
+    pub fn alerts(&self) -> u64 {
+        self.captures.iter().map(CaptureReport::alerts).sum()
+    }
+
+    /// Alerts of each rule over all captures, for rules that fired, in load order.
+    pub fn triggered(&self) -> Vec<(&RuleLabel, u64)> {
+        let count = |rule: usize| self.captures.iter().filter_map(|capture| capture.by_rule.get(rule)).sum();
+        self.rules.iter().enumerate().map(|(rule, label)| (label, count(rule))).filter(|(_, n)| *n > 0).collect()
+    }
+
+    /// Alerts of each severity, for severities that occurred, strongest first.
+    pub fn severities(&self) -> Vec<(&'static str, u64)> {
+        let mut counts = [0; SEVERITIES.len()];
+        for (label, n) in self.triggered() {
+            if let Some(count) = counts.get_mut(label.severity) {
+                *count += n;
+            }
+        }
+        SEVERITIES.into_iter().zip(counts).filter(|(_, n)| *n > 0).collect()
+    }
+
+    /// Whether there were alerts at `severity` (index into [`SEVERITIES`]) or stronger.
+    pub fn reached(&self, severity: usize) -> bool {
+        self.triggered().iter().any(|(label, _)| label.severity <= severity)
+    }
+
+    /// Whether some capture was read only so far.
+    pub fn any(&self, completeness: Completeness) -> bool {
+        self.captures.iter().any(|capture| capture.completeness == completeness)
+    }
+
+    /// Anomalies of all captures.
+    pub fn ledger(&self) -> Ledger {
+        let mut ledger = Ledger::default();
+        for capture in &self.captures {
+            ledger.merge(&capture.ledger);
+        }
+        ledger
+    }
+
+    /// The summary in Falco's form, then the ledger. One call of `line` a line, without its end.
+    pub fn text(&self, mut line: impl FnMut(&str)) {
+        line(&format!("Events detected: {}", self.alerts()));
+        line("Rule counts by severity:");
+        for (name, n) in self.severities() {
+            line(&format!("   {name}: {n}"));
+        }
+        line("Triggered rules by rule name:");
+        for (rule, n) in self.triggered() {
+            line(&format!("   {}: {n}", rule.name));
+        }
+        let ledger = self.ledger();
+        if ledger.findings().next().is_none() {
+            return line("Ledger of anomalies: empty");
+        }
+        line("Ledger of anomalies:");
+        for (counter, n) in ledger.findings() {
+            line(&format!("   {} ({}): {n}. {}", counter.name, severity_name(counter.severity), counter.advice));
+        }
+    }
+
+    /// The summary as one JSON object `{"summary": {...}}`, without the end of the line.
+    pub fn json(&self, out: impl Write) -> io::Result<()> {
+        let ledger = self.ledger();
+        let object = SummaryObject {
+            summary: Body {
+                events_detected: self.alerts(),
+                rule_counts_by_severity: Severities(self.severities()),
+                triggered_rules: self
+                    .triggered()
+                    .into_iter()
+                    .map(|(rule, count)| Triggered { rule: &rule.name, count })
+                    .collect(),
+                captures: self.captures.iter().map(Capture::of).collect(),
+                ledger: entries(&ledger),
+            },
+        };
+        serde_json::to_writer(out, &object).map_err(io::Error::from)
+    }
+}
+
+/// A severity of the ledger in words.
+pub fn severity_name(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "info",
+        Severity::Error => "error",
+        Severity::DataLoss => "data loss",
+    }
+}
+
+fn origin_name(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Kernel => "kernel",
+        Origin::Recorder => "recorder",
+        Origin::File => "file",
+        Origin::Reader => "reader",
+        Origin::State => "state",
+        Origin::Rules => "rules",
+    }
+}
+
+/// ISO 8601 in UTC with nanoseconds, as the `time` of a JSON alert.
+pub fn iso_time(ns: u64) -> String {
+    jiff::Timestamp::from_nanosecond(i128::from(ns)).map(|time| format!("{time:.9}")).unwrap_or_default()
+}
+
+#[derive(Serialize)]
+struct SummaryObject<'a> {
+    summary: Body<'a>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    events_detected: u64,
+    rule_counts_by_severity: Severities,
+    triggered_rules: Vec<Triggered<'a>>,
+    captures: Vec<Capture<'a>>,
+    ledger: Vec<Entry>,
+}
+
+#[derive(Serialize)]
+struct Triggered<'a> {
+    rule: &'a str,
+    count: u64,
+}
+
+/// An object whose keys keep the order of strength.
+struct Severities(Vec<(&'static str, u64)>);
+
+impl Serialize for Severities {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, count) in &self.0 {
+            map.serialize_entry(name, count)?;
+        }
+        map.end()
+    }
+}
+
+#[derive(Serialize)]
+struct Capture<'a> {
+    capture: &'a str,
+    completeness: Completeness,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    events: u64,
+    alerts: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_event: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_event: Option<String>,
+    ledger: Vec<Entry>,
+}
+
+impl<'a> Capture<'a> {
+    fn of(report: &'a CaptureReport) -> Self {
+        let time = |ns| (report.events > 0).then(|| iso_time(ns));
+        Self {
+            capture: &report.name,
+            completeness: report.completeness,
+            error: report.error.as_deref(),
+            events: report.events,
+            alerts: report.alerts(),
+            first_event: time(report.first_ts),
+            last_event: time(report.last_ts),
+            ledger: entries(&report.ledger),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Entry {
+    counter: &'static str,
+    count: u64,
+    severity: &'static str,
+    origin: &'static str,
+    advice: &'static str,
+}
+
+fn entries(ledger: &Ledger) -> Vec<Entry> {
+    ledger
+        .findings()
+        .map(|(counter, count)| Entry {
+            counter: counter.name,
+            count,
+            severity: severity_name(counter.severity),
+            origin: origin_name(counter.origin),
+            advice: counter.advice,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    // A summary that cannot be written to memory is the failure these tests look for.
+    #![allow(clippy::unwrap_used)]
+
+    use casebook_formats::ledger::Counter;
+
+    use super::*;
+
+    fn label(name: &str, severity: usize) -> RuleLabel {
+        RuleLabel { name: name.to_owned(), severity }
+    }
+
+    fn sample() -> Summary {
+        let rules = vec![label("zeta", 2), label("silent", 0), label("alpha", 6), label("beta", 2)];
+        let mut first = CaptureReport::new("one.scap".to_owned());
+        for rule in [0, 2, 2, 3] {
+            first.count(rule);
+        }
+        (first.events, first.first_ts, first.last_ts) = (9, 1_470_327_477_881_730_713, 1_470_327_478_000_000_000);
+        first.ledger.add(Counter::UnknownFds, 3);
+        let mut second = CaptureReport::unreadable("two\"\n.scap".to_owned(), "not a capture".to_owned());
+        second.count(2);
+        Summary { rules, captures: vec![first, second] }
+    }
+
+    fn lines(summary: &Summary) -> Vec<String> {
+        let mut lines = Vec::new();
+        summary.text(|line| lines.push(line.to_owned()));
+        lines
+    }
+
+    #[test]
+    fn text_has_falcos_headings_and_orders() {
+        let lines = lines(&sample());
+        assert_eq!(
+            lines[..8],
+            [
+                "Events detected: 5",
+                "Rule counts by severity:",
+                "   CRITICAL: 2",
+                "   INFO: 3",
+                "Triggered rules by rule name:",
+                "   zeta: 1",
+                "   alpha: 3",
+                "   beta: 1",
+            ]
+        );
+        assert_eq!(lines[8], "Ledger of anomalies:");
+        assert!(lines[9].starts_with("   unknown_fds (data loss): 3. Events on descriptors"));
+        assert_eq!(lines.len(), 10);
+    }
+
+    #[test]
+    fn an_empty_run_still_has_all_headings() {
+        let expected = [
+            "Events detected: 0",
+            "Rule counts by severity:",
+            "Triggered rules by rule name:",
+            "Ledger of anomalies: empty",
+        ];
+        assert_eq!(lines(&Summary::default()), expected);
+    }
+
+    #[test]
+    fn json_is_one_line_with_the_same_facts() {
+        let mut bytes = Vec::new();
+        sample().json(&mut bytes).unwrap();
+        assert!(!bytes.contains(&b'\n'));
+        let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        let summary = &value["summary"];
+        assert_eq!(summary["events_detected"], 5);
+        assert_eq!(summary["rule_counts_by_severity"]["CRITICAL"], 2);
+        assert_eq!(summary["triggered_rules"][1]["rule"], "alpha");
+        assert_eq!(summary["triggered_rules"][1]["count"], 3);
+        assert_eq!(summary["captures"][0]["first_event"], "2016-08-04T16:17:57.881730713Z");
+        assert_eq!(summary["captures"][0]["completeness"], "complete");
+        assert_eq!(summary["captures"][1]["completeness"], "unreadable");
+        assert_eq!(summary["captures"][1]["error"], "not a capture");
+        assert_eq!(summary["ledger"][0]["counter"], "unknown_fds");
+        assert_eq!(summary["ledger"][0]["severity"], "data loss");
+    }
+
+    #[test]
+    fn reached_compares_strength() {
+        assert!(sample().reached(2));
+        assert!(sample().reached(7));
+        assert!(!sample().reached(1));
+        assert!(!Summary::default().reached(7));
+    }
+}
