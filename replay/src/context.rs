@@ -2,19 +2,7 @@
 
 use casebook_formats::event::Event;
 
-use crate::state::{Fd, State, Thread};
-
-/// What applying an event to the state found out about the event itself.
-#[derive(Clone, Debug, Default)]
-pub struct Effects {
-    /// Descriptor the event is about: used, created or closed; as a number even when no record of it exists.
-    pub fd: Option<i64>,
-    /// Descriptor record at the time of the event: kept here because a close removes it from the table only when
-    /// the next event is applied, as libs does, so that rules still see it.
-    pub fd_known: bool,
-    /// This event changed the descriptor's name (a tuple learned late).
-    pub fd_name_changed: bool,
-}
+use crate::state::{Effects, Fd, State, Thread};
 
 /// An event as fields see it: header, parameters, and the state *after* the event was applied.
 #[derive(Clone, Copy)]
@@ -24,10 +12,17 @@ pub struct EventContext<'a> {
     /// System state after the event. Threads that exited and descriptors that were closed by this event are still
     /// in their tables; they go when the next event is applied.
     pub state: &'a State,
-    /// Thread of the event, if known.
+    /// Thread of the event, if known; a placeholder ([`Thread::placeholder`]) where only its id is known.
     pub thread: Option<&'a Thread>,
     /// Descriptor record of the event, if known.
     pub fd: Option<&'a Fd>,
     /// What applying the event found out.
     pub effects: &'a Effects,
+}
+
+impl<'a> EventContext<'a> {
+    /// Joins an event with the state it was just applied to.
+    pub fn new(event: &'a Event<'a>, state: &'a State, effects: &'a Effects) -> Self {
+        Self { event, state, thread: state.event_thread(effects), fd: state.event_fd(effects), effects }
+    }
 }

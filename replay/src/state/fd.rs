@@ -1,11 +1,13 @@
 //! One open descriptor, and the table of a process.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::Text;
 
 /// What a descriptor refers to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[allow(missing_docs)] // the names are those of `fd.type`
 pub enum FdKind {
     Unknown, File, Directory, Ipv4, Ipv6, Ipv4Server, Ipv6Server, Fifo, Unix, Event, Unsupported, Signalfd,
@@ -23,8 +25,9 @@ pub struct Tuple {
 
 /// An open descriptor.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)] // facts of the kernel, independent of each other
 pub struct Fd {
-    /// Changes whenever anything below changes.
+    /// Changes whenever anything below changes. Copies made by a fork or a dup keep it, as they are equal.
     pub version: u64,
     /// What it refers to.
     pub kind: FdKind,
@@ -32,9 +35,10 @@ pub struct Fd {
     pub name: Text,
     /// `fd.nameraw`: as passed to the call.
     pub name_raw: Text,
-    /// Tuple of internet sockets.
+    /// Tuple of internet sockets, as far as an address was learned.
     pub tuple: Option<Tuple>,
-    /// IP protocol number of sockets as `fd.l4proto` means it: 0 unknown, 1 not a socket, 2 tcp, 3 udp, 4 icmp, 5 raw.
+    /// Transport of internet sockets: 0 unknown, 1 not a socket, 2 tcp, 3 udp, 4 icmp, 5 raw. libs shows it only
+    /// when the role is known or it is raw (`fd.l4proto`).
     pub l4: u8,
     /// Role: this process is the server end.
     pub is_server: bool,
@@ -52,14 +56,138 @@ pub struct Fd {
     pub lower_layer: bool,
     /// Closed on exec.
     pub cloexec: bool,
-    /// `connect` succeeded (or the peer was accepted).
+    /// `fd.connected`: `connect` succeeded (or is in progress, or the peer was accepted, or data went through).
     pub connected: bool,
-    /// `connect` is in progress.
+    /// The last `connect` is in progress: neither established nor refused yet.
     pub connect_pending: bool,
     /// Source and destination kernel addresses of unix sockets.
     pub unix_ends: (u64, u64),
+    /// Process that a pidfd refers to; 0 for others.
+    pub pid: i64,
 }
 
-/// Descriptors of one process (shared by its threads, and by CLONE_FILES relatives).
+impl Fd {
+    /// A record that knows its kind only.
+    pub fn new(kind: FdKind, empty: &Text) -> Self {
+        Self {
+            version: 0,
+            kind,
+            name: Arc::clone(empty),
+            name_raw: Arc::clone(empty),
+            tuple: None,
+            l4: 0,
+            is_server: false,
+            is_client: false,
+            open_flags: 0,
+            dev: 0,
+            ino: 0,
+            upper_layer: false,
+            lower_layer: false,
+            cloexec: false,
+            connected: false,
+            connect_pending: false,
+            unix_ends: (0, 0),
+            pid: 0,
+        }
+    }
+
+    /// Neither client nor server.
+    pub fn has_no_role(&self) -> bool {
+        !self.is_server && !self.is_client
+    }
+}
+
+/// Numbers below this live in a plain vector.
+const DENSE: i64 = 256;
+
+/// Descriptors of one process (shared by its threads, and by `CLONE_FILES` relatives). Records are shared between
+/// copies of the table until one of them changes.
 #[derive(Clone, Debug, Default)]
-pub struct FdTable {}
+pub struct FdTable {
+    dense: Vec<Option<Arc<Fd>>>,
+    sparse: BTreeMap<i64, Arc<Fd>>,
+    len: usize,
+}
+
+impl FdTable {
+    /// Record of a number.
+    #[inline]
+    pub fn get(&self, number: i64) -> Option<&Fd> {
+        if (0..DENSE).contains(&number) {
+            self.dense.get(number as usize)?.as_deref()
+        } else {
+            self.sparse.get(&number).map(AsRef::as_ref)
+        }
+    }
+
+    /// Open descriptors (`proc.fdopencount`).
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// No descriptor is open.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// All descriptors by number.
+    pub fn iter(&self) -> impl Iterator<Item = (i64, &Fd)> {
+        let dense = self.dense.iter().enumerate().filter_map(|(n, fd)| Some((n as i64, fd.as_deref()?)));
+        let negative = self.sparse.range(..0).map(|(n, fd)| (*n, fd.as_ref()));
+        let large = self.sparse.range(0..).map(|(n, fd)| (*n, fd.as_ref()));
+        negative.chain(dense).chain(large)
+    }
+
+    /// Shared handle of a record, for a dup or for passing it on.
+    pub(crate) fn share(&self, number: i64) -> Option<Arc<Fd>> {
+        if (0..DENSE).contains(&number) {
+            self.dense.get(number as usize)?.clone()
+        } else {
+            self.sparse.get(&number).cloned()
+        }
+    }
+
+    /// Record of a number for changing it; copied first when other tables share it.
+    pub(crate) fn get_mut(&mut self, number: i64) -> Option<&mut Fd> {
+        let slot = if (0..DENSE).contains(&number) {
+            self.dense.get_mut(number as usize)?.as_mut()?
+        } else {
+            self.sparse.get_mut(&number)?
+        };
+        Some(Arc::make_mut(slot))
+    }
+
+    /// Puts a record under a number; whatever was there is gone.
+    pub(crate) fn insert(&mut self, number: i64, fd: Arc<Fd>) {
+        let before = if (0..DENSE).contains(&number) {
+            let index = number as usize;
+            if self.dense.len() <= index {
+                self.dense.resize(index + 1, None);
+            }
+            self.dense[index].replace(fd)
+        } else {
+            self.sparse.insert(number, fd)
+        };
+        if before.is_none() {
+            self.len += 1;
+        }
+    }
+
+    /// Takes a record out.
+    pub(crate) fn remove(&mut self, number: i64) -> Option<Arc<Fd>> {
+        let before = if (0..DENSE).contains(&number) {
+            self.dense.get_mut(number as usize)?.take()
+        } else {
+            self.sparse.remove(&number)
+        };
+        if before.is_some() {
+            self.len -= 1;
+        }
+        before
+    }
+
+    /// Numbers for which `test` holds, ascending.
+    pub(crate) fn numbers_where(&self, test: impl Fn(i64, &Fd) -> bool) -> Vec<i64> {
+        self.iter().filter(|(number, fd)| test(*number, fd)).map(|(number, _)| number).collect()
+    }
+}

@@ -1,19 +1,23 @@
 //! One thread of the traced system.
 
 use super::Text;
+use super::table::TableId;
 
 /// A thread as the kernel knew it. Ids of the host namespace unless the name begins with `v`.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)] // facts of the kernel, independent of each other
 pub struct Thread {
-    /// Changes whenever anything below changes.
+    /// Changes whenever anything below changes, except the memory and fault counters of [`Thread::usage`].
     pub version: u64,
     /// Thread id.
     pub tid: i64,
-    /// Thread group leader.
+    /// Thread group leader; -1 in a placeholder.
     pub pid: i64,
-    /// Parent's tid; -1 unknown.
+    /// Parent's tid; 0 or -1 unknown. After the parent's exit it is the reaper.
     pub ptid: i64,
-    /// Who takes the children when this thread exits, where an exit event said so.
+    /// Parent before a reaper took over, with its comm: the last parent that this capture knew.
+    pub former_parent: Option<(i64, Text)>,
+    /// Who takes the children when this thread exits, where an exit event said so; 0 and -1 unknown.
     pub reaper_tid: i64,
     /// Session; -1 unknown.
     pub sid: i64,
@@ -33,27 +37,29 @@ pub struct Thread {
     pub exepath: Text,
     /// `argv[1..]`, each NUL-terminated.
     pub args: Text,
-    /// Environment, each NUL-terminated.
+    /// Environment, each NUL-terminated. Threads other than the leader have none of their own: ask
+    /// [`super::State::main_thread_of`].
     pub env: Text,
-    /// Working directory with trailing slash.
+    /// Working directory with trailing slash. Threads other than the leader have none of their own: ask
+    /// [`super::State::cwd`].
     pub cwd: Text,
     /// Root directory.
     pub root: Text,
     /// `subsystem=path`, each NUL-terminated.
     pub cgroups: Text,
-    /// Container id as `container.id` shows it; empty on the host.
+    /// Container id as `container.id` shows it (12 characters for hexadecimal ids); empty on the host.
     pub container_id: Text,
     /// User id; `None` unknown.
     pub uid: Option<u32>,
     /// Group id; `None` unknown.
     pub gid: Option<u32>,
-    /// Audit login uid; `u32::MAX` unset.
+    /// Audit login uid; `u32::MAX` unset or unknown.
     pub loginuid: u32,
     /// Controlling terminal; 0 none.
     pub tty: u32,
-    /// `clone_flags` and private bits.
+    /// `clone_flags` and private bits ([`super::flags`]).
     pub flags: u32,
-    /// Descriptor limit.
+    /// Descriptor limit; -1 unknown.
     pub fdlimit: i64,
     /// Permitted capabilities.
     pub cap_permitted: u64,
@@ -67,6 +73,10 @@ pub struct Thread {
     pub exe_ino_ctime: u64,
     /// Modification time of that inode in ns; 0 unknown.
     pub exe_ino_mtime: u64,
+    /// Time from the inode's change to the clone, ns, as found at the exec; 0 unknown.
+    pub exe_ino_ctime_to_clone: u64,
+    /// Time from the start of the pid namespace to the inode's change, ns, as found at the exec; 0 unknown.
+    pub exe_ino_ctime_after_pidns: u64,
     /// Executable writable by its user.
     pub exe_writable: bool,
     /// Executable on the upper layer of an overlay.
@@ -75,6 +85,33 @@ pub struct Thread {
     pub exe_lower_layer: bool,
     /// Executable is a memfd.
     pub exe_from_memfd: bool,
+    /// Memory and faults.
+    pub usage: Usage,
+    /// Time of the clone that made it, in ns; 0 unknown.
+    pub clone_ts: u64,
+    /// Time of its last exec, in ns; 0 unknown. A new thread has that of its process.
+    pub lastexec_ts: u64,
+    /// Start of the pid namespace's init, in ns since the epoch; 0 unknown.
+    pub pidns_init_start_ts: u64,
+    /// Exited; removed when the next event is applied (a leader only when its last thread goes).
+    pub dead: bool,
+    /// Only the id is known: events named a thread that nothing introduced. comm and exe are `<NA>`, as in libs.
+    pub placeholder: bool,
+    /// Its own descriptor table. Threads other than the leader use the leader's: ask [`super::State::fd_table`].
+    pub(crate) files: Option<TableId>,
+    /// Registered with its thread group and its parent (everything but a placeholder).
+    pub(crate) linked: bool,
+    /// Children by tid (threads of the same process are their parent's children too, as in `/proc`).
+    pub(crate) children: Vec<i64>,
+    /// The enter event that is still waiting for its exit.
+    pub(crate) enter: Option<Box<super::enter::Enter>>,
+    /// Type of the last enter event of this thread; `u16::MAX` none.
+    pub(crate) last_enter: u16,
+}
+
+/// Memory in KiB and page faults. Changed by very frequent events, hence outside [`Thread::version`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
     /// Virtual memory in KiB.
     pub vm_size: u64,
     /// Resident memory in KiB.
@@ -85,10 +122,16 @@ pub struct Thread {
     pub pf_major: u64,
     /// Minor faults.
     pub pf_minor: u64,
-    /// Time of the clone that made it, in ns; 0 unknown.
-    pub clone_ts: u64,
-    /// Start of the pid namespace's init, in ns; 0 unknown.
-    pub pidns_init_start_ts: u64,
-    /// Exited; removed when the next event is applied (or kept while children refer to it).
-    pub dead: bool,
+}
+
+impl Thread {
+    /// Leader of its thread group (`thread.ismain`).
+    pub fn is_main(&self) -> bool {
+        self.tid == self.pid
+    }
+
+    /// In a pid namespace other than the initial one, as far as the ids tell.
+    pub fn in_pid_namespace(&self) -> bool {
+        self.flags & super::flags::CHILD_IN_PIDNS != 0 || (self.vpid >= 0 && (self.tid != self.vtid || self.pid != self.vpid))
+    }
 }

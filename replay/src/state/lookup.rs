@@ -1,0 +1,206 @@
+//! Questions that fields and commands ask the state: who, whose parent, which descriptors, how many.
+
+use std::net::IpAddr;
+
+use casebook_formats::snapshot::{Interface, MachineInfo};
+
+use super::{Container, Effects, Fd, FdTable, Group, State, Thread, User};
+
+/// Longest walk up the tree of processes: beyond it a loop is certain.
+const MAX_ANCESTORS: usize = 1024;
+
+impl State {
+    /// Thread of the event that `effects` came from.
+    #[inline]
+    pub fn event_thread(&self, effects: &Effects) -> Option<&Thread> {
+        self.threads.get(effects.thread?.0)
+    }
+
+    /// Descriptor record of the event that `effects` came from.
+    #[inline]
+    pub fn event_fd(&self, effects: &Effects) -> Option<&Fd> {
+        let (table, number) = effects.record?;
+        self.tables.get(table.0)?.table.get(number)
+    }
+
+    /// A thread by its host tid.
+    #[inline]
+    pub fn thread(&self, tid: i64) -> Option<&Thread> {
+        self.threads.get(*self.by_tid.get(&tid)?)
+    }
+
+    /// All threads by tid.
+    pub fn threads(&self) -> Vec<&Thread> {
+        let mut all: Vec<&Thread> = self.threads.iter().collect();
+        all.sort_unstable_by_key(|thread| thread.tid);
+        all
+    }
+
+    /// Leader of the thread group, the thread itself if it is one; `None` when the leader is unknown.
+    #[inline]
+    pub fn main_thread_of<'s>(&'s self, thread: &'s Thread) -> Option<&'s Thread> {
+        if thread.is_main() { Some(thread) } else { self.thread(thread.pid) }
+    }
+
+    /// Thread that the parent id of this thread names.
+    pub fn parent(&self, thread: &Thread) -> Option<&Thread> {
+        self.thread(thread.ptid)
+    }
+
+    /// Processes above a thread, the parent first: leader, its parent's leader and so on, as `proc.aname[n]` counts.
+    pub fn ancestors<'s>(&'s self, thread: &'s Thread) -> Ancestors<'s> {
+        Ancestors { state: self, last: self.main_thread_of(thread), first: thread.tid, left: MAX_ANCESTORS }
+    }
+
+    /// Session leader (`proc.sname`): the thread with the session's id, else the oldest of an unbroken line of
+    /// ancestors in the same session.
+    pub fn session_leader<'s>(&'s self, thread: &'s Thread) -> Option<&'s Thread> {
+        self.oldest_sharing(thread, false, |t| t.sid)
+    }
+
+    /// Leader of the process group by its id inside the pid namespace (`proc.vpgid.name`).
+    pub fn vpgid_leader<'s>(&'s self, thread: &'s Thread) -> Option<&'s Thread> {
+        self.oldest_sharing(thread, true, |t| t.vpgid)
+    }
+
+    /// Leader of the process group by its host id (`proc.pgid.name`).
+    pub fn pgid_leader<'s>(&'s self, thread: &'s Thread) -> Option<&'s Thread> {
+        self.oldest_sharing(thread, false, |t| t.pgid)
+    }
+
+    /// The thread whose tid is the shared id; where that is impossible or unknown, the last of the parents that share it
+    /// without a gap.
+    fn oldest_sharing<'s>(&'s self, thread: &'s Thread, virtual_id: bool, id_of: fn(&Thread) -> i64) -> Option<&'s Thread> {
+        let id = id_of(thread);
+        if id == -1 {
+            return None;
+        }
+        if (!virtual_id || !thread.in_pid_namespace())
+            && let Some(leader) = self.thread(id)
+        {
+            return Some(leader);
+        }
+        let mut oldest = None;
+        let mut at = self.parent(thread);
+        for _ in 0..MAX_ANCESTORS {
+            let Some(parent) = at.filter(|parent| id_of(parent) == id) else { break };
+            oldest = Some(parent);
+            if parent.ptid == parent.tid {
+                break;
+            }
+            at = self.parent(parent);
+        }
+        oldest
+    }
+
+    /// Working directory of the process, with a trailing slash; `None` when its leader is unknown.
+    pub fn cwd<'s>(&'s self, thread: &'s Thread) -> Option<&'s [u8]> {
+        self.main_thread_of(thread).map(|main| main.cwd.as_ref())
+    }
+
+    /// Environment of the process; that of its leader.
+    pub fn env<'s>(&'s self, thread: &'s Thread) -> &'s [u8] {
+        self.main_thread_of(thread).map_or(&thread.env, |main| &main.env)
+    }
+
+    /// Descriptors of the process that the thread belongs to.
+    #[inline]
+    pub fn fd_table(&self, thread: &Thread) -> Option<&FdTable> {
+        let id = self.files_of(thread)?;
+        self.tables.get(id.0).map(|entry| entry.table.as_ref())
+    }
+
+    /// One descriptor of the process.
+    #[inline]
+    pub fn fd(&self, thread: &Thread, number: i64) -> Option<&Fd> {
+        if number < 0 {
+            return None;
+        }
+        self.fd_table(thread)?.get(number)
+    }
+
+    /// `proc.fdopencount`: descriptors open in the process.
+    pub fn fd_count(&self, thread: &Thread) -> usize {
+        self.main_thread_of(thread).and_then(|main| self.fd_table(main)).map_or(0, FdTable::len)
+    }
+
+    /// `proc.fdlimit`: limit of the process; -1 unknown.
+    pub fn fd_limit(&self, thread: &Thread) -> i64 {
+        self.main_thread_of(thread).map_or(-1, |main| main.fdlimit)
+    }
+
+    /// `proc.nthreads`: living threads of the process; 0 for a placeholder.
+    pub fn thread_count(&self, thread: &Thread) -> usize {
+        if thread.linked { self.groups.get(&thread.pid).map_or(0, |group| group.alive) } else { 0 }
+    }
+
+    /// `proc.nchilds`: threads of the process besides its leader.
+    pub fn other_thread_count(&self, thread: &Thread) -> usize {
+        let alive = self.thread_count(thread);
+        let leader_alive = self.main_thread_of(thread).is_some_and(|main| !main.dead);
+        alive - usize::from(leader_alive && alive > 0)
+    }
+
+    /// A user: of the container, `""` being the host.
+    pub fn user(&self, container_id: &[u8], uid: u32) -> Option<&User> {
+        self.users.user(container_id, uid)
+    }
+
+    /// A group: of the container, `""` being the host.
+    pub fn group(&self, container_id: &[u8], gid: u32) -> Option<&Group> {
+        self.users.group(container_id, gid)
+    }
+
+    /// A container by the id that `container.id` shows.
+    pub fn container(&self, id: &[u8]) -> Option<&Container> {
+        self.containers.get(id)
+    }
+
+    /// Container of a thread; `None` on the host.
+    pub fn container_of(&self, thread: &Thread) -> Option<&Container> {
+        if thread.container_id.is_empty() { None } else { self.container(&thread.container_id) }
+    }
+
+    /// An address of one of the machine's interfaces.
+    pub fn is_local_address(&self, ip: IpAddr) -> bool {
+        self.interfaces.iter().any(|interface| match interface {
+            Interface::V4 { addr, .. } => ip == IpAddr::V4(*addr),
+            Interface::V6 { addr, .. } => ip == IpAddr::V6(*addr),
+        })
+    }
+
+    /// Network interfaces of the machine.
+    pub fn interfaces(&self) -> &[Interface] {
+        &self.interfaces
+    }
+
+    /// The machine.
+    pub fn machine(&self) -> &MachineInfo {
+        &self.machine
+    }
+
+    /// Boot time in ns since the epoch; 0 unknown.
+    pub fn boot_ts(&self) -> u64 {
+        self.machine.boot_ts
+    }
+}
+
+/// Processes above a thread, the nearest first. Ends at an unknown parent and at a loop.
+pub struct Ancestors<'s> {
+    state: &'s State,
+    last: Option<&'s Thread>,
+    first: i64,
+    left: usize,
+}
+
+impl<'s> Iterator for Ancestors<'s> {
+    type Item = &'s Thread;
+
+    fn next(&mut self) -> Option<&'s Thread> {
+        let below = self.last?;
+        self.left = self.left.checked_sub(1)?;
+        let parent = self.state.parent(below)?;
+        self.last = self.state.main_thread_of(parent).filter(|main| main.tid != below.tid && main.tid != self.first);
+        self.last
+    }
+}
