@@ -1,1 +1,14 @@
-//! placeholder
+//! Casebook against the real Falco: the harnesses that replay a corpus and compare every field, alert and container
+//! with recorded goldens, and the runner of the conformance cases.
+//!
+//! Data flow: [`corpora`] finds captures, goldens and rule files → [`golden`] reads what the real tools printed →
+//! [`fields`], [`alerts`] and [`containers`] replay the same captures through Casebook and compare →
+//! [`known`] tells chosen differences (`tests/known-differences.md`) from unexplained ones → [`table`] prints.
+//! The command `casebook-compare` ([`cli`]) and the tests under `tests/tests/` are two doors to the same functions.
+//!
+//! What the tools themselves must do stands in their own crates; nothing here is needed to use Casebook.
+
+pub mod corpora;
+pub mod golden;
+pub mod known;
+pub mod table;

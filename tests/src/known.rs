@@ -1,0 +1,359 @@
+//! The chosen differences between Casebook and the real Falco, read from `tests/known-differences.md`.
+//!
+//! That page is for readers and for the harness alike: its tables are parsed here, so what is written there is what
+//! is applied, and nothing else. A class covers a difference only when field, capture, golden text, our text and the
+//! condition on the event all match; what no class covers is unexplained and fails the strict tests.
+//!
+//! The `when` conditions are rule-language conditions on *our* event; the comparisons compiles and evaluates them.
+
+use std::fmt;
+
+/// The page, compiled in: it belongs to the code that it describes.
+pub const PAGE: &str = include_str!("../known-differences.md");
+
+/// All classes of the page.
+#[derive(Clone, Default, Debug)]
+pub struct KnownDifferences {
+    /// Differences in the value of a field.
+    pub fields: Vec<FieldClass>,
+    /// Alerts that only one side prints.
+    pub alerts: Vec<AlertClass>,
+}
+
+/// A class of differences in field values.
+#[derive(Clone, Debug)]
+pub struct FieldClass {
+    /// Short name.
+    pub id: String,
+    /// Which golden it speaks of.
+    pub against: Against,
+    /// Fields it covers.
+    pub fields: Vec<Glob>,
+    /// Captures it covers.
+    pub captures: Vec<Glob>,
+    /// Condition on our event; empty for always.
+    pub when: String,
+    /// Golden texts it covers; `<NA>` stands for absent.
+    pub golden: Vec<Glob>,
+    /// Our texts it covers.
+    pub ours: Vec<Glob>,
+}
+
+/// A class of alerts that only one side prints.
+#[derive(Clone, Debug)]
+pub struct AlertClass {
+    /// Short name.
+    pub id: String,
+    /// Which side lacks the alert.
+    pub side: AlertSide,
+    /// Rules it covers.
+    pub rules: Vec<Glob>,
+    /// Captures it covers.
+    pub captures: Vec<Glob>,
+    /// Condition on our event; empty for always.
+    pub when: String,
+}
+
+/// Which tool's golden a field class speaks of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Against {
+    /// `falco-goldens/fields` and the output fields of alerts.
+    Falco,
+    /// `falco-goldens/containers`.
+    Sysdig,
+}
+
+/// Which side prints an alert that the other does not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AlertSide {
+    /// Falco prints it, we don't.
+    Missing,
+    /// We print it, Falco doesn't.
+    Extra,
+}
+
+/// What is wrong with the page.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PageError {
+    /// Line of the page, from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl fmt::Display for PageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "known-differences.md:{}: {}", self.line, self.message)
+    }
+}
+
+impl std::error::Error for PageError {}
+
+/// A pattern for a whole text: `*` any run of characters, `?` one character, `\` takes the next literally.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Glob {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Part {
+    Char(char),
+    One,
+    Run,
+}
+
+impl Glob {
+    /// Reads a pattern; every text is one.
+    pub fn new(pattern: &str) -> Self {
+        let mut parts = Vec::new();
+        let mut chars = pattern.chars();
+        while let Some(char) = chars.next() {
+            parts.push(match char {
+                '*' => Part::Run,
+                '?' => Part::One,
+                '\\' => Part::Char(chars.next().unwrap_or('\\')),
+                char => Part::Char(char),
+            });
+        }
+        Self { parts }
+    }
+
+    /// Whether the whole text matches.
+    pub fn matches(&self, text: &str) -> bool {
+        // Backtracks to the last `*` only, which is enough for globs and linear in practice.
+        let (mut part, mut rest) = (0, text);
+        let mut retry: Option<(usize, &str)> = None;
+        loop {
+            let mut chars = rest.chars();
+            match (self.parts.get(part), chars.next()) {
+                (Some(Part::Run), _) => {
+                    part += 1;
+                    retry = Some((part, rest));
+                    continue;
+                }
+                (Some(Part::One), Some(_)) => (part, rest) = (part + 1, chars.as_str()),
+                (Some(Part::Char(want)), Some(have)) if *want == have => (part, rest) = (part + 1, chars.as_str()),
+                (None, None) => return true,
+                _ => {
+                    let Some((after, from)) = retry else { return false };
+                    let mut chars = from.chars();
+                    if chars.next().is_none() {
+                        return false;
+                    }
+                    (part, rest) = (after, chars.as_str());
+                    retry = Some((after, rest));
+                }
+            }
+        }
+    }
+}
+
+/// Whether one of the patterns matches.
+pub fn any(globs: &[Glob], text: &str) -> bool {
+    globs.iter().any(|glob| glob.matches(text))
+}
+
+impl KnownDifferences {
+    /// The classes of the project's own page.
+    pub fn of_this_project() -> Result<Self, PageError> {
+        Self::parse(PAGE)
+    }
+
+    /// Reads every table of a page whose first column is `id`; prose and other tables are for readers only.
+    pub fn parse(page: &str) -> Result<Self, PageError> {
+        let mut known = Self::default();
+        let mut header: Option<Vec<String>> = None;
+        for (index, line) in page.lines().enumerate() {
+            let Some(cells) = cells(line) else {
+                header = None;
+                continue;
+            };
+            match &header {
+                None => header = Some(cells),
+                Some(titles) if titles.first().is_some_and(|title| title == "id") => {
+                    if !cells.iter().all(|cell| !cell.is_empty() && cell.chars().all(|c| matches!(c, '-' | ':'))) {
+                        known.row(&Row { titles, cells: &cells, line: index + 1 })?;
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(known)
+    }
+
+    fn row(&mut self, row: &Row<'_>) -> Result<(), PageError> {
+        let id = row.text("id")?;
+        if id.is_empty() || self.ids().any(|other| other == id) {
+            return Err(row.error("every class needs an id of its own"));
+        }
+        if row.text("reason")?.len() < 20 {
+            return Err(row.error("every class needs a reason"));
+        }
+        if row.titles.iter().any(|title| title == "rules") {
+            self.alerts.push(AlertClass {
+                id,
+                side: match row.text("side")?.as_str() {
+                    "missing" => AlertSide::Missing,
+                    "extra" => AlertSide::Extra,
+                    _ => return Err(row.error("side is `missing` or `extra`")),
+                },
+                rules: row.globs("rules")?,
+                captures: row.globs("captures")?,
+                when: row.condition()?,
+            });
+        } else {
+            let class = FieldClass {
+                id,
+                against: match row.text("against")?.as_str() {
+                    "falco" => Against::Falco,
+                    "sysdig" => Against::Sysdig,
+                    _ => return Err(row.error("against is `falco` or `sysdig`")),
+                },
+                fields: row.globs("fields")?,
+                captures: row.globs("captures")?,
+                when: row.condition()?,
+                golden: row.globs("golden")?,
+                ours: row.globs("ours")?,
+            };
+            let anything = [Glob::new("*")];
+            if class.fields == anything || (class.golden == anything && class.ours == anything && class.when.is_empty())
+            {
+                return Err(row.error("a class must name its fields, and golden, ours or when: no blanket exemptions"));
+            }
+            self.fields.push(class);
+        }
+        Ok(())
+    }
+
+    /// Ids of all classes, fields first, in the order of the page.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        let fields = self.fields.iter().map(|class| class.id.as_str());
+        fields.chain(self.alerts.iter().map(|class| class.id.as_str()))
+    }
+}
+
+impl FieldClass {
+    /// Everything but `when` matches.
+    pub fn covers(&self, against: Against, capture: &str, field: &str, golden: &str, ours: &str) -> bool {
+        self.against == against
+            && any(&self.fields, field)
+            && any(&self.captures, capture)
+            && any(&self.golden, golden)
+            && any(&self.ours, ours)
+    }
+}
+
+/// One row of a table of classes.
+struct Row<'p> {
+    titles: &'p [String],
+    cells: &'p [String],
+    line: usize,
+}
+
+impl Row<'_> {
+    fn error(&self, message: impl Into<String>) -> PageError {
+        PageError { line: self.line, message: message.into() }
+    }
+
+    /// Text of a cell, without backticks.
+    fn text(&self, title: &str) -> Result<String, PageError> {
+        let cell = self.titles.iter().position(|other| other == title).and_then(|column| self.cells.get(column));
+        let cell = cell.ok_or_else(|| self.error(format!("no cell in column '{title}'")))?;
+        Ok(cell.trim_matches('`').to_owned())
+    }
+
+    /// The code spans of a cell: one pattern each.
+    fn globs(&self, title: &str) -> Result<Vec<Glob>, PageError> {
+        let column = self.titles.iter().position(|other| other == title);
+        let cell = column.and_then(|column| self.cells.get(column)).map_or("", String::as_str);
+        if cell.matches('`').count() % 2 == 1 {
+            return Err(self.error(format!("unpaired backtick in column '{title}'")));
+        }
+        let globs: Vec<Glob> = cell.split('`').skip(1).step_by(2).map(Glob::new).collect();
+        if globs.is_empty() {
+            return Err(self.error(format!("column '{title}' needs patterns in backticks")));
+        }
+        Ok(globs)
+    }
+
+    /// The `when` cell: one code span, or nothing.
+    fn condition(&self) -> Result<String, PageError> {
+        self.text("when")
+    }
+}
+
+/// Cells of a table line, `None` for other lines. `\|` is a bar inside a cell.
+fn cells(line: &str) -> Option<Vec<String>> {
+    let inner = line.trim().strip_prefix('|')?.strip_suffix('|')?;
+    let mut cells = vec![String::new()];
+    let mut chars = inner.chars().peekable();
+    while let Some(char) = chars.next() {
+        match char {
+            '|' => cells.push(String::new()),
+            '\\' if chars.peek() == Some(&'|') => {
+                chars.next();
+                cells.last_mut()?.push('|');
+            }
+            char => cells.last_mut()?.push(char),
+        }
+    }
+    Some(cells.into_iter().map(|cell| cell.trim().to_owned()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a failing test may panic
+
+    use super::*;
+
+    #[test]
+    fn globs_match_whole_texts() {
+        let matches = |pattern: &str, text: &str| Glob::new(pattern).matches(text);
+        assert!(matches("a*b?d", "axxbcd"));
+        assert!(matches("*", ""));
+        assert!(matches("*ab", "aab"));
+        assert!(matches("a*a*b", "acaab"));
+        assert!(!matches("a*b", "abc"));
+        assert!(matches(r"\*", "*"));
+        assert!(!matches(r"\*", "x"));
+        assert!(!matches("?", ""));
+        assert!(matches("<NA>", "<NA>"));
+    }
+
+    #[test]
+    fn the_projects_own_page_is_readable() {
+        KnownDifferences::of_this_project().unwrap();
+    }
+
+    const HEAD: &str =
+        "| id | against | fields | captures | when | golden | ours | reason |\n|---|---|---|---|---|---|---|---|\n";
+
+    #[test]
+    fn a_class_is_read_with_its_patterns() {
+        let page = format!(
+            "# Title\n\n{HEAD}| uid | falco | `user.uid`, `group.gid` | `*` | `evt.type = execve` | `4294967295` | `<NA>` or `0` | a made-up value of the conversion |\n"
+        );
+        let known = KnownDifferences::parse(&page).unwrap();
+        let [class] = &known.fields[..] else { panic!("one class") };
+        assert_eq!(class.when, "evt.type = execve");
+        assert!(class.covers(Against::Falco, "any", "group.gid", "4294967295", "0"));
+        assert!(!class.covers(Against::Falco, "any", "group.gid", "4294967295", "1"));
+        assert!(!class.covers(Against::Sysdig, "any", "group.gid", "4294967295", "0"));
+        assert!(!class.covers(Against::Falco, "any", "user.name", "4294967295", "0"));
+    }
+
+    #[test]
+    fn blanket_exemptions_are_refused() {
+        let page = format!("{HEAD}| lazy | falco | `*` | `*` | | `a` | `b` | because it is so much easier |\n");
+        let error = KnownDifferences::parse(&page).unwrap_err();
+        assert_eq!(error.line, 3);
+        let page = format!("{HEAD}| lazy | falco | `fd.name` | `*` | | `*` | `*` | because it is so much easier |\n");
+        assert!(KnownDifferences::parse(&page).is_err());
+    }
+
+    #[test]
+    fn bars_inside_cells_are_escaped() {
+        assert_eq!(cells(r"| a \| b | c |").unwrap(), ["a | b", "c"]);
+        assert_eq!(cells("prose"), None);
+    }
+}
