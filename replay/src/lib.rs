@@ -4,6 +4,7 @@
 //! [`context::EventContext`] (fields of one event) → `casebook-rules` → alerts and summary.
 
 pub mod context;
+pub mod engine;
 pub mod inputs;
 pub mod output;
 pub mod state;

@@ -1,0 +1,188 @@
+//! The engine: one capture through the state, event by event.
+//!
+//! `formats::CaptureReader` items → [`State`] → [`EventContext`] → whoever asked. It knows neither rules nor output:
+//! `run` evaluates rules in its visitor, the comparison harness extracts fields, later commands do something else.
+//! Memory is bounded by the live state and the reader's largest block, not by the capture.
+//!
+//! Events marked *state only* in the capture feed the state and are not shown, as in libs. Everything else is shown:
+//! also events of no thread (tid -1) and asynchronous ones.
+
+use std::ops::ControlFlow;
+
+use casebook_formats::capture::{CaptureReader, FormatError, Item};
+use casebook_formats::ledger::Ledger;
+
+use crate::context::EventContext;
+use crate::state::State;
+
+/// Events between two calls of [`Visitor::progress`].
+const PROGRESS_INTERVAL: u64 = 4096;
+
+/// Who looks at the events of a replay.
+pub trait Visitor {
+    /// One event, with the state after it. Breaking ends the replay.
+    fn event(&mut self, context: &EventContext<'_>) -> ControlFlow<()>;
+
+    /// Now and then, and at the end: bytes of the (compressed) input consumed, and events replayed.
+    fn progress(&mut self, bytes_read: u64, events: u64) {
+        let _ = (bytes_read, events);
+    }
+}
+
+/// A function as a visitor.
+struct Each<F>(F);
+
+impl<F: FnMut(&EventContext<'_>) -> ControlFlow<()>> Visitor for Each<F> {
+    fn event(&mut self, context: &EventContext<'_>) -> ControlFlow<()> {
+        (self.0)(context)
+    }
+}
+
+/// Why a replay ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// The capture did.
+    Finished,
+    /// The span given with [`Replay::stop_after`] is over.
+    SpanOver,
+    /// The visitor asked for it.
+    Stopped,
+}
+
+/// How far a replay has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Position {
+    /// Events replayed, those that only feed the state included.
+    pub events: u64,
+    /// Timestamp of the first event, ns since the epoch; 0 before it.
+    pub first_ts: u64,
+    /// Timestamp of the last event, ns since the epoch; 0 before the first.
+    pub last_ts: u64,
+    /// Offset of the last event's block in the *uncompressed* stream.
+    pub offset: u64,
+}
+
+/// A replay of one capture.
+#[derive(Default)]
+pub struct Replay {
+    state: State,
+    ledger: Ledger,
+    position: Position,
+    span: Option<u64>,
+}
+
+impl Replay {
+    /// A replay that starts with nothing known.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Ends the replay at the first event that is `span` nanoseconds or more after the first one, by the clock of
+    /// the capture.
+    #[must_use]
+    pub fn stop_after(mut self, span: Option<u64>) -> Self {
+        self.span = span;
+        self
+    }
+
+    /// Shows every event of the capture to `look`, in order.
+    ///
+    /// # Errors
+    ///
+    /// When the input cannot be read at all, or not further. What was replayed until then stays valid.
+    pub fn run(
+        &mut self,
+        reader: &mut CaptureReader,
+        look: impl FnMut(&EventContext<'_>) -> ControlFlow<()>,
+    ) -> Result<End, FormatError> {
+        self.run_with(reader, &mut Each(look))
+    }
+
+    /// Same, for a visitor that also wants to hear of progress.
+    ///
+    /// # Errors
+    ///
+    /// As [`Replay::run`].
+    pub fn run_with<V: Visitor>(&mut self, reader: &mut CaptureReader, visitor: &mut V) -> Result<End, FormatError> {
+        let end = self.events(reader, visitor);
+        visitor.progress(reader.bytes_read(), self.position.events);
+        end
+    }
+
+    fn events<V: Visitor>(&mut self, reader: &mut CaptureReader, visitor: &mut V) -> Result<End, FormatError> {
+        loop {
+            let until = self.position.events + PROGRESS_INTERVAL;
+            while self.position.events < until {
+                let Some(item) = reader.next_item()? else { return Ok(End::Finished) };
+                if let ControlFlow::Break(end) = self.item(item, visitor) {
+                    return Ok(end);
+                }
+            }
+            visitor.progress(reader.bytes_read(), self.position.events);
+        }
+    }
+
+    #[inline]
+    fn item<V: Visitor>(&mut self, item: Item<'_>, visitor: &mut V) -> ControlFlow<End> {
+        let event = match item {
+            Item::Event(event) => event,
+            other => {
+                self.seed(other);
+                return ControlFlow::Continue(());
+            }
+        };
+        if self.position.events == 0 {
+            self.position.first_ts = event.ts;
+        }
+        if self.span.is_some_and(|span| event.ts.saturating_sub(self.position.first_ts) >= span) {
+            return ControlFlow::Break(End::SpanOver);
+        }
+        self.position.events += 1;
+        self.position.last_ts = event.ts;
+        self.position.offset = event.raw.offset;
+        let effects = self.state.apply(&event, &mut self.ledger);
+        if event.state_only {
+            return ControlFlow::Continue(());
+        }
+        match visitor.event(&EventContext::new(&event, &self.state, &effects)) {
+            ControlFlow::Continue(()) => ControlFlow::Continue(()),
+            ControlFlow::Break(()) => ControlFlow::Break(End::Stopped),
+        }
+    }
+
+    /// What is not an event feeds the state.
+    #[cold]
+    fn seed(&mut self, item: Item<'_>) {
+        match item {
+            Item::Section(_) => self.state.section(),
+            Item::Machine(machine) => self.state.seed_machine(machine),
+            Item::Interfaces(interfaces) => self.state.seed_interfaces(interfaces),
+            Item::Users(users) => self.state.seed_users(users),
+            Item::Threads(threads) => self.state.seed_threads(threads, &mut self.ledger),
+            Item::Fds(list) => self.state.seed_fds(list, &mut self.ledger),
+            Item::Event(_) => {}
+        }
+    }
+
+    /// The state after the last event.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// How far the replay has come.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Anomalies so far: those of the state, and those of the reader that it reads from.
+    pub fn ledger(&self, reader: &CaptureReader) -> Ledger {
+        let mut ledger = reader.ledger().clone();
+        ledger.merge(&self.ledger);
+        ledger
+    }
+
+    /// The state's own part of the ledger, for visitors that count anomalies of their own.
+    pub fn ledger_mut(&mut self) -> &mut Ledger {
+        &mut self.ledger
+    }
+}
