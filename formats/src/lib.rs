@@ -4,8 +4,11 @@
 //! normal-form events. It knows the tables of the format and no process: what an event *means* for the system is
 //! the business of `casebook-replay`.
 
+mod blocks;
 pub mod capture;
 pub mod event;
 pub mod ledger;
+pub mod limits;
 pub mod snapshot;
 pub mod tables;
+pub mod write;

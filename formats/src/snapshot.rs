@@ -157,6 +157,53 @@ pub struct ThreadEntry {
     pub exe_ino_mtime: u64,
 }
 
+impl Default for ThreadEntry {
+    /// What libs assumes of fields that an entry lacks: ids of namespaces and groups -1, the audit login uid unset,
+    /// everything else zero or empty.
+    fn default() -> Self {
+        Self {
+            tid: 0,
+            pid: 0,
+            ptid: 0,
+            sid: -1,
+            vpgid: -1,
+            pgid: -1,
+            vtid: -1,
+            vpid: -1,
+            comm: Vec::new(),
+            exe: Vec::new(),
+            exepath: Vec::new(),
+            args: Vec::new(),
+            env: Vec::new(),
+            cwd: Vec::new(),
+            root: Vec::new(),
+            cgroups: Vec::new(),
+            fdlimit: 0,
+            flags: 0,
+            uid: 0,
+            gid: 0,
+            loginuid: u32::MAX,
+            vm_size: 0,
+            vm_rss: 0,
+            vm_swap: 0,
+            pf_major: 0,
+            pf_minor: 0,
+            pidns_init_start_ts: 0,
+            tty: 0,
+            exe_writable: false,
+            exe_upper_layer: false,
+            exe_lower_layer: false,
+            exe_from_memfd: false,
+            cap_inheritable: 0,
+            cap_permitted: 0,
+            cap_effective: 0,
+            exe_ino: 0,
+            exe_ino_ctime: 0,
+            exe_ino_mtime: 0,
+        }
+    }
+}
+
 /// The descriptors of one thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FdList {
