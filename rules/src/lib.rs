@@ -6,5 +6,6 @@
 
 pub mod ast;
 pub mod event;
+pub mod render;
 pub mod schema;
 pub mod value;
