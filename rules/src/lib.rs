@@ -5,6 +5,7 @@
 //! evaluation and output formatting. This crate knows a field schema and an event trait, and no files of captures.
 
 pub mod ast;
+pub mod default_rules;
 pub mod event;
 pub mod render;
 pub mod schema;

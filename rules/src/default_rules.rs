@@ -1,0 +1,18 @@
+//! Casebook's own ruleset, embedded: what runs when no rule file is named.
+//!
+//! The texts stand in `rules/default/`, one file a topic, and are loaded in the order below. The order is the order of
+//! evaluation: where only the first matching rule of an event is reported, sharper rules come before broad ones. The
+//! vocabulary comes first, because macros have to be defined before macros that use them.
+
+/// File names (for diagnostics) and texts, in load order.
+pub const DEFAULT_RULES: &[(&str, &str)] = &[
+    ("default/00-vocabulary.yaml", include_str!("../default/00-vocabulary.yaml")),
+    ("default/10-container-escape.yaml", include_str!("../default/10-container-escape.yaml")),
+    ("default/20-privilege-escalation.yaml", include_str!("../default/20-privilege-escalation.yaml")),
+    ("default/30-credential-access.yaml", include_str!("../default/30-credential-access.yaml")),
+    ("default/40-defense-evasion.yaml", include_str!("../default/40-defense-evasion.yaml")),
+    ("default/50-persistence.yaml", include_str!("../default/50-persistence.yaml")),
+    ("default/60-impact.yaml", include_str!("../default/60-impact.yaml")),
+    ("default/70-network.yaml", include_str!("../default/70-network.yaml")),
+    ("default/80-execution.yaml", include_str!("../default/80-execution.yaml")),
+];
