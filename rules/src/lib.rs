@@ -5,8 +5,11 @@
 //! evaluation and output formatting. This crate knows a field schema and an event trait, and no files of captures.
 
 pub mod ast;
+pub mod condition;
 pub mod default_rules;
 pub mod event;
+pub mod print;
 pub mod render;
 pub mod schema;
+pub mod suggest;
 pub mod value;
