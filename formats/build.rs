@@ -374,6 +374,9 @@ fn action(row: &Row, nparams: u32, events: &Events) -> String {
     let Some(&target_id) = events.by_symbol.get(target) else { row.fail(&format!("no event {target} in events.tsv")) };
     let steps: Vec<String> =
         row.columns[5].split(';').filter(|step| *step != "-").map(|text| step(row, text, nparams)).collect();
+    if kind == "ADD_PARAMS" && steps.iter().any(|step| step.starts_with("Step::Old") || step == "Step::Callback") {
+        row.fail("added parameters cannot come from the event's own");
+    }
     let total = steps.len() + if kind == "ADD_PARAMS" { nparams as usize } else { 0 };
     if total > events.param_counts[target_id as usize] {
         row.fail(&format!("makes {total} parameters, {target} has fewer"));

@@ -4,11 +4,20 @@
 //! conversion to the normal form → [`Item`]s. Memory is bounded by the largest block, not by the file.
 
 use std::io::Read;
+use std::ops::Range;
 use std::path::Path;
 
-use crate::event::Event;
-use crate::ledger::Ledger;
+use crate::blocks::event::{self, Fault};
+use crate::blocks::frame::{Block, Blocks};
+use crate::blocks::{self, EventLayout, Kind, List, fds, interfaces, machine, section, threads, users};
+use crate::convert::{Converter, Normal, Outcome};
+use crate::event::{Event, EventType, RawEvent};
+use crate::ledger::{Counter, Ledger};
+use crate::limits::MAX_LIST_ENTRIES;
+use crate::look;
 use crate::snapshot::{FdList, Interface, MachineInfo, ThreadEntry, UserEntry};
+use crate::source::Source;
+use crate::tables::ppme;
 
 /// What a capture consists of, in file order.
 #[derive(Debug)]
@@ -45,10 +54,12 @@ pub struct Section {
 #[non_exhaustive]
 pub enum FormatError {
     /// The operating system refused.
-    #[error("{name}: {source}")]
+    #[error("{name}: {source} (at byte {offset} of the input)")]
     Io {
         /// Input as the user named it.
         name: String,
+        /// Bytes of the input read before.
+        offset: u64,
         /// The system's error.
         source: std::io::Error,
     },
@@ -58,7 +69,7 @@ pub enum FormatError {
         /// Input as the user named it.
         name: String,
     },
-    /// No section header where one has to be.
+    /// No section header where one has to be, nor any other block near it.
     #[error("{name}: not a scap capture: {found} at offset {offset}, expected a section header block (0a 0d 0d 0a)")]
     NotScap {
         /// Input as the user named it.
@@ -68,43 +79,314 @@ pub enum FormatError {
         /// What is there instead.
         found: String,
     },
+    /// A section of the other byte order.
+    #[error(
+        "{name}: big-endian capture: byte order magic 1a 2b 3c 4d in the section header at offset {offset}, expected \
+         little-endian 4d 3c 2b 1a; captures of big-endian machines cannot be read"
+    )]
+    ForeignByteOrder {
+        /// Input as the user named it.
+        name: String,
+        /// Offset of the section header in the uncompressed stream.
+        offset: u64,
+    },
+    /// A section of a format that does not exist yet.
+    #[error("{name}: scap version {major}.{minor} in the section header at offset {offset}, expected 1.x")]
+    UnsupportedVersion {
+        /// Input as the user named it.
+        name: String,
+        /// Offset of the section header in the uncompressed stream.
+        offset: u64,
+        /// Major version found.
+        major: u16,
+        /// Minor version found.
+        minor: u16,
+    },
 }
 
 /// A capture being read.
+///
+/// Event numbers run on across sections. Memory is bounded by the largest block and by the enter halves of calls
+/// under way ([`crate::limits`]), not by the file.
 pub struct CaptureReader {
-    _private: (),
+    name: String,
+    blocks: Blocks,
+    converter: Converter,
+    ledger: Ledger,
+    /// Events delivered so far.
+    events: u64,
+    /// Time of the last event that has one.
+    last_ts: u64,
+    sections: u64,
+    /// A scap block other than a section header has been seen.
+    is_scap: bool,
+    /// A section that stands in for one whose header is lost.
+    pending_section: bool,
 }
 
+/// What one block came to; events stay in the window until they are borrowed.
+enum Step {
+    Item(Item<'static>),
+    Event(Delivered),
+    Nothing,
+    End,
+}
+
+/// An event ready to be lent out.
+struct Delivered {
+    normal: Normal,
+    head: Head,
+    payload: Range<usize>,
+}
+
+/// The stored header, without its borrowed parts.
+#[derive(Clone, Copy)]
+struct Head {
+    offset: u64,
+    ts: u64,
+    tid: i64,
+    cpu: u16,
+    dump_flags: u32,
+    etype: u16,
+    nparams: u32,
+}
+
+/// Dump flag: feeds the state, is not shown.
+const STATE_ONLY: u32 = 1;
+
+/// A step back of more than this between two events is counted.
+const CLOCK_STEP: u64 = 1_000_000_000;
+
 impl CaptureReader {
-    /// Opens a file; `-` is standard input. Compression is found out from the bytes, not from the name.
+    /// Opens a file; `-` is standard input. Compression is found out from the bytes, not from the name. An input
+    /// that is no capture at all is an error here, before the first item.
     pub fn open(path: &Path) -> Result<Self, FormatError> {
-        let _ = path;
-        todo!()
+        let name = if path.as_os_str() == "-" { "standard input".into() } else { path.display().to_string() };
+        match Source::open(path) {
+            Ok(source) => Self::start(source, name),
+            Err(source) => Err(FormatError::Io { name, offset: 0, source }),
+        }
     }
 
     /// Reads from any byte source; `name` appears in errors.
     pub fn from_reader(source: Box<dyn Read + Send>, name: &str) -> Result<Self, FormatError> {
-        let _ = (source, name);
-        todo!()
+        match Source::new(source, None) {
+            Ok(source) => Self::start(source, name.to_owned()),
+            Err(source) => Err(FormatError::Io { name: name.to_owned(), offset: 0, source }),
+        }
+    }
+
+    fn start(source: Source, name: String) -> Result<Self, FormatError> {
+        let mut reader = Self {
+            name,
+            blocks: Blocks::new(source),
+            converter: Converter::default(),
+            ledger: Ledger::default(),
+            events: 0,
+            last_ts: 0,
+            sections: 0,
+            is_scap: false,
+            pending_section: false,
+        };
+        let head = reader.blocks.peek(look::ENOUGH, &mut reader.ledger);
+        let (begins, found) = match head {
+            Ok(head) => (head.starts_with(&blocks::SHB.to_le_bytes()), look::describe(head)),
+            Err(error) => return Err(reader.io(error)),
+        };
+        if reader.bytes_read() == 0 {
+            return Err(FormatError::Empty { name: reader.name });
+        }
+        if !begins {
+            // The head may be damaged or cut off; anything that holds a sound block is worth reading.
+            let is_scap = reader.blocks.find_first(&mut reader.ledger);
+            if !is_scap.map_err(|error| reader.io(error))? {
+                return Err(FormatError::NotScap { name: reader.name, offset: 0, found });
+            }
+            reader.pending_section = true;
+        }
+        Ok(reader)
     }
 
     /// The next item, or `None` at the end. A cut or damaged tail is an end with a ledger entry, not an error.
+    #[inline]
     pub fn next_item(&mut self) -> Result<Option<Item<'_>>, FormatError> {
-        todo!()
+        let delivered = loop {
+            match self.step()? {
+                Step::Event(delivered) => break delivered,
+                Step::Item(item) => return Ok(Some(item)),
+                Step::Nothing => {}
+                Step::End => return Ok(None),
+            }
+        };
+        Ok(Some(Item::Event(self.lend(&delivered))))
+    }
+
+    #[inline]
+    fn lend(&self, delivered: &Delivered) -> Event<'_> {
+        let Delivered { normal, head, payload } = delivered;
+        let payload = self.blocks.bytes(payload.clone());
+        Event {
+            num: self.events,
+            ts: head.ts,
+            tid: head.tid,
+            cpu: head.cpu,
+            etype: normal.etype,
+            state_only: head.dump_flags & STATE_ONLY != 0,
+            enter_ts: normal.enter_ts,
+            data: if normal.in_scratch { self.converter.scratch() } else { payload },
+            ranges: self.converter.ranges(),
+            raw: RawEvent { offset: head.offset, etype: head.etype, nparams: head.nparams, payload },
+        }
+    }
+
+    #[inline]
+    fn step(&mut self) -> Result<Step, FormatError> {
+        if self.pending_section {
+            self.pending_section = false;
+            return Ok(self.enter_section(Section::default()));
+        }
+        match self.blocks.next(&mut self.ledger) {
+            Ok(Some(Block { kind: Kind::Event(layout), body, offset })) => {
+                self.is_scap = true;
+                Ok(self.event(&body, layout, offset))
+            }
+            Ok(Some(block)) => self.snapshot(&block),
+            Ok(None) => self.end(),
+            Err(error) => Err(self.io(error)),
+        }
+    }
+
+    #[inline]
+    fn event(&mut self, body: &Range<usize>, layout: EventLayout, offset: u64) -> Step {
+        let stored = match event::decode(self.blocks.bytes(body.clone()), layout) {
+            Ok(stored) => stored,
+            Err(fault) => {
+                self.ledger.count(match fault {
+                    Fault::Damaged => Counter::DamagedEvents,
+                    Fault::UnknownType => Counter::UnknownEventTypes,
+                });
+                return Step::Nothing;
+            }
+        };
+        let normal = match self.converter.convert(&stored, &mut self.ledger) {
+            Outcome::Deliver(normal) => normal,
+            Outcome::Gone => return Step::Nothing,
+            Outcome::Damaged => {
+                self.ledger.count(Counter::DamagedEvents);
+                return Step::Nothing;
+            }
+        };
+        let payload = body.start + stored.payload_at;
+        let delivered = Delivered {
+            normal,
+            head: Head {
+                offset,
+                ts: stored.ts,
+                tid: stored.tid,
+                cpu: stored.cpu,
+                dump_flags: stored.dump_flags,
+                etype: stored.etype,
+                nparams: stored.nparams,
+            },
+            payload: payload..payload + stored.payload.len(),
+        };
+        self.events += 1;
+        self.watch(delivered.head.ts, normal.etype);
+        Step::Event(delivered)
+    }
+
+    /// Counts what the events say about the recording itself.
+    #[inline]
+    fn watch(&mut self, ts: u64, etype: EventType) {
+        // Synthetic events of old recorders carry 0 or all ones instead of a time.
+        if ts != 0 && ts != u64::MAX {
+            if ts.saturating_add(CLOCK_STEP) < self.last_ts {
+                self.ledger.count(Counter::ClockSteps);
+            }
+            self.last_ts = ts;
+        }
+        if matches!(etype, ppme::PPME_DROP_E | ppme::PPME_DROP_X) {
+            self.ledger.count(Counter::KernelDrops);
+        }
+    }
+
+    #[inline(never)]
+    fn snapshot(&mut self, block: &Block) -> Result<Step, FormatError> {
+        let body = self.blocks.bytes(block.body.clone());
+        if block.kind == Kind::Section {
+            return match section::decode(body) {
+                section::Header::Native(section) if section.major <= 1 => Ok(self.enter_section(section)),
+                section::Header::Native(Section { major, minor, .. }) => {
+                    Err(FormatError::UnsupportedVersion { name: self.name.clone(), offset: block.offset, major, minor })
+                }
+                section::Header::Foreign => {
+                    Err(FormatError::ForeignByteOrder { name: self.name.clone(), offset: block.offset })
+                }
+                section::Header::Broken => {
+                    self.ledger.count(Counter::DamagedBlocks);
+                    Ok(Step::Nothing)
+                }
+            };
+        }
+        self.is_scap = true;
+        let (item, damaged) = match block.kind {
+            Kind::Machine => match machine::decode(body) {
+                Some(info) => (Some(Item::Machine(info)), 0),
+                None => (None, 1),
+            },
+            Kind::Interfaces(version) => list(interfaces::decode(body, version, MAX_LIST_ENTRIES), Item::Interfaces),
+            Kind::Users(version) => list(users::decode(body, version, MAX_LIST_ENTRIES), Item::Users),
+            Kind::Threads(version) => list(threads::decode(body, version, MAX_LIST_ENTRIES), Item::Threads),
+            Kind::Fds(version) => match fds::decode(body, version, MAX_LIST_ENTRIES) {
+                Some((list, damaged)) => (Some(Item::Fds(list)), damaged),
+                None => (None, 1),
+            },
+            Kind::Section | Kind::Event(_) => (None, 0),
+        };
+        self.ledger.add(Counter::DamagedSnapshotEntries, damaged);
+        Ok(item.map_or(Step::Nothing, Step::Item))
+    }
+
+    fn enter_section(&mut self, section: Section) -> Step {
+        if self.sections > 0 {
+            self.ledger.count(Counter::Sections);
+        }
+        self.sections += 1;
+        self.converter.clear();
+        self.last_ts = 0;
+        Step::Item(Item::Section(section))
+    }
+
+    /// A file of section headers and blocks that are all unknown is a capture of network packets.
+    fn end(&mut self) -> Result<Step, FormatError> {
+        if self.is_scap || self.ledger.get(Counter::UnknownBlocks) == 0 {
+            return Ok(Step::End);
+        }
+        self.is_scap = true; // said once
+        let found = "a pcapng file without a single scap block".to_owned();
+        Err(FormatError::NotScap { name: self.name.clone(), offset: self.blocks.offset(), found })
+    }
+
+    fn io(&self, source: std::io::Error) -> FormatError {
+        FormatError::Io { name: self.name.clone(), offset: self.bytes_read(), source }
     }
 
     /// Anomalies so far.
     pub fn ledger(&self) -> &Ledger {
-        todo!()
+        &self.ledger
     }
 
     /// Bytes of the (compressed) input consumed so far, for progress.
     pub fn bytes_read(&self) -> u64 {
-        todo!()
+        self.blocks.source().bytes_read()
     }
 
     /// Size of the (compressed) input where it is known.
     pub fn bytes_total(&self) -> Option<u64> {
-        todo!()
+        self.blocks.source().bytes_total()
     }
+}
+
+fn list<T>(list: List<T>, item: fn(Vec<T>) -> Item<'static>) -> (Option<Item<'static>>, u64) {
+    (Some(item(list.entries)), list.damaged)
 }

@@ -64,6 +64,7 @@ macro_rules! counters {
 
 counters! {
     TruncatedInput = "truncated_input", DataLoss, File, "The file ends inside a block or a compressed stream; everything before the cut was used.";
+    BrokenCompression = "broken_compression", DataLoss, File, "The gzip or zstd stream is broken; nothing after that place could be unpacked.";
     DamagedBytes = "damaged_bytes", DataLoss, File, "Bytes skipped while looking for the next plausible block.";
     DamagedBlocks = "damaged_blocks", DataLoss, File, "Places at which a block was broken and reading resumed further on.";
     DamagedEvents = "damaged_events", DataLoss, File, "Events whose lengths do not fit their block; skipped.";

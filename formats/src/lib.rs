@@ -6,9 +6,13 @@
 
 mod blocks;
 pub mod capture;
+mod convert;
 pub mod event;
+mod halves;
 pub mod ledger;
 pub mod limits;
+mod look;
 pub mod snapshot;
+mod source;
 pub mod tables;
 pub mod write;

@@ -25,8 +25,9 @@ pub const MAX_ENTER_HALVES: usize = 1 << 16;
 /// Bytes of parameters that waiting enter halves may hold together.
 pub const MAX_ENTER_BYTES: usize = 64 << 20;
 
-/// Most parameters tried for a v1 event beyond its table row (v1 blocks do not store the count).
-pub const MAX_V1_PARAMS: usize = 64;
+/// Most parameters of an event that is looked for rather than read: where reading resumes after damage, and in v1
+/// blocks, which do not store the count. The table's longest row has 32.
+pub const MAX_PARAMS: usize = 64;
 
 /// Steps of one event's conversion chain; the longest real one has 16.
 pub const MAX_CONVERSION_STEPS: usize = 50;

@@ -68,6 +68,57 @@ pub enum ParamType {
     Pid32,
 }
 
+impl ParamType {
+    /// Bytes of a value of this type when it is known; `None` for types of varying length.
+    pub const fn width(self) -> Option<usize> {
+        match self {
+            Self::Int8
+            | Self::Uint8
+            | Self::Flags8
+            | Self::Enumflags8
+            | Self::Sigtype
+            | Self::L4Proto
+            | Self::SockFamily => Some(1),
+            Self::Int16 | Self::Uint16 | Self::Flags16 | Self::Enumflags16 | Self::SyscallId | Self::Port => Some(2),
+            Self::Int32
+            | Self::Uint32
+            | Self::Flags32
+            | Self::Enumflags32
+            | Self::Uid
+            | Self::Gid
+            | Self::Mode
+            | Self::Bool
+            | Self::Ipv4Addr
+            | Self::Sigset
+            | Self::Fd32
+            | Self::Pid32 => Some(4),
+            Self::Int64
+            | Self::Uint64
+            | Self::Reltime
+            | Self::Abstime
+            | Self::Errno
+            | Self::Fd
+            | Self::Pid
+            | Self::Double => Some(8),
+            Self::Ipv6Addr => Some(16),
+            Self::Charbuf
+            | Self::Bytebuf
+            | Self::Sockaddr
+            | Self::Socktuple
+            | Self::Fdlist
+            | Self::Fspath
+            | Self::Fsrelpath
+            | Self::Dyn
+            | Self::CharbufArray
+            | Self::CharbufPairArray
+            | Self::Ipv4Net
+            | Self::Ipv6Net
+            | Self::IpAddr
+            | Self::IpNet => None,
+        }
+    }
+}
+
 /// `PF_*`: how libs prints a number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PrintFormat {
@@ -290,6 +341,11 @@ pub fn event(etype: EventType) -> Option<&'static EventDef> {
     generated::EVENTS.get(etype.0 as usize)
 }
 
+/// Row of an event type that is known to exist, for tables made at compile time.
+pub(crate) const fn event_at(id: usize) -> &'static EventDef {
+    &generated::EVENTS[id]
+}
+
 /// All rows of the event table in order of their type numbers.
 pub fn events() -> impl ExactSizeIterator<Item = (EventType, &'static EventDef)> {
     generated::EVENTS.iter().enumerate().map(|(id, def)| (EventType(id as u16), def))
@@ -322,10 +378,16 @@ pub fn flag_tables() -> &'static [FlagTable] {
     &generated::FLAG_TABLES
 }
 
+/// Conversion rows of an event type, by ascending parameter count; none for types that need no conversion.
+#[inline]
+pub fn conversions(etype: EventType) -> &'static [Conversion] {
+    let bounds = generated::CONVERSION_STARTS.get(etype.0 as usize..).and_then(|starts| starts.first_chunk());
+    let Some(&[first, end]) = bounds else { return &[] };
+    generated::CONVERSIONS.get(first as usize..end as usize).unwrap_or_default()
+}
+
 /// Conversion row for an event of this type with this many parameters.
 #[inline]
 pub fn conversion(etype: EventType, nparams: usize) -> Option<&'static Conversion> {
-    let first = *generated::CONVERSION_STARTS.get(etype.0 as usize)? as usize;
-    let end = *generated::CONVERSION_STARTS.get(etype.0 as usize + 1)? as usize;
-    generated::CONVERSIONS.get(first..end)?.iter().find(|row| row.nparams as usize == nparams)
+    conversions(etype).iter().find(|row| row.nparams as usize == nparams)
 }

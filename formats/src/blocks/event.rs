@@ -4,7 +4,7 @@
 
 use super::{Cursor, EventLayout, round4, section};
 use crate::event::EventType;
-use crate::limits::MAX_V1_PARAMS;
+use crate::limits::MAX_PARAMS;
 use crate::tables::{self, EventFlags, ppme};
 
 /// Length of the event header: ts, tid, len, type and, in version 2, the parameter count.
@@ -26,6 +26,8 @@ pub(crate) struct Stored<'a> {
     pub width: usize,
     /// Length array and values.
     pub payload: &'a [u8],
+    /// Where the payload begins in the body.
+    pub payload_at: usize,
 }
 
 /// Why an event block gives no event.
@@ -60,6 +62,7 @@ pub(crate) fn decode(body: &[u8], layout: EventLayout) -> Result<Stored<'_>, Fau
     let Some(def) = tables::event(EventType(etype)) else { return Err(Fault::UnknownType) };
     let width = if def.flags.has(EventFlags::LARGE_PAYLOAD) { 4 } else { 2 };
     let mut payload = &event[header..len];
+    let payload_at = body.len() - event.len() + header;
     let nparams = if layout.counted {
         let count: &[u8; 4] = event[22..].first_chunk().ok_or(Fault::Damaged)?;
         u32::from_le_bytes(*count)
@@ -73,7 +76,7 @@ pub(crate) fn decode(body: &[u8], layout: EventLayout) -> Result<Stored<'_>, Fau
     if (nparams as usize).checked_mul(width).is_none_or(|lengths| lengths > payload.len()) {
         return Err(Fault::Damaged);
     }
-    Ok(Stored { cpu, dump_flags, ts, tid, etype, nparams, width, payload })
+    Ok(Stored { cpu, dump_flags, ts, tid, etype, nparams, width, payload, payload_at })
 }
 
 /// Cpu id, dump flags, and the event from its header on.
@@ -114,7 +117,7 @@ fn guess_count(payload: &[u8], width: usize, table: usize) -> Option<u32> {
         }
         size == payload.len()
     };
-    let mut counts = std::iter::once(table).chain((0..table).rev()).chain(table + 1..=MAX_V1_PARAMS);
+    let mut counts = std::iter::once(table).chain((0..table).rev()).chain(table + 1..=MAX_PARAMS);
     counts.find(|&count| fills(count)).map(|count| count as u32)
 }
 
@@ -142,6 +145,8 @@ pub(crate) fn is_sound(body: &[u8], layout: EventLayout) -> bool {
         return false;
     }
     match decode(body, layout) {
+        // The bound keeps a hostile file from making every byte of a search expensive.
+        Ok(stored) if stored.nparams as usize > MAX_PARAMS => false,
         Ok(stored) => {
             let mut size = stored.nparams as usize * stored.width;
             for index in 0..stored.nparams as usize {

@@ -1,7 +1,5 @@
 //! Descriptor list of one thread (`reference/scap-format.md` section 7).
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
 use super::{Cursor, List, Prefix, TooLong, list, put_list, put_text};
 use crate::limits::MAX_PATH;
 use crate::snapshot::{FdEntry, FdInfo, FdList};
@@ -37,10 +35,10 @@ const fn prefix(version: u8) -> Prefix {
 }
 
 /// Decodes the body; `None` when not even the thread id is there.
-pub(crate) fn decode(body: &[u8], version: u8) -> Option<(FdList, u64)> {
+pub(crate) fn decode(body: &[u8], version: u8, limit: usize) -> Option<(FdList, u64)> {
     let mut at = Cursor::new(body);
     let tid = at.i64()?;
-    let List { entries, damaged } = list(&body[8..], prefix(version), |at| entry(at, version));
+    let List { entries, damaged } = list(&body[8..], prefix(version), limit, |at| entry(at, version));
     Some((FdList { tid, fds: entries }, damaged))
 }
 

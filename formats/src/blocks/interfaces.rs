@@ -11,8 +11,8 @@ const fn prefix(version: u8) -> Prefix {
 }
 
 /// Decodes the body.
-pub(crate) fn decode(body: &[u8], version: u8) -> List<Interface> {
-    list(body, prefix(version), entry)
+pub(crate) fn decode(body: &[u8], version: u8, limit: usize) -> List<Interface> {
+    list(body, prefix(version), limit, entry)
 }
 
 fn entry(at: &mut Cursor) -> Option<Interface> {

@@ -227,14 +227,19 @@ pub(crate) enum Prefix {
     WithItself,
 }
 
-/// Decodes list entries until fewer than four bytes (padding) are left. With a prefix, an entry that does not
+/// Decodes at most `limit` list entries, until fewer than four bytes (padding) are left. With a prefix, an entry that does not
 /// decode is skipped by its length; without one, nothing after it can be found, and the list ends there.
-pub(crate) fn list<T>(body: &[u8], prefix: Prefix, mut entry: impl FnMut(&mut Cursor) -> Option<T>) -> List<T> {
+pub(crate) fn list<T>(
+    body: &[u8],
+    prefix: Prefix,
+    limit: usize,
+    mut entry: impl FnMut(&mut Cursor) -> Option<T>,
+) -> List<T> {
     let mut at = Cursor::new(body);
     let mut list = List { entries: Vec::new(), damaged: 0 };
     while at.left() >= 4 {
-        if list.entries.len() == MAX_LIST_ENTRIES {
-            list.damaged += 1;
+        if list.entries.len() == limit {
+            list.damaged += u64::from(limit == MAX_LIST_ENTRIES);
             break;
         }
         let decoded = if prefix == Prefix::None {

@@ -123,8 +123,8 @@ const fn prefix(version: u8) -> Prefix {
 }
 
 /// Decodes the body of a process list of this version.
-pub(crate) fn decode(body: &[u8], version: u8) -> List<ThreadEntry> {
-    list(body, prefix(version), |at| entry(at, version))
+pub(crate) fn decode(body: &[u8], version: u8, limit: usize) -> List<ThreadEntry> {
+    list(body, prefix(version), limit, |at| entry(at, version))
 }
 
 fn entry(at: &mut Cursor, version: u8) -> Option<ThreadEntry> {

@@ -9,8 +9,8 @@ const fn prefix(version: u8) -> Prefix {
 }
 
 /// Decodes the body. libs writes homes and shells of up to 1024 bytes and refuses to read them back; we do not.
-pub(crate) fn decode(body: &[u8], version: u8) -> List<UserEntry> {
-    list(body, prefix(version), entry)
+pub(crate) fn decode(body: &[u8], version: u8, limit: usize) -> List<UserEntry> {
+    list(body, prefix(version), limit, entry)
 }
 
 fn entry(at: &mut Cursor) -> Option<UserEntry> {

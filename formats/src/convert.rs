@@ -1,0 +1,430 @@
+//! From the event as stored to the normal form (`reference/scap-format.md` section 10).
+//!
+//! Which events are delivered, merged or dropped is exactly what libs 0.20+ does, so that event numbers agree. What
+//! differs: a lost enter half leaves its parameters unknown where libs makes up zeros, an enter half of another call
+//! is ignored where libs ends the file, and parameter counts without a rule are used as far as they go.
+//!
+//! An event that is current already costs one walk over its lengths. Others are kept as a list of [`Value`]s while
+//! they pass through the conversion table; bytes are copied once, at the end, and only when a parameter comes from
+//! elsewhere than the event's own payload.
+
+use crate::blocks::event::Stored;
+use crate::event::{EventType, ParamRange};
+use crate::halves::{Half, Halves};
+use crate::ledger::{Counter, Ledger};
+use crate::limits::MAX_CONVERSION_STEPS;
+use crate::tables::{self, Action, Conversion, Direction, EVENT_TYPES, EventFlags, EventOrigin, ParamType, Step, ppme};
+
+/// What conversion does with events of a type, before it looks at their parameters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Class {
+    /// Never delivered.
+    Unused,
+    /// Delivered as it is.
+    Pass,
+    /// Old enter half that no exit needs.
+    OldEnter,
+    /// Enter half with rules.
+    Enter,
+    /// Exit half with rules, current when all its parameters are there.
+    Exit,
+    /// Exit half of an old type.
+    OldExit,
+}
+
+/// What the hot path needs to know of a type.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    class: Class,
+    /// Parameters of today's form.
+    params: u8,
+    /// A call's half: enter halves are remembered, exit halves end them.
+    call: bool,
+}
+
+static PLANS: [Plan; EVENT_TYPES] = {
+    let mut plans = [Plan { class: Class::Unused, params: 0, call: false }; EVENT_TYPES];
+    let mut id = 0;
+    while id < EVENT_TYPES {
+        let def = tables::event_at(id);
+        let enter = matches!(def.dir, Direction::Enter);
+        let old = def.flags.has(EventFlags::OLD_VERSION);
+        plans[id] = Plan {
+            class: if def.flags.has(EventFlags::UNUSED) {
+                Class::Unused
+            } else if !def.flags.has(EventFlags::CONVERTER_MANAGED) {
+                if old { Class::OldEnter } else { Class::Pass }
+            } else if enter {
+                Class::Enter
+            } else if old {
+                Class::OldExit
+            } else {
+                Class::Exit
+            },
+            params: def.params.len() as u8,
+            call: matches!(def.origin, EventOrigin::Syscall),
+        };
+        id += 1;
+    }
+    plans
+};
+
+/// Where a parameter's bytes are while an event is being converted.
+#[derive(Clone, Copy, Debug)]
+enum Value {
+    /// Not known.
+    Empty,
+    /// In the event's own payload.
+    Own(ParamRange),
+    /// In the stored enter half.
+    Half(ParamRange),
+    /// Zero, so many bytes wide.
+    Zero(u8),
+    /// JSON made from the oldest container event.
+    Container,
+}
+
+/// A normal-form event, as ranges of the payload or of the scratch buffer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Normal {
+    pub etype: EventType,
+    pub enter_ts: Option<u64>,
+    /// Ranges point into [`Converter::scratch`], not into the payload.
+    pub in_scratch: bool,
+}
+
+/// What became of a stored event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Outcome {
+    /// Merged into a later event, or of no use today.
+    Gone,
+    /// Its lengths do not fit its payload.
+    Damaged,
+    /// To be delivered; its parameters are in [`Converter::ranges`].
+    Deliver(Normal),
+}
+
+/// Conversion state of one section: the enter halves that wait for their exits, and reused buffers.
+#[derive(Default)]
+pub(crate) struct Converter {
+    halves: Halves,
+    ranges: Vec<ParamRange>,
+    scratch: Vec<u8>,
+    values: Vec<Value>,
+    previous: Vec<Value>,
+    /// Parameters of the oldest container event, for its JSON.
+    container: [ParamRange; 4],
+}
+
+/// What is left of an event after its conversion chain.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Drop,
+    Store,
+    StoreAndPass,
+    Pass,
+}
+
+impl Converter {
+    /// Parameters of the event delivered last.
+    #[inline]
+    pub(crate) fn ranges(&self) -> &[ParamRange] {
+        &self.ranges
+    }
+
+    /// Bytes of converted parameters.
+    #[inline]
+    pub(crate) fn scratch(&self) -> &[u8] {
+        &self.scratch
+    }
+
+    /// Forgets all enter halves: thread ids mean something else in a new section.
+    pub(crate) fn clear(&mut self) {
+        self.halves.clear();
+    }
+
+    /// Brings an event to the normal form.
+    #[inline]
+    pub(crate) fn convert(&mut self, stored: &Stored, ledger: &mut Ledger) -> Outcome {
+        let Some(&plan) = PLANS.get(stored.etype as usize) else { return Outcome::Gone };
+        let etype = EventType(stored.etype);
+        let (table, given) = (plan.params as usize, stored.nparams as usize);
+        match plan.class {
+            Class::Unused => return Outcome::Gone,
+            Class::OldEnter => {
+                self.halves.note(stored.tid, etype, stored.ts, plan.call);
+                return Outcome::Gone;
+            }
+            Class::Pass | Class::Exit if plan.class == Class::Pass || given == table => {
+                if !own_ranges(stored, table, &mut self.ranges) {
+                    return Outcome::Damaged;
+                }
+                if given > table {
+                    ledger.count(Counter::SurplusParameters);
+                }
+                let enter_ts = if plan.call { self.halves.end(stored.tid, etype) } else { None };
+                self.after(etype, stored.tid);
+                return Outcome::Deliver(Normal { etype, enter_ts, in_scratch: false });
+            }
+            Class::Pass | Class::Enter | Class::Exit | Class::OldExit => {}
+        }
+        self.convert_old(stored, plan, ledger)
+    }
+
+    /// Threads that are gone leave no enter half behind.
+    #[inline]
+    fn after(&mut self, etype: EventType, tid: i64) {
+        if etype == ppme::PPME_PROCEXIT_1_E {
+            self.halves.forget(tid);
+        }
+    }
+
+    #[inline(never)]
+    fn convert_old(&mut self, stored: &Stored, plan: Plan, ledger: &mut Ledger) -> Outcome {
+        let table = plan.params as usize;
+        if !own_ranges(stored, table, &mut self.ranges) {
+            return Outcome::Damaged;
+        }
+        if stored.nparams as usize > table {
+            ledger.count(Counter::SurplusParameters);
+        }
+        self.values.clear();
+        self.values.extend(self.ranges.iter().map(|&range| Value::Own(range)));
+        let raw = EventType(stored.etype);
+        let (etype, verdict) = self.chain(raw, stored.tid, ledger);
+        let deliver = matches!(verdict, Verdict::Pass | Verdict::StoreAndPass);
+        let in_scratch = deliver && self.assemble(stored);
+        let mut enter_ts = None;
+        if plan.class != Class::Enter {
+            enter_ts = self.halves.end(stored.tid, raw);
+        } else if plan.call {
+            self.remember(stored, etype, verdict);
+        } else {
+            self.halves.forget(stored.tid); // the forerunner of type 186: the thread is gone
+        }
+        if deliver { Outcome::Deliver(Normal { etype, enter_ts, in_scratch }) } else { Outcome::Gone }
+    }
+
+    /// Keeps an enter half: its time always, its parameters where the exit may need them.
+    fn remember(&mut self, stored: &Stored, etype: EventType, verdict: Verdict) {
+        let keep = matches!(verdict, Verdict::Store | Verdict::StoreAndPass);
+        let values = if keep { self.values.as_slice() } else { &[] };
+        let parts = values.iter().map(|value| match value {
+            Value::Own(range) => slice(stored.payload, *range),
+            Value::Empty | Value::Half(_) | Value::Container => &[],
+            Value::Zero(width) => &ZEROS[..*width as usize],
+        });
+        self.halves.store(stored.tid, Half::new(EventType(stored.etype), etype, stored.ts), parts);
+    }
+
+    /// Walks the conversion table from the stored form to today's. Leaves the parameters in `values`.
+    fn chain(&mut self, mut etype: EventType, tid: i64, ledger: &mut Ledger) -> (EventType, Verdict) {
+        let (mut irregular, mut lost) = (false, false);
+        for _ in 0..MAX_CONVERSION_STEPS {
+            let Some(plan) = PLANS.get(etype.0 as usize) else { break };
+            match plan.class {
+                Class::Unused | Class::OldEnter => return (etype, Verdict::Drop),
+                Class::Pass => return self.finish(etype, Verdict::Pass, irregular, lost, ledger),
+                Class::Exit if self.values.len() == plan.params as usize => {
+                    return self.finish(etype, Verdict::Pass, irregular, lost, ledger);
+                }
+                Class::Exit | Class::OldExit | Class::Enter => {}
+            }
+            let Some(row) = self.row(etype, &mut irregular) else {
+                // No rule for this type at all: show what there is.
+                irregular = true;
+                return self.finish(etype, Verdict::Pass, irregular, lost, ledger);
+            };
+            match &row.action {
+                Action::Store => return self.finish(etype, Verdict::Store, irregular, lost, ledger),
+                Action::StoreAndPass => return self.finish(etype, Verdict::StoreAndPass, irregular, lost, ledger),
+                Action::Pass => return self.finish(etype, Verdict::Pass, irregular, lost, ledger),
+                Action::AddParams(steps) => {
+                    for &step in *steps {
+                        let value = self.resolve(step, etype, etype, self.values.len(), tid, &mut lost);
+                        self.values.push(value);
+                    }
+                }
+                Action::ChangeType(target, steps) => {
+                    std::mem::swap(&mut self.values, &mut self.previous);
+                    self.values.clear();
+                    for (index, &step) in steps.iter().enumerate() {
+                        let value = self.resolve(step, etype, *target, index, tid, &mut lost);
+                        self.values.push(value);
+                    }
+                    etype = *target;
+                }
+            }
+        }
+        self.finish(etype, Verdict::Drop, true, lost, ledger)
+    }
+
+    fn finish(
+        &self,
+        etype: EventType,
+        verdict: Verdict,
+        irregular: bool,
+        lost: bool,
+        ledger: &mut Ledger,
+    ) -> (EventType, Verdict) {
+        if irregular {
+            ledger.count(Counter::UnknownConversions);
+        }
+        if lost {
+            ledger.count(Counter::LostEnterHalves);
+        }
+        (etype, verdict)
+    }
+
+    /// The rule for this type and parameter count. For a count without one, parameters are unknown up to the next
+    /// count that has one (parameters were only ever appended), or else cut to the largest.
+    fn row(&mut self, etype: EventType, irregular: &mut bool) -> Option<&'static Conversion> {
+        let count = self.values.len();
+        if let Some(row) = tables::conversion(etype, count) {
+            return Some(row);
+        }
+        *irregular = true;
+        let rows = tables::conversions(etype);
+        let row = rows.iter().find(|row| row.nparams as usize > count).or(rows.last())?;
+        self.values.resize(row.nparams as usize, Value::Empty);
+        Some(row)
+    }
+
+    /// One instruction: parameter `index` of an event of type `target`, coming from one of type `from`.
+    fn resolve(
+        &mut self,
+        step: Step,
+        from: EventType,
+        target: EventType,
+        index: usize,
+        tid: i64,
+        lost: &mut bool,
+    ) -> Value {
+        let ty = tables::event(target).and_then(|def| def.params.get(index)).map_or(ParamType::Bytebuf, |def| def.ty);
+        let value = match step {
+            Step::Empty => Value::Empty,
+            Step::Default => match (ty, ty.width()) {
+                // Zero would be root, all ones nobody; neither is known.
+                (ParamType::Uid | ParamType::Gid, _) | (_, None) => Value::Empty,
+                (_, Some(width)) => Value::Zero(width.min(ZEROS.len()) as u8),
+            },
+            // Own parameters are asked for when the type changes, and `previous` holds them then.
+            Step::Old(k) => self.previous.get(k as usize).copied().unwrap_or(Value::Empty),
+            Step::Enter(k) => match self.halves.params(tid, EventType(from.0.wrapping_sub(1))) {
+                Some(params) => params.get(k as usize).map_or(Value::Empty, |&range| Value::Half(range)),
+                None => {
+                    *lost = true;
+                    Value::Empty
+                }
+            },
+            Step::Callback => {
+                for (place, value) in self.container.iter_mut().zip(&self.previous) {
+                    *place = if let Value::Own(range) = value { *range } else { ParamRange::default() };
+                }
+                Value::Container
+            }
+        };
+        cut(value, ty)
+    }
+
+    /// Turns `values` into ranges. Copies only when a value is not in the payload; true when it did.
+    fn assemble(&mut self, stored: &Stored) -> bool {
+        let copy = self.values.iter().any(|value| !matches!(value, Value::Own(_) | Value::Empty));
+        self.ranges.clear();
+        self.scratch.clear();
+        for value in &self.values {
+            let range = match *value {
+                Value::Empty => ParamRange::default(),
+                Value::Own(range) if !copy => range,
+                other => {
+                    let start = self.scratch.len();
+                    match other {
+                        Value::Own(range) => self.scratch.extend_from_slice(slice(stored.payload, range)),
+                        Value::Half(range) => self.scratch.extend_from_slice(self.halves.bytes(stored.tid, range)),
+                        Value::Zero(width) => self.scratch.extend_from_slice(&ZEROS[..width as usize]),
+                        Value::Container => container_json(&mut self.scratch, stored.payload, &self.container),
+                        Value::Empty => {}
+                    }
+                    ParamRange { start: start as u32, len: (self.scratch.len() - start) as u32 }
+                }
+            };
+            self.ranges.push(range);
+        }
+        copy
+    }
+}
+
+const ZEROS: [u8; 8] = [0; 8];
+
+/// Ranges of the first `table` parameters inside the payload; false when one does not fit.
+#[inline]
+fn own_ranges(stored: &Stored, table: usize, ranges: &mut Vec<ParamRange>) -> bool {
+    ranges.clear();
+    let mut start = stored.nparams as usize * stored.width;
+    let lengths = &stored.payload[..start];
+    if stored.width == 2 {
+        for len in lengths.chunks_exact(2).take(table) {
+            let len = usize::from(u16::from_le_bytes([len[0], len[1]]));
+            ranges.push(ParamRange { start: start as u32, len: len as u32 });
+            start += len;
+        }
+    } else {
+        for len in lengths.chunks_exact(4).take(table) {
+            let len = u32::from_le_bytes([len[0], len[1], len[2], len[3]]);
+            ranges.push(ParamRange { start: start as u32, len });
+            start = start.saturating_add(len as usize);
+            if start > stored.payload.len() {
+                return false;
+            }
+        }
+    }
+    start <= stored.payload.len()
+}
+
+fn slice(bytes: &[u8], range: ParamRange) -> &[u8] {
+    bytes.get(range.start as usize..).and_then(|bytes| bytes.get(..range.len as usize)).unwrap_or_default()
+}
+
+/// Values that a narrower type takes over lose their upper bytes.
+fn cut(value: Value, ty: ParamType) -> Value {
+    let narrow = |range: ParamRange| ParamRange {
+        len: ty.width().map_or(range.len, |width| range.len.min(width as u32)),
+        ..range
+    };
+    match value {
+        Value::Own(range) => Value::Own(narrow(range)),
+        Value::Half(range) => Value::Half(narrow(range)),
+        other => other,
+    }
+}
+
+/// The JSON of today's container event, made from the four parameters of the oldest one (id, type, name, image).
+/// libs leaves the outer key out, and then cannot read its own result; we write the form that all others have.
+fn container_json(out: &mut Vec<u8>, payload: &[u8], params: &[ParamRange; 4]) {
+    let [id, kind, name, image] = params.map(|range| slice(payload, range));
+    let kind = kind.first_chunk().map_or(0xFFFF, |bytes| u32::from_le_bytes(*bytes));
+    out.extend_from_slice(b"{\"container\":{\"id\":");
+    json_text(out, id);
+    out.extend_from_slice(format!(",\"type\":{kind},\"name\":").as_bytes());
+    json_text(out, name);
+    out.extend_from_slice(b",\"image\":");
+    json_text(out, image);
+    out.extend_from_slice(b"}}\0");
+}
+
+/// A text without its NUL as a JSON string; what is not UTF-8 becomes the replacement character.
+fn json_text(out: &mut Vec<u8>, text: &[u8]) {
+    out.push(b'"');
+    let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
+    for character in String::from_utf8_lossy(text).chars() {
+        match character {
+            '"' => out.extend_from_slice(b"\\\""),
+            '\\' => out.extend_from_slice(b"\\\\"),
+            control if (control as u32) < 0x20 => {
+                out.extend_from_slice(format!("\\u{:04x}", control as u32).as_bytes())
+            }
+            other => out.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    out.push(b'"');
+}

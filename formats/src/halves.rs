@@ -1,0 +1,144 @@
+//! Enter halves of old captures that wait for their exit, by thread.
+//!
+//! Bounded in number and bytes, because a capture may hold as many enters without exits as it likes. A half is
+//! forgotten when its thread ends, enters another call, or leaves one: a thread is inside one call at a time, so an
+//! exit of another type means that this half's own exit was lost.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+use crate::event::{EventType, ParamRange};
+use crate::limits::{MAX_ENTER_BYTES, MAX_ENTER_HALVES};
+use crate::tables::ppme;
+
+/// Buffers larger than this are given back when their half is done with.
+const KEPT_CAPACITY: usize = 512;
+
+/// Head of an enter half.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Half {
+    /// Type as stored in the file.
+    raw: EventType,
+    /// Type after conversion: the one whose parameters are kept.
+    etype: EventType,
+    ts: u64,
+}
+
+impl Half {
+    pub(crate) const fn new(raw: EventType, etype: EventType, ts: u64) -> Self {
+        Self { raw, etype, ts }
+    }
+}
+
+/// One thread's place: reused from call to call.
+#[derive(Debug, Default)]
+struct Slot {
+    half: Option<Half>,
+    ranges: Vec<ParamRange>,
+    bytes: Vec<u8>,
+}
+
+/// All waiting halves.
+#[derive(Default)]
+pub(crate) struct Halves {
+    slots: HashMap<i64, Slot, RandomState>,
+    /// Slots that hold a half.
+    waiting: usize,
+    /// Bytes held by them.
+    bytes: usize,
+}
+
+/// Whether this exit type belongs to this enter type. A successful execveat leaves as execve.
+fn pairs(enter: EventType, exit: EventType) -> bool {
+    enter.0.checked_add(1) == Some(exit.0)
+        || (enter == ppme::PPME_SYSCALL_EXECVEAT_E && exit == ppme::PPME_SYSCALL_EXECVE_19_X)
+}
+
+impl Halves {
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Remembers when a call of no further use to its exit began.
+    pub(crate) fn note(&mut self, tid: i64, etype: EventType, ts: u64, call: bool) {
+        if call {
+            self.store(tid, Half::new(etype, etype, ts), std::iter::empty());
+        }
+    }
+
+    /// Keeps an enter half with its parameters, in place of an older one of the thread.
+    pub(crate) fn store<'a>(&mut self, tid: i64, half: Half, params: impl Iterator<Item = &'a [u8]>) {
+        self.forget(tid);
+        if self.bytes > MAX_ENTER_BYTES || (self.slots.len() >= MAX_ENTER_HALVES && !self.slots.contains_key(&tid)) {
+            self.give_up_older_half();
+        }
+        let slot = self.slots.entry(tid).or_default();
+        slot.ranges.clear();
+        slot.bytes.clear();
+        for value in params {
+            slot.ranges.push(ParamRange { start: slot.bytes.len() as u32, len: value.len() as u32 });
+            slot.bytes.extend_from_slice(value);
+        }
+        slot.half = Some(half);
+        self.waiting += 1;
+        self.bytes += slot.bytes.len();
+    }
+
+    /// Parameters of the half waiting for this thread, when it is of type `etype`.
+    pub(crate) fn params(&self, tid: i64, etype: EventType) -> Option<&[ParamRange]> {
+        let slot = self.slots.get(&tid)?;
+        slot.half.filter(|half| half.etype == etype).map(|_| slot.ranges.as_slice())
+    }
+
+    /// Bytes of one of those parameters.
+    pub(crate) fn bytes(&self, tid: i64, range: ParamRange) -> &[u8] {
+        self.slots
+            .get(&tid)
+            .and_then(|slot| slot.bytes.get(range.start as usize..)?.get(..range.len as usize))
+            .unwrap_or_default()
+    }
+
+    /// A thread leaves a call: its half, of whatever type, is done with. When this exit belongs to it, the time at
+    /// which the call began.
+    #[inline]
+    pub(crate) fn end(&mut self, tid: i64, exit: EventType) -> Option<u64> {
+        if self.waiting == 0 {
+            return None;
+        }
+        let half = self.take(tid)?;
+        pairs(half.raw, exit).then_some(half.ts)
+    }
+
+    /// A thread is gone, or begins something new.
+    pub(crate) fn forget(&mut self, tid: i64) {
+        if self.waiting > 0 {
+            self.take(tid);
+        }
+    }
+
+    fn take(&mut self, tid: i64) -> Option<Half> {
+        let slot = self.slots.get_mut(&tid)?;
+        let half = slot.half.take()?;
+        self.waiting -= 1;
+        self.bytes -= slot.bytes.len();
+        if slot.bytes.capacity() > KEPT_CAPACITY {
+            slot.bytes = Vec::new();
+        }
+        Some(half)
+    }
+
+    /// Makes room: drops empty slots, and where that is not enough, the older ones of the waiting halves.
+    fn give_up_older_half(&mut self) {
+        self.slots.retain(|_, slot| slot.half.is_some());
+        if self.slots.len() < MAX_ENTER_HALVES / 2 && self.bytes < MAX_ENTER_BYTES / 2 {
+            return;
+        }
+        let mut times: Vec<u64> = self.slots.values().filter_map(|slot| slot.half).map(|half| half.ts).collect();
+        times.sort_unstable();
+        let middle = times.get(times.len() / 2).copied().unwrap_or(0);
+        self.slots.retain(|_, slot| slot.half.is_some_and(|half| half.ts > middle));
+        self.waiting = self.slots.len();
+        self.bytes = self.slots.values().map(|slot| slot.bytes.len()).sum();
+    }
+}

@@ -1,0 +1,134 @@
+//! The byte source: a file or a pipe, unpacked on the way.
+//!
+//! Compression is found out from the first bytes (gzip, zstd, skippable zstd frames; anything else is plain), never
+//! from the name. A compressed stream that is cut or broken is an end, told apart from an error of the operating
+//! system, so that everything before it is used.
+
+use std::fs::File;
+use std::io::{self, BufReader, Cursor, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use flate2::bufread::MultiGzDecoder;
+
+use crate::limits::INPUT_BUFFER;
+
+/// Uncompressed bytes, and how much of the input they took.
+pub(crate) struct Source {
+    stream: Box<dyn Read + Send>,
+    input: Arc<Input>,
+    total: Option<u64>,
+    ended: bool,
+}
+
+/// What the innermost reader tells: it sits inside a decoder, out of reach.
+#[derive(Default)]
+struct Input {
+    bytes: AtomicU64,
+    failed: AtomicBool,
+}
+
+/// What a read came to.
+pub(crate) enum Chunk {
+    /// So many bytes, never 0.
+    Bytes(usize),
+    /// The end.
+    End,
+    /// The compressed stream ends in its middle.
+    Cut,
+    /// The compressed stream is broken; nothing after this place can be unpacked.
+    Broken,
+}
+
+/// Counts what passes, and remembers whether an error came from below the decoder.
+struct Counted<R> {
+    inner: R,
+    input: Arc<Input>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let result = self.inner.read(buf);
+        match &result {
+            Ok(n) => {
+                self.input.bytes.fetch_add(*n as u64, Ordering::Relaxed);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => self.input.failed.store(true, Ordering::Relaxed),
+        }
+        result
+    }
+}
+
+impl Source {
+    /// Opens a file; `-` is standard input.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        if path.as_os_str() == "-" {
+            return Self::new(Box::new(io::stdin()), None);
+        }
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        if metadata.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        let total = metadata.is_file().then_some(metadata.len());
+        Self::new(Box::new(file), total)
+    }
+
+    /// Wraps any reader. Reads its first bytes to see how it is packed.
+    pub(crate) fn new(inner: Box<dyn Read + Send>, total: Option<u64>) -> io::Result<Self> {
+        let input = Arc::new(Input::default());
+        let mut counted = Counted { inner, input: Arc::clone(&input) };
+        let mut head = [0; 4];
+        let mut len = 0;
+        while len < head.len() {
+            match counted.read(&mut head[len..]) {
+                Ok(0) => break,
+                Ok(n) => len += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let packed = Cursor::new(head).take(len as u64).chain(counted);
+        let stream: Box<dyn Read + Send> = match head {
+            [0x1F, 0x8B, ..] => Box::new(MultiGzDecoder::new(BufReader::with_capacity(INPUT_BUFFER, packed))),
+            // A zstd frame, or a skippable one.
+            [0x28, 0xB5, 0x2F, 0xFD] | [0x50..=0x5F, 0x2A, 0x4D, 0x18] => {
+                Box::new(zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(INPUT_BUFFER, packed))?)
+            }
+            _ => Box::new(packed),
+        };
+        Ok(Self { stream, input, total, ended: false })
+    }
+
+    /// Reads some bytes. After `End`, `Cut` or `Broken` only `End` comes.
+    pub(crate) fn read(&mut self, buf: &mut [u8]) -> io::Result<Chunk> {
+        while !self.ended {
+            match self.stream.read(buf) {
+                Ok(0) => self.ended = true,
+                Ok(n) => return Ok(Chunk::Bytes(n)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.ended = true;
+                    if self.input.failed.load(Ordering::Relaxed) {
+                        return Err(error);
+                    }
+                    let cut = error.kind() == io::ErrorKind::UnexpectedEof;
+                    return Ok(if cut { Chunk::Cut } else { Chunk::Broken });
+                }
+            }
+        }
+        Ok(Chunk::End)
+    }
+
+    /// Bytes of the input taken so far, compressed as they are.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.input.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Size of the input where it is known.
+    pub(crate) fn bytes_total(&self) -> Option<u64> {
+        self.total
+    }
+}
