@@ -3,6 +3,8 @@
 //! The normal form is today's (event schema 4.x): exit events that carry all parameters of the call. Events stored
 //! in older forms are converted when they are read; [`Event::raw`] keeps the event as stored reachable.
 
+use crate::tables::{self, ppme};
+
 /// Index into the event table (`PPME_*`); always below the table's length in an event the reader delivers.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct EventType(pub u16);
@@ -56,6 +58,18 @@ pub struct RawEvent<'a> {
 }
 
 impl<'a> Event<'a> {
+    /// Name as `evt.type` shows it: the table's, and for generic events that of their call (`unknown` where the
+    /// recorder did not know it either).
+    pub fn name(&self) -> &'static str {
+        let generic = matches!(self.etype, ppme::PPME_GENERIC_E | ppme::PPME_GENERIC_X);
+        let call = || tables::generic_syscall(self.u64(0)? as u16, self.u64(1).map(|native| native as u16));
+        match tables::event(self.etype) {
+            Some(_) if generic => call().map_or("unknown", |call| call.name),
+            Some(def) => def.name,
+            None => "unknown",
+        }
+    }
+
     /// Value of parameter `index`, or `None` when the event does not carry it or carries it empty (*not known*).
     #[inline]
     pub fn param(&self, index: usize) -> Option<&'a [u8]> {
@@ -66,7 +80,7 @@ impl<'a> Event<'a> {
     #[inline]
     pub fn param_raw(&self, index: usize) -> Option<&'a [u8]> {
         let range = self.ranges.get(index)?;
-        self.data.get(range.start as usize..(range.start + range.len) as usize)
+        self.data.get(range.start as usize..)?.get(..range.len as usize)
     }
 
     /// Unsigned little-endian integer of 1, 2, 4 or 8 bytes.

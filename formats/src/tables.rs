@@ -363,6 +363,16 @@ pub fn syscall(code: u16) -> Option<&'static SyscallDef> {
     generated::SYSCALLS.get(code as usize)
 }
 
+/// Row of the call that a generic event (types 0 and 1) stands for: by its portable code, or, where the recorder did
+/// not know the call yet and wrote code 0, by the native number beside it. Captures do not say their architecture;
+/// like libs we take the number for one of x86-64.
+pub fn generic_syscall(code: u16, native: Option<u16>) -> Option<&'static SyscallDef> {
+    match native {
+        Some(native) if code == 0 => syscalls().iter().find(|row| row.x86_64 == Some(native)).or_else(|| syscall(0)),
+        _ => syscall(code),
+    }
+}
+
 /// All rows of the syscall table in order of their codes.
 pub fn syscalls() -> &'static [SyscallDef] {
     &generated::SYSCALLS

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use casebook_formats::capture::{CaptureReader, Item};
 use casebook_formats::event::Event;
 use casebook_formats::ledger::{Counter, Ledger};
-use casebook_formats::tables::{self, Direction, ppme};
+use casebook_formats::tables::{self, Direction};
 
 /// What both sides say of an event.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,13 +50,10 @@ fn value<'a>(line: &'a str, key: &str) -> Option<&'a str> {
 
 fn shown(event: &Event) -> Line {
     let def = tables::event(event.etype).expect("delivered types are in the table");
-    let call = event.u64(0).and_then(|code| tables::syscall(code as u16)).map(|call| call.name);
-    let generic = matches!(event.etype, ppme::PPME_GENERIC_E | ppme::PPME_GENERIC_X);
-    let name = if generic { call.unwrap_or("unknown") } else { def.name };
     Line {
         rawtime: event.ts.to_string(),
         tid: event.tid.to_string(),
-        etype: name.to_owned(),
+        etype: event.name().to_owned(),
         cpu: event.cpu.to_string(),
         dir: if def.dir == Direction::Enter { ">" } else { "<" }.to_owned(),
     }
