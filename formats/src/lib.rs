@@ -12,7 +12,11 @@ mod halves;
 pub mod ledger;
 pub mod limits;
 mod look;
+#[cfg(feature = "cli")]
+pub mod progress;
 pub mod snapshot;
 mod source;
 pub mod tables;
+#[cfg(feature = "cli")]
+pub mod terminal;
 pub mod write;
