@@ -4,6 +4,15 @@ use casebook_formats::event::Event;
 
 use crate::state::{Effects, Fd, State, Thread};
 
+/// Where in the capture's time an event stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Clock {
+    /// Timestamp of the first event of the capture, ns since the epoch.
+    pub first_ts: u64,
+    /// Timestamp of the event before this one; of the first event its own.
+    pub previous_ts: u64,
+}
+
 /// An event as fields see it: header, parameters, and the state *after* the event was applied.
 #[derive(Clone, Copy)]
 pub struct EventContext<'a> {
@@ -18,11 +27,20 @@ pub struct EventContext<'a> {
     pub fd: Option<&'a Fd>,
     /// What applying the event found out.
     pub effects: &'a Effects,
+    /// Its place in time; see [`EventContext::at`].
+    pub clock: Clock,
 }
 
 impl<'a> EventContext<'a> {
     /// Joins an event with the state it was just applied to.
     pub fn new(event: &'a Event<'a>, state: &'a State, effects: &'a Effects) -> Self {
-        Self { event, state, thread: state.event_thread(effects), fd: state.event_fd(effects), effects }
+        let clock = Clock { first_ts: event.ts, previous_ts: event.ts };
+        Self { event, state, thread: state.event_thread(effects), fd: state.event_fd(effects), effects, clock }
+    }
+
+    /// The same, with its place in the time of the capture.
+    #[must_use]
+    pub fn at(self, clock: Clock) -> Self {
+        Self { clock, ..self }
     }
 }

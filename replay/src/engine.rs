@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 use casebook_formats::capture::{CaptureReader, FormatError, Item};
 use casebook_formats::ledger::Ledger;
 
-use crate::context::EventContext;
+use crate::context::{Clock, EventContext};
 use crate::state::State;
 
 /// Events between two calls of [`Visitor::progress`].
@@ -137,6 +137,8 @@ impl Replay {
         if self.span.is_some_and(|span| event.ts.saturating_sub(self.position.first_ts) >= span) {
             return ControlFlow::Break(End::SpanOver);
         }
+        let previous_ts = if self.position.events == 0 { event.ts } else { self.position.last_ts };
+        let clock = Clock { first_ts: self.position.first_ts, previous_ts };
         self.position.events += 1;
         self.position.last_ts = event.ts;
         self.position.offset = event.raw.offset;
@@ -144,7 +146,7 @@ impl Replay {
         if event.state_only {
             return ControlFlow::Continue(());
         }
-        match visitor.event(&EventContext::new(&event, &self.state, &effects)) {
+        match visitor.event(&EventContext::new(&event, &self.state, &effects).at(clock)) {
             ControlFlow::Continue(()) => ControlFlow::Continue(()),
             ControlFlow::Break(()) => ControlFlow::Break(End::Stopped),
         }

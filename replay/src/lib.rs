@@ -5,6 +5,7 @@
 
 pub mod context;
 pub mod engine;
+pub mod fields;
 pub mod inputs;
 pub mod output;
 pub mod state;

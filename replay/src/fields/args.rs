@@ -281,7 +281,7 @@ fn signal_set(value: &[u8]) -> Vec<u8> {
 
 /// Name of a user or group as the thread's container knows it.
 fn identity<'e>(
-    context: &EventContext<'e>,
+    context: &'e EventContext<'_>,
     value: &[u8],
     name_of: impl Fn(&[u8], u32) -> Option<&'e [u8]>,
 ) -> Cow<'e, [u8]> {

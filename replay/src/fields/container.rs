@@ -1,0 +1,226 @@
+//! `container.*` and `k8s.*`: the container of the thread, by its cgroups and by container events.
+//!
+//! As Falco's container plugin answers: on the host the id, the name and the type are `host` and texts are empty; in
+//! a container that no event described, little but the id is known and the rest is absent.
+
+use std::collections::BTreeMap;
+
+use casebook_rules::event::Extracted;
+use casebook_rules::schema::FieldArg;
+
+use super::catalogue::ContainerField;
+use super::{fixed, index, key, owned, text, truth, unsigned, when};
+use crate::context::EventContext;
+use crate::state::container::{ContainerKind, Mount};
+use crate::state::{Container, Text};
+
+/// Id, name and type of processes outside containers.
+const HOST: &str = "host";
+/// Length of the short form of an id.
+const SHORT_ID: usize = 12;
+
+pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: ContainerField, arg: &FieldArg) -> Extracted<'e> {
+    let Some(thread) = context.thread else { return Extracted::Absent };
+    let started = Some(thread.pidns_init_start_ts).filter(|&start| start != 0);
+    match field {
+        ContainerField::ContainerStartTs => return when(started, unsigned),
+        ContainerField::ContainerDuration => {
+            return when(started, |start| unsigned(context.event.ts.wrapping_sub(start)));
+        }
+        _ => {}
+    }
+    if thread.container_id.is_empty() {
+        return on_host(field);
+    }
+    match (field, context.state.container_of(thread)) {
+        (ContainerField::ContainerId, _) => text(&thread.container_id),
+        (_, Some(container)) if container.has_metadata => described(context, container, field, arg),
+        // What the cgroup path tells beyond the id.
+        (ContainerField::ContainerFullId, Some(container)) => {
+            when(Some(&container.full_id).filter(|id| !id.is_empty()), |id| text(id))
+        }
+        (ContainerField::ContainerType, Some(container)) => {
+            when(kind_name(container.kind).filter(|name| !name.is_empty()), fixed)
+        }
+        _ => Extracted::Absent,
+    }
+}
+
+/// Answers for processes outside containers.
+fn on_host<'e>(field: ContainerField) -> Extracted<'e> {
+    match field {
+        ContainerField::ContainerId
+        | ContainerField::ContainerFullId
+        | ContainerField::ContainerName
+        | ContainerField::ContainerType => fixed(HOST),
+        ContainerField::ContainerImage
+        | ContainerField::ContainerImageId
+        | ContainerField::ContainerImageRepository
+        | ContainerField::ContainerImageTag
+        | ContainerField::ContainerImageDigest
+        | ContainerField::ContainerMounts
+        | ContainerField::ContainerIp
+        | ContainerField::ContainerCniJson
+        | ContainerField::ContainerLabels
+        | ContainerField::K8sPodSandboxId
+        | ContainerField::K8sPodFullSandboxId
+        | ContainerField::K8sPodLabels => fixed(""),
+        ContainerField::ContainerPrivileged
+        | ContainerField::ContainerHostPid
+        | ContainerField::ContainerHostNetwork
+        | ContainerField::ContainerHostIpc => truth(false),
+        ContainerField::ContainerMount
+        | ContainerField::ContainerMountSource
+        | ContainerField::ContainerMountDest
+        | ContainerField::ContainerMountMode
+        | ContainerField::ContainerMountRdwr
+        | ContainerField::ContainerMountPropagation
+        | ContainerField::ContainerStartTs
+        | ContainerField::ContainerDuration
+        | ContainerField::ContainerLabel
+        | ContainerField::K8sPodName
+        | ContainerField::K8sNsName
+        | ContainerField::K8sPodId
+        | ContainerField::K8sPodUid
+        | ContainerField::K8sPodLabel
+        | ContainerField::K8sPodIp
+        | ContainerField::K8sPodCniJson => Extracted::Absent,
+    }
+}
+
+/// Answers for containers that a container event described.
+fn described<'e>(
+    context: &'e EventContext<'_>,
+    container: &'e Container,
+    field: ContainerField,
+    arg: &FieldArg,
+) -> Extracted<'e> {
+    let optional = |value: Option<&'e Text>| when(value, |value| text(value));
+    match field {
+        ContainerField::ContainerId => text(&container.id),
+        ContainerField::ContainerFullId => text(&container.full_id),
+        ContainerField::ContainerName => text(&container.name),
+        ContainerField::ContainerImage => text(&container.image),
+        ContainerField::ContainerImageId => text(&container.image_id),
+        ContainerField::ContainerImageRepository => text(&container.image_repository),
+        ContainerField::ContainerImageTag => text(&container.image_tag),
+        ContainerField::ContainerImageDigest => text(&container.image_digest),
+        ContainerField::ContainerType => when(kind_name(container.kind), fixed),
+        ContainerField::ContainerPrivileged => when(container.privileged, truth),
+        ContainerField::ContainerHostPid => when(container.host_pid, truth),
+        ContainerField::ContainerHostNetwork => when(container.host_network, truth),
+        ContainerField::ContainerHostIpc => when(container.host_ipc, truth),
+        ContainerField::ContainerIp => owned(container.ip.map_or_else(String::new, |ip| ip.to_string())),
+        ContainerField::ContainerCniJson => text(&container.cni_json),
+        ContainerField::ContainerMounts => {
+            owned(container.mounts.iter().map(mount_text).collect::<Vec<_>>().join(&b','))
+        }
+        ContainerField::ContainerMount => when(mount(container, arg, false), |mount| owned(mount_text(mount))),
+        ContainerField::ContainerMountSource => when(mount(container, arg, true), |mount| text(&mount.source)),
+        ContainerField::ContainerMountDest => when(mount(container, arg, false), |mount| text(&mount.destination)),
+        ContainerField::ContainerMountMode => when(mount(container, arg, false), |mount| text(&mount.mode)),
+        ContainerField::ContainerMountRdwr => {
+            when(mount(container, arg, false), |mount| fixed(if mount.rdwr { "true" } else { "false" }))
+        }
+        ContainerField::ContainerMountPropagation => {
+            when(mount(container, arg, false), |mount| text(&mount.propagation))
+        }
+        ContainerField::ContainerLabel => optional(key(arg).and_then(|key| container.labels.get(key.as_bytes()))),
+        ContainerField::ContainerLabels => owned(labels_text(&container.labels)),
+        ContainerField::K8sPodName => optional(container.pod_name()),
+        ContainerField::K8sNsName => optional(container.pod_namespace()),
+        ContainerField::K8sPodId | ContainerField::K8sPodUid => optional(container.pod_uid()),
+        ContainerField::K8sPodSandboxId => {
+            text(&container.pod_sandbox_id[..container.pod_sandbox_id.len().min(SHORT_ID)])
+        }
+        ContainerField::K8sPodFullSandboxId => text(&container.pod_sandbox_id),
+        ContainerField::K8sPodLabel => {
+            let key = key(arg).unwrap_or_default().as_bytes();
+            let of_sandbox = sandbox(context, container).and_then(|sandbox| sandbox.pod_sandbox_labels.get(key));
+            optional(of_sandbox.or_else(|| container.pod_sandbox_labels.get(key)))
+        }
+        ContainerField::K8sPodLabels => {
+            owned(labels_text(&sandbox(context, container).unwrap_or(container).pod_sandbox_labels))
+        }
+        ContainerField::K8sPodIp => {
+            when(network_of(context, container).and_then(|holder| holder.ip), |ip| owned(ip.to_string()))
+        }
+        ContainerField::K8sPodCniJson => when(network_of(context, container), |holder| text(&holder.cni_json)),
+        // Answered before: they need no metadata.
+        ContainerField::ContainerStartTs | ContainerField::ContainerDuration => Extracted::Absent,
+    }
+}
+
+/// `container.type`; empty for kinds that have no name.
+fn kind_name(kind: ContainerKind) -> Option<&'static str> {
+    Some(match kind {
+        ContainerKind::Docker => "docker",
+        ContainerKind::Lxc => "lxc",
+        ContainerKind::LibvirtLxc => "libvirt-lxc",
+        ContainerKind::Mesos => "mesos",
+        ContainerKind::Rkt => "rkt",
+        ContainerKind::Cri => "cri",
+        ContainerKind::Containerd => "containerd",
+        ContainerKind::CriO => "cri-o",
+        ContainerKind::Bpm => "bpm",
+        ContainerKind::Podman => "podman",
+        ContainerKind::SystemdNspawn => "systemd-nspawn",
+        ContainerKind::Host => HOST,
+        ContainerKind::Custom | ContainerKind::Static => "",
+        ContainerKind::Unknown => return None,
+    })
+}
+
+fn mount_text(mount: &Mount) -> Vec<u8> {
+    let writable: &[u8] = if mount.rdwr { b"true" } else { b"false" };
+    [&mount.source, &mount.destination, &mount.mode, writable, &mount.propagation].join(&b':')
+}
+
+/// A mount by position, or the first whose source (or destination) matches a pattern.
+fn mount<'e>(container: &'e Container, arg: &FieldArg, by_destination: bool) -> Option<&'e Mount> {
+    if let Some(index) = index(arg) {
+        return container.mounts.get(usize::try_from(index).ok()?);
+    }
+    let wanted = key(arg)?;
+    let pattern = glob::Pattern::new(wanted).ok();
+    container.mounts.iter().find(|mount| {
+        let path = if by_destination { &mount.destination } else { &mount.source };
+        match &pattern {
+            Some(pattern) => pattern.matches(&String::from_utf8_lossy(path)),
+            None => path.as_ref() == wanted.as_bytes(),
+        }
+    })
+}
+
+/// `key:value` joined by comma and blank, without annotations and Kubernetes' own labels.
+fn labels_text(labels: &BTreeMap<Text, Text>) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (name, value) in labels {
+        if name.starts_with(b"annotation.") || name.starts_with(b"io.kubernetes.") {
+            continue;
+        }
+        if !out.is_empty() {
+            out.extend_from_slice(b", ");
+        }
+        out.extend_from_slice(name);
+        if !value.is_empty() {
+            out.push(b':');
+            out.extend_from_slice(value);
+        }
+    }
+    out
+}
+
+/// The pod's sandbox container, when it is another one that was described too and this one lacks the network result.
+fn sandbox<'e>(context: &'e EventContext<'_>, container: &Container) -> Option<&'e Container> {
+    if !container.cni_json.is_empty() {
+        return None;
+    }
+    let id = &container.pod_sandbox_id;
+    context.state.container(&id[..id.len().min(SHORT_ID)]).filter(|sandbox| sandbox.has_metadata)
+}
+
+/// The container that holds the pod's network facts: itself, or the sandbox.
+fn network_of<'e>(context: &'e EventContext<'_>, container: &'e Container) -> Option<&'e Container> {
+    if container.cni_json.is_empty() { sandbox(context, container) } else { Some(container) }
+}

@@ -1,0 +1,392 @@
+//! `evt.*` and `util.*`: the event itself.
+
+use std::borrow::Cow;
+
+use casebook_formats::event::{Event, EventType};
+use casebook_formats::tables::{self, Category, Direction, EventFlags, EventOrigin, ppme};
+use casebook_rules::event::Extracted;
+use casebook_rules::schema::FieldArg;
+use casebook_rules::value::Value;
+
+use super::catalogue::EventField;
+use super::{args, cow, fixed, index, key, names, owned, params, path, signed, text, truth, unsigned, when};
+use crate::context::EventContext;
+use crate::state::flags::{AT_FDCWD, O_F_CREATED};
+use crate::state::{Fd, FdKind};
+
+const NS: u64 = 1_000_000_000;
+
+/// `O_RDONLY` of the portable open flags. Read-write is both bits.
+const O_RDONLY: u64 = 1;
+/// `O_WRONLY` of the portable open flags.
+const O_WRONLY: u64 = 2;
+/// `O_CREAT` of the portable open flags.
+const O_CREAT: u64 = 4;
+/// `O_TMPFILE` of the portable open flags.
+const O_TMPFILE: u64 = 1 << 13;
+/// Execute permission for anybody, `0111` (the portable mode bits are those of Linux).
+const ANY_EXEC: u64 = 0o111;
+
+pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: EventField, arg: &FieldArg) -> Extracted<'e> {
+    let event = context.event;
+    match field {
+        EventField::EvtNum | EventField::UtilCnt => unsigned(event.num),
+        EventField::EvtTime | EventField::EvtOutputtime => owned(text::time_of_day(event.ts, true)),
+        EventField::EvtTimeS => owned(text::time_of_day(event.ts, false)),
+        EventField::EvtTimeIso8601 => owned(text::iso8601(event.ts)),
+        EventField::EvtDatetime => owned(text::datetime(event.ts, true)),
+        EventField::EvtDatetimeS => owned(text::datetime(event.ts, false)),
+        EventField::EvtRawtime => unsigned(event.ts),
+        EventField::EvtRawtimeS => unsigned(event.ts / NS),
+        EventField::EvtRawtimeNs => unsigned(event.ts % NS),
+        EventField::EvtReltime => unsigned(since_first(context)),
+        EventField::EvtReltimeS => unsigned(since_first(context) / NS),
+        EventField::EvtReltimeNs => unsigned(since_first(context) % NS),
+        EventField::EvtDeltatime => unsigned(since_previous(context)),
+        EventField::EvtDeltatimeS => unsigned(since_previous(context) / NS),
+        EventField::EvtDeltatimeNs => unsigned(since_previous(context) % NS),
+        EventField::EvtLatency => when(latency(event), unsigned),
+        EventField::EvtLatencyS => when(latency(event), |ns| unsigned(ns / NS)),
+        EventField::EvtLatencyNs => when(latency(event), |ns| unsigned(ns % NS)),
+        EventField::EvtLatencyHuman => when(latency(event), |ns| owned(text::duration(ns))),
+        EventField::EvtWaitLatency => {
+            when(latency(event).filter(|_| has(event, EventFlags::WAITS)), unsigned)
+        }
+        EventField::EvtSource => fixed(super::catalogue::SYSCALL_SOURCE),
+        EventField::EvtIsAsync => truth(is_meta(event)),
+        EventField::EvtAsynctype => when(Some(event).filter(|event| is_meta(event)), |event| cow(name(event))),
+        EventField::EvtHostname => {
+            when(Some(&context.state.machine().hostname).filter(|name| !name.is_empty()), |name| super::text(name))
+        }
+        EventField::EvtDir => fixed(if is_exit(event) { "<" } else { ">" }),
+        EventField::EvtType => cow(name(event)),
+        EventField::EvtTypeIs => unsigned(u64::from(is_type(event.etype, arg))),
+        EventField::SyscallType => {
+            when(Some(event).filter(|event| params::is_syscall(event.etype.0)), |event| cow(name(event)))
+        }
+        EventField::EvtCategory => fixed(category(context)),
+        EventField::EvtCpu => signed(i64::from(event.cpu as i16)),
+        EventField::EvtArgs | EventField::EvtInfo => cow(args::all(context)),
+        EventField::EvtArg => when(argument(event, arg).and_then(|at| args::one(context, at)), cow),
+        EventField::EvtRawarg => when(argument(event, arg).and_then(|at| params::raw(event, at)), Extracted::One),
+        EventField::EvtBuffer => when(buffer(event), |bytes| Extracted::One(Value::Bytes(Cow::Borrowed(bytes)))),
+        EventField::EvtRes => when(params::result(event), outcome),
+        EventField::EvtRawres => when(params::result(event), signed),
+        EventField::EvtFailed => when(params::result(event), |result| truth(result < 0)),
+        EventField::EvtIsIo => {
+            truth(has(event, EventFlags::READS_FROM_FD) || has(event, EventFlags::WRITES_TO_FD))
+        }
+        EventField::EvtIsIoRead => truth(has(event, EventFlags::READS_FROM_FD)),
+        EventField::EvtIsIoWrite => truth(has(event, EventFlags::WRITES_TO_FD)),
+        EventField::EvtIoDir => when(io_direction(event), fixed),
+        EventField::EvtIsWait => truth(has(event, EventFlags::WAITS)),
+        EventField::EvtIsSyslog => truth(
+            has(event, EventFlags::WRITES_TO_FD) && context.fd.is_some_and(|fd| contains(&fd.name, b"/dev/log")),
+        ),
+        EventField::EvtCount => unsigned(1),
+        EventField::EvtCountExit => when(is_exit(event).then_some(1), unsigned),
+        EventField::EvtCountProcinfo => unsigned(u64::from(
+            event.etype == ppme::PPME_PROCINFO_E && context.thread.is_some_and(crate::state::Thread::is_main),
+        )),
+        EventField::EvtCountThreadinfo => unsigned(u64::from(event.etype == ppme::PPME_PROCINFO_E)),
+        EventField::EvtCountError => when(error_count(event), unsigned),
+        EventField::EvtCountErrorFile => when(error_of(context, ErrorKind::File), unsigned),
+        EventField::EvtCountErrorNet => when(error_of(context, ErrorKind::Net), unsigned),
+        EventField::EvtCountErrorMemory => when(error_of(context, ErrorKind::Memory), unsigned),
+        EventField::EvtCountErrorOther => when(error_of(context, ErrorKind::Other), unsigned),
+        // Distance to the given time; the condition `evt.around[T] = D` asks whether it is at most D ms.
+        EventField::EvtAround => when(index(arg), |time| unsigned(event.ts.abs_diff(time))),
+        EventField::EvtAbspath => when(absolute_path(context, key(arg)), owned),
+        EventField::EvtBuflen => when(io_length(context, None, |_| true), unsigned),
+        EventField::EvtBuflenIn => when(io_length(context, Some(Category::IoRead), |_| true), unsigned),
+        EventField::EvtBuflenOut => when(io_length(context, Some(Category::IoWrite), |_| true), unsigned),
+        EventField::EvtBuflenFile => when(io_length(context, None, is_file), unsigned),
+        EventField::EvtBuflenFileIn => when(io_length(context, Some(Category::IoRead), is_file), unsigned),
+        EventField::EvtBuflenFileOut => when(io_length(context, Some(Category::IoWrite), is_file), unsigned),
+        EventField::EvtBuflenNet => when(io_length(context, None, is_internet), unsigned),
+        EventField::EvtBuflenNetIn => when(io_length(context, Some(Category::IoRead), is_internet), unsigned),
+        EventField::EvtBuflenNetOut => when(io_length(context, Some(Category::IoWrite), is_internet), unsigned),
+        EventField::EvtIsOpenRead => truth(open_flags(event).is_some_and(|flags| flags & O_RDONLY != 0)),
+        EventField::EvtIsOpenWrite => truth(open_flags(event).is_some_and(|flags| flags & O_WRONLY != 0)),
+        EventField::EvtIsOpenExec => truth(creates_executable(event)),
+        EventField::EvtIsOpenCreate => truth(creates_file(event)),
+        EventField::EvtInfraDockerName => when(infrastructure(event, b"Event"), super::text),
+        EventField::EvtInfraDockerContainerId => {
+            when(infrastructure(event, b"ID"), |id| super::text(&id[..id.len().min(12)]))
+        }
+        EventField::EvtInfraDockerContainerName => when(infrastructure(event, b"name"), super::text),
+        EventField::EvtInfraDockerContainerImage => when(infrastructure(event, b"Image"), |image| {
+            super::text(image.split(|&byte| byte == b'@').next().unwrap_or(image))
+        }),
+    }
+}
+
+fn since_first(context: &EventContext<'_>) -> u64 {
+    context.event.ts.saturating_sub(context.clock.first_ts)
+}
+
+fn since_previous(context: &EventContext<'_>) -> u64 {
+    context.event.ts.saturating_sub(context.clock.previous_ts)
+}
+
+/// Time between the halves of the call, where the capture holds both.
+fn latency(event: &Event<'_>) -> Option<u64> {
+    event.ts.checked_sub(event.enter_ts?)
+}
+
+fn has(event: &Event<'_>, flag: EventFlags) -> bool {
+    params::def(event).is_some_and(|def| def.flags.has(flag))
+}
+
+fn is_exit(event: &Event<'_>) -> bool {
+    params::def(event).is_some_and(|def| def.dir == Direction::Exit)
+}
+
+fn is_meta(event: &Event<'_>) -> bool {
+    params::def(event).is_some_and(|def| def.origin == EventOrigin::Metaevent)
+}
+
+/// `evt.type`: name of the call or event; generic events carry a syscall code, asynchronous ones their own name.
+fn name<'e>(event: &'e Event<'_>) -> Cow<'e, [u8]> {
+    let by_table = params::def(event).map_or(&b""[..], |def| def.name.as_bytes());
+    Cow::Borrowed(match event.etype {
+        ppme::PPME_GENERIC_X | ppme::PPME_GENERIC_E => generic_name(event).map_or(by_table, str::as_bytes),
+        ppme::PPME_ASYNCEVENT_E => event.text(1).unwrap_or(by_table),
+        _ => by_table,
+    })
+}
+
+/// Name of the call of a generic event. A code that the recorder did not know (0) may still have a native number;
+/// which architecture it is of the capture does not say, x86-64 is the guess that is almost always right.
+fn generic_name(event: &Event<'_>) -> Option<&'static str> {
+    let code = event.u64(0)?;
+    if code == 0
+        && let Some(native) = event.u64(1)
+        && let Some(call) = tables::syscalls().iter().find(|call| call.x86_64.map(u64::from) == Some(native))
+    {
+        return Some(call.name);
+    }
+    tables::syscall(u16::try_from(code).ok()?).map(|call| call.name)
+}
+
+/// `evt.type.is.NAME` means the first type of that name and its other half, `evt.type.is.N` type N only.
+fn is_type(etype: EventType, arg: &FieldArg) -> bool {
+    let FieldArg::Key(text, number) = arg else { return false };
+    let etype = u32::from(etype.0);
+    etype == *number || (etype == number.wrapping_add(1) && !text.starts_with(|first: char| first.is_ascii_digit()))
+}
+
+fn category(context: &EventContext<'_>) -> &'static str {
+    let Some(def) = params::def(context.event) else { return "unknown" };
+    match def.category {
+        Category::Unknown => "unknown",
+        Category::Other => "other",
+        Category::File => "file",
+        Category::Net => "net",
+        Category::Ipc => "IPC",
+        Category::Memory => "memory",
+        Category::Process => "process",
+        Category::Sleep => "sleep",
+        Category::System => "system",
+        Category::Signal => "signal",
+        Category::User => "user",
+        Category::Time => "time",
+        Category::Processing => "processing",
+        Category::Wait => "wait",
+        Category::Scheduler => "scheduler",
+        Category::Internal => "internal",
+        Category::IoRead | Category::IoWrite | Category::IoOther => match context.fd.map(|fd| fd.kind) {
+            Some(FdKind::File | FdKind::Directory) => "file",
+            Some(FdKind::Ipv4 | FdKind::Ipv6 | FdKind::Ipv4Server | FdKind::Ipv6Server) => "net",
+            Some(
+                FdKind::Fifo | FdKind::Unix | FdKind::Event | FdKind::Signalfd | FdKind::Inotify | FdKind::Userfaultfd,
+            ) => "ipc",
+            _ => "unknown",
+        },
+    }
+}
+
+/// Position of the parameter that `evt.arg` or `evt.rawarg` names.
+fn argument(event: &Event<'_>, arg: &FieldArg) -> Option<usize> {
+    match arg {
+        FieldArg::Index(index) => usize::try_from(*index).ok(),
+        FieldArg::Key(_, number) => params::ParamNames::get().position(event.etype, *number),
+        FieldArg::None => None,
+    }
+}
+
+/// Bytes moved by an I/O event. libs prints memory of an earlier event where the capture holds none; here the field
+/// is absent then.
+fn buffer<'e>(event: &'e Event<'_>) -> Option<&'e [u8]> {
+    event.param(params::position(event, "data")?)
+}
+
+/// `SUCCESS`, or the error's name.
+fn outcome<'e>(result: i64) -> Extracted<'e> {
+    if result >= 0 {
+        return fixed("SUCCESS");
+    }
+    names::errno(result).map_or_else(|| owned(result.to_string()), fixed)
+}
+
+fn io_direction(event: &Event<'_>) -> Option<&'static str> {
+    if has(event, EventFlags::WRITES_TO_FD) {
+        Some("write")
+    } else if has(event, EventFlags::READS_FROM_FD) {
+        Some("read")
+    } else {
+        None
+    }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    memchr::memmem::find(text, part).is_some()
+}
+
+fn error_count(event: &Event<'_>) -> Option<u64> {
+    params::result(event).map(|result| u64::from(result < 0))
+}
+
+/// What an error is about, as `evt.count.error.*` tell apart.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ErrorKind {
+    File,
+    Net,
+    Memory,
+    Other,
+}
+
+/// 1 or 0 when an error of this event would be of this kind.
+fn error_of(context: &EventContext<'_>, kind: ErrorKind) -> Option<u64> {
+    let memory = params::def(context.event).is_some_and(|def| def.category == Category::Memory);
+    let actual = match context.fd {
+        Some(fd) if is_file(fd) || fd.kind == FdKind::Directory => ErrorKind::File,
+        Some(fd) if is_internet(fd) || fd.kind == FdKind::Unix => ErrorKind::Net,
+        Some(_) => ErrorKind::Other,
+        None if is_open(context.event.etype) => ErrorKind::File,
+        None if is_connection(context.event.etype) => ErrorKind::Net,
+        None if memory => ErrorKind::Memory,
+        None => ErrorKind::Other,
+    };
+    // Errors of memory calls also count where the call has a file descriptor.
+    if actual == kind || (kind == ErrorKind::Memory && memory) { error_count(context.event) } else { None }
+}
+
+fn is_open(etype: EventType) -> bool {
+    matches!(
+        etype,
+        ppme::PPME_SYSCALL_OPEN_X
+            | ppme::PPME_SYSCALL_CREAT_X
+            | ppme::PPME_SYSCALL_OPENAT_2_X
+            | ppme::PPME_SYSCALL_OPENAT2_X
+            | ppme::PPME_SYSCALL_OPEN_BY_HANDLE_AT_X
+    )
+}
+
+fn is_connection(etype: EventType) -> bool {
+    matches!(
+        etype,
+        ppme::PPME_SOCKET_ACCEPT_5_X | ppme::PPME_SOCKET_ACCEPT4_6_X | ppme::PPME_SOCKET_CONNECT_X
+    )
+}
+
+fn is_file(fd: &Fd) -> bool {
+    fd.kind == FdKind::File
+}
+
+fn is_internet(fd: &Fd) -> bool {
+    matches!(fd.kind, FdKind::Ipv4 | FdKind::Ipv6 | FdKind::Ipv4Server | FdKind::Ipv6Server)
+}
+
+/// Bytes moved: the result of an I/O event on a known descriptor.
+fn io_length(context: &EventContext<'_>, wanted: Option<Category>, test: fn(&Fd) -> bool) -> Option<u64> {
+    let category = params::def(context.event)?.category;
+    let fits = match wanted {
+        Some(wanted) => category == wanted,
+        None => matches!(category, Category::IoRead | Category::IoWrite | Category::IoOther),
+    };
+    context.fd.filter(|fd| fits && test(fd))?;
+    u64::try_from(params::result(context.event)?).ok()
+}
+
+/// Open flags of the calls that have them; 0 where they are not known.
+fn open_flags(event: &Event<'_>) -> Option<u64> {
+    Some(match event.etype {
+        ppme::PPME_SYSCALL_OPEN_X | ppme::PPME_SYSCALL_OPEN_BY_HANDLE_AT_X => event.u64(2).unwrap_or(0),
+        ppme::PPME_SYSCALL_OPENAT_2_X | ppme::PPME_SYSCALL_OPENAT2_X => event.u64(3).unwrap_or(0),
+        _ => return None,
+    })
+}
+
+/// The call made the file.
+fn creates_file(event: &Event<'_>) -> bool {
+    let Some(flags) = open_flags(event) else { return false };
+    flags & u64::from(O_F_CREATED) != 0
+        || (flags & O_TMPFILE != 0 && params::result(event).is_some_and(|result| result >= 0))
+}
+
+/// The call asks for a new file that somebody may execute.
+fn creates_executable(event: &Event<'_>) -> bool {
+    let mode = match event.etype {
+        ppme::PPME_SYSCALL_CREAT_X => 2,
+        ppme::PPME_SYSCALL_OPEN_X => 3,
+        ppme::PPME_SYSCALL_OPENAT_2_X | ppme::PPME_SYSCALL_OPENAT2_X => 4,
+        _ => return false,
+    };
+    let may_create = open_flags(event).is_none_or(|flags| flags & (O_TMPFILE | O_CREAT) != 0);
+    may_create && event.u64(mode).is_some_and(|mode| mode & ANY_EXEC != 0)
+}
+
+/// Names of directory descriptor and path of the `*at` calls: source and destination, equal where there is one path.
+fn path_pairs(etype: EventType) -> Option<[(&'static str, &'static str); 2]> {
+    match etype {
+        ppme::PPME_SYSCALL_RENAMEAT_X | ppme::PPME_SYSCALL_RENAMEAT2_X => {
+            Some([("olddirfd", "oldpath"), ("newdirfd", "newpath")])
+        }
+        ppme::PPME_SYSCALL_LINKAT_2_X => Some([("olddir", "oldpath"), ("newdir", "newpath")]),
+        ppme::PPME_SYSCALL_SYMLINKAT_X => Some([("linkdirfd", "linkpath"); 2]),
+        ppme::PPME_SYSCALL_OPENAT_2_X | ppme::PPME_SYSCALL_OPENAT2_X | ppme::PPME_SYSCALL_UNLINKAT_2_X => {
+            Some([("dirfd", "name"); 2])
+        }
+        ppme::PPME_SYSCALL_MKDIRAT_X => Some([("dirfd", "path"); 2]),
+        ppme::PPME_SYSCALL_FCHMODAT_X => Some([("dirfd", "filename"); 2]),
+        ppme::PPME_SYSCALL_FCHOWNAT_X => Some([("dirfd", "pathname"); 2]),
+        _ => None,
+    }
+}
+
+/// `evt.abspath`: path of an `*at` call made absolute by its directory descriptor; `dst` means the second of two.
+fn absolute_path(context: &EventContext<'_>, end: Option<&str>) -> Option<Vec<u8>> {
+    let event = context.event;
+    let thread = context.thread?;
+    if event.etype == ppme::PPME_SYSCALL_OPEN_BY_HANDLE_AT_X {
+        params::result(event).filter(|&fd| fd > 0)?;
+        return Some(path::join(b"", event.text(3)?));
+    }
+    let (dirfd, given) = path_pairs(event.etype)?[usize::from(end == Some("dst"))];
+    let dirfd = event.i64(params::position(event, dirfd)?)?;
+    let given = event.text(params::position(event, given)?)?;
+    let base: Cow<'_, [u8]> = if given.starts_with(b"/") {
+        Cow::Borrowed(b"")
+    } else if dirfd == AT_FDCWD {
+        Cow::Borrowed(context.state.cwd(thread)?)
+    } else {
+        Cow::Borrowed(context.state.fd(thread, dirfd).map_or(UNKNOWN_DIRECTORY, |fd| fd.name.as_ref()))
+    };
+    Some(path::join(&base, given))
+}
+
+/// Stands for a directory that the capture does not tell, in front of a relative path.
+pub(super) const UNKNOWN_DIRECTORY: &[u8] = b"<UNKNOWN>";
+
+/// Value of `key:` in the description of an infrastructure event (`Event:start;ID:…;name:…;Image:…`).
+fn infrastructure<'e>(event: &'e Event<'_>, key: &[u8]) -> Option<&'e [u8]> {
+    if event.etype != ppme::PPME_INFRASTRUCTURE_EVENT_E {
+        return None;
+    }
+    let description = event.text(2)?;
+    let elements = description.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+    let element = elements.into_iter().find(|element| element.starts_with(key))?;
+    let colon = memchr::memchr(b':', element)?;
+    Some(element[colon + 1..].trim_ascii())
+}

@@ -1,0 +1,350 @@
+//! `fd.*`: the descriptor that the event is about.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use casebook_formats::tables::{EventFlags, ppme};
+use casebook_rules::event::Extracted;
+use casebook_rules::schema::FieldArg;
+use casebook_rules::value::Value;
+
+use super::catalogue::FdField;
+use super::{args, cow, event, fixed, index, many, owned, params, path, signed, text, truth, unsigned, when};
+use crate::context::EventContext;
+use crate::state::flags::{AT_FDCWD, L4_ICMP, L4_NA, L4_RAW, L4_TCP, L4_UDP};
+use crate::state::{Fd, FdKind, Thread, Tuple};
+
+/// What all fields of this class look at.
+struct Subject<'e> {
+    thread: &'e Thread,
+    /// Number; -1 where the call made none.
+    number: i64,
+    record: Option<&'e Fd>,
+}
+
+/// The descriptor of the event; `None` for events that are not about descriptors and for unknown threads.
+fn subject<'e>(context: &'e EventContext<'_>) -> Option<Subject<'e>> {
+    let flags = params::def(context.event)?.flags;
+    let about = [EventFlags::CREATES_FD, EventFlags::USES_FD, EventFlags::DESTROYS_FD];
+    if !about.into_iter().any(|flag| flags.has(flag)) {
+        return None;
+    }
+    let thread = context.thread?;
+    let number = context.effects.fd.unwrap_or(-1);
+    Some(Subject { thread, number, record: context.fd.or_else(|| context.state.fd(thread, number)) })
+}
+
+pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: FdField, arg: &FieldArg) -> Extracted<'e> {
+    let Some(subject) = subject(context) else { return Extracted::Absent };
+    let record = subject.record;
+    match field {
+        FdField::FdNum => signed(subject.number),
+        FdField::FdUid => owned(format!("{}{}", subject.thread.tid, subject.number)),
+        FdField::FdName => when(name(context, record), cow),
+        FdField::FdNameraw => when(name_raw(context, record), cow),
+        FdField::FdDirectory => when(directory(context, record), cow),
+        FdField::FdFilename => {
+            when(record.filter(|fd| fd.kind == FdKind::File), |fd| text(path::filename(&fd.name)))
+        }
+        FdField::FdContainername => when(name(context, record), |name| owned(chained(subject.thread, &name))),
+        FdField::FdContainerdirectory => {
+            when(directory(context, record), |name| owned(chained(subject.thread, &name)))
+        }
+        FdField::FdType => when(record, |fd| fixed(type_name(fd.kind))),
+        FdField::FdTypechar => match record {
+            Some(fd) => owned(vec![type_char(fd.kind)]),
+            None => fixed(type_char_of_call(context)),
+        },
+        FdField::FdTypes => types(context, &subject, arg),
+        FdField::FdL4proto => when(record, |fd| fixed(protocol_name(fd))),
+        FdField::FdSockfamily => when(record.and_then(family), fixed),
+        FdField::FdIsServer => when(record, |fd| truth(is_server(context, fd))),
+        FdField::FdConnected => when(record, |fd| truth(fd.connected)),
+        FdField::FdNameChanged => when(record, |_| truth(context.effects.fd_name_changed)),
+        FdField::FdDev => when(record, |fd| signed(i64::from(fd.dev as i32))),
+        FdField::FdDevMajor => when(record, |fd| signed(i64::from((fd.dev & 0xf_ff00) >> 8))),
+        FdField::FdDevMinor => when(record, |fd| signed(i64::from((fd.dev & 0xff) | ((fd.dev >> 12) & 0xf_ff00)))),
+        FdField::FdIno => when(record, |fd| signed(fd.ino as i64)),
+        FdField::FdIsUpperLayer => when(record, |fd| truth(fd.upper_layer)),
+        FdField::FdIsLowerLayer => when(record, |fd| truth(fd.lower_layer)),
+        FdField::FdCip | FdField::FdCnet => when(record.and_then(client), |(ip, _)| address(ip)),
+        FdField::FdSip | FdField::FdSnet => when(record.and_then(server), |(ip, _)| address(ip)),
+        FdField::FdLip | FdField::FdLnet => when(record.and_then(|fd| local(context, fd)), |(ip, _)| address(ip)),
+        FdField::FdRip | FdField::FdRnet => when(record.and_then(|fd| remote(context, fd)), |(ip, _)| address(ip)),
+        FdField::FdCport => when(record.and_then(client), |(_, port)| unsigned(u64::from(port))),
+        FdField::FdSport => when(record.and_then(server_port), |port| unsigned(u64::from(port))),
+        FdField::FdLport => when(record.and_then(|fd| local(context, fd)), |(_, port)| unsigned(u64::from(port))),
+        FdField::FdRport => when(record.and_then(|fd| remote(context, fd)), |(_, port)| unsigned(u64::from(port))),
+        // Ports as text; libs shows an empty one where there is a role but no port.
+        FdField::FdCproto => when(record.filter(|fd| !fd.has_no_role()), |fd| port_text(client(fd))),
+        FdField::FdSproto => match record.filter(|fd| is_internet(fd.kind)) {
+            Some(fd) if is_connection(fd.kind) => when(server(fd), |end| port_text(Some(end))),
+            Some(_) => fixed(""),
+            None => Extracted::Absent,
+        },
+        FdField::FdLproto => when(record.and_then(|fd| local(context, fd)), |end| port_text(Some(end))),
+        FdField::FdRproto => when(record.and_then(|fd| remote(context, fd)), |end| port_text(Some(end))),
+        FdField::FdIp | FdField::FdNet => many(ends(record).map(|(ip, _)| Value::Ip(ip))),
+        FdField::FdPort | FdField::FdProto => many(ends(record).map(|(_, port)| Value::U64(u64::from(port)))),
+    }
+}
+
+fn address<'e>(ip: IpAddr) -> Extracted<'e> {
+    Extracted::One(Value::Ip(ip))
+}
+
+fn port_text<'e>(end: Option<(IpAddr, u16)>) -> Extracted<'e> {
+    owned(end.map_or_else(String::new, |(_, port)| port.to_string()))
+}
+
+fn chained(thread: &Thread, name: &[u8]) -> Vec<u8> {
+    [&thread.container_id, &b":"[..], name].concat()
+}
+
+/// `fd.name`: of the record, or of what the call was asked to make.
+fn name<'e>(context: &'e EventContext<'_>, record: Option<&'e Fd>) -> Option<Cow<'e, [u8]>> {
+    // A connect that failed shows where it wanted to go, not where the socket was before.
+    let refused = context.event.etype == ppme::PPME_SOCKET_CONNECT_X && context.event.i64(0).is_some_and(|r| r < 0);
+    match record {
+        Some(fd) if !refused => Some(Cow::Borrowed(&fd.name)),
+        _ => name_from_call(context, false),
+    }
+}
+
+fn name_raw<'e>(context: &'e EventContext<'_>, record: Option<&'e Fd>) -> Option<Cow<'e, [u8]>> {
+    match record {
+        Some(fd) => Some(path::squeeze(&fd.name_raw)),
+        None => Some(match name_from_call(context, true)? {
+            Cow::Borrowed(name) => path::squeeze(name),
+            Cow::Owned(name) => Cow::Owned(path::squeeze(&name).into_owned()),
+        }),
+    }
+}
+
+fn directory<'e>(context: &'e EventContext<'_>, record: Option<&'e Fd>) -> Option<Cow<'e, [u8]>> {
+    match record {
+        Some(fd) if fd.kind == FdKind::File => Some(Cow::Borrowed(path::directory(&fd.name))),
+        Some(fd) if fd.kind == FdKind::Directory => Some(Cow::Borrowed(&fd.name)),
+        Some(_) => None,
+        None => Some(match name_from_call(context, false)? {
+            Cow::Borrowed(name) => Cow::Borrowed(path::directory(name)),
+            Cow::Owned(name) => Cow::Owned(path::directory(&name).to_vec()),
+        }),
+    }
+}
+
+/// Name by the parameters of a call that left no record, mostly because it failed; empty for calls without one.
+fn name_from_call<'e>(context: &'e EventContext<'_>, raw: bool) -> Option<Cow<'e, [u8]>> {
+    let event = context.event;
+    if params::def(event)?.dir == casebook_formats::tables::Direction::Enter {
+        return None;
+    }
+    match event.etype {
+        ppme::PPME_SYSCALL_OPEN_X
+        | ppme::PPME_SYSCALL_CREAT_X
+        | ppme::PPME_SOCKET_ACCEPT_5_X
+        | ppme::PPME_SOCKET_ACCEPT4_6_X => args::one(context, 1),
+        ppme::PPME_SOCKET_CONNECT_X => match event.param(1) {
+            Some(_) => args::one(context, 1),
+            None => Some(Cow::Borrowed(b"")),
+        },
+        ppme::PPME_SYSCALL_OPENAT_2_X | ppme::PPME_SYSCALL_OPENAT2_X => {
+            let given = event.text(2)?;
+            if raw {
+                return Some(Cow::Borrowed(given));
+            }
+            let base = if given.starts_with(b"/") { b"" } else { base_of(context, event.i64(1)?) };
+            Some(Cow::Owned(path::join(base, given)))
+        }
+        ppme::PPME_SYSCALL_OPEN_BY_HANDLE_AT_X => event.text(3).map(Cow::Borrowed),
+        _ => Some(Cow::Borrowed(b"")),
+    }
+}
+
+/// Directory that a descriptor argument means.
+fn base_of<'e>(context: &'e EventContext<'_>, dirfd: i64) -> &'e [u8] {
+    let Some(thread) = context.thread else { return event::UNKNOWN_DIRECTORY };
+    if dirfd == AT_FDCWD {
+        context.state.cwd(thread).unwrap_or(event::UNKNOWN_DIRECTORY)
+    } else {
+        context.state.fd(thread, dirfd).map_or(event::UNKNOWN_DIRECTORY, |fd| &fd.name)
+    }
+}
+
+/// `fd.type`.
+pub(super) fn type_name(kind: FdKind) -> &'static str {
+    match kind {
+        FdKind::File => "file",
+        FdKind::Directory => "directory",
+        FdKind::Ipv4 | FdKind::Ipv4Server => "ipv4",
+        FdKind::Ipv6 | FdKind::Ipv6Server => "ipv6",
+        FdKind::Unix => "unix",
+        FdKind::Fifo => "pipe",
+        FdKind::Event => "event",
+        FdKind::Signalfd => "signalfd",
+        FdKind::Eventpoll => "eventpoll",
+        FdKind::Inotify => "inotify",
+        FdKind::Timerfd => "timerfd",
+        FdKind::Netlink => "netlink",
+        FdKind::Bpf => "bpf",
+        FdKind::Userfaultfd => "userfaultfd",
+        FdKind::IoUring => "io_uring",
+        FdKind::Memfd => "memfd",
+        FdKind::Pidfd => "pidfd",
+        FdKind::Unknown | FdKind::Unsupported => "<NA>",
+    }
+}
+
+/// `fd.typechar`.
+pub(super) fn type_char(kind: FdKind) -> u8 {
+    match kind {
+        FdKind::File => b'f',
+        FdKind::Directory => b'd',
+        FdKind::Ipv4 => b'4',
+        FdKind::Ipv6 => b'6',
+        FdKind::Ipv4Server => b'2',
+        FdKind::Ipv6Server => b'3',
+        FdKind::Fifo => b'p',
+        FdKind::Unix | FdKind::Userfaultfd => b'u',
+        FdKind::Event => b'e',
+        FdKind::Signalfd => b's',
+        FdKind::Eventpoll => b'l',
+        FdKind::Inotify => b'i',
+        FdKind::Timerfd => b't',
+        FdKind::Netlink => b'n',
+        FdKind::Bpf => b'b',
+        FdKind::IoUring => b'r',
+        FdKind::Memfd => b'm',
+        FdKind::Pidfd => b'P',
+        FdKind::Unsupported => b'X',
+        FdKind::Unknown => b'o',
+    }
+}
+
+/// `fd.typechar` of a call that left no record: what it would have made. libs answers `4` for any socket, and `o`
+/// for `open` though not for `openat`; rules compare with both.
+fn type_char_of_call(context: &EventContext<'_>) -> &'static str {
+    match context.event.etype {
+        ppme::PPME_SYSCALL_OPENAT_2_X | ppme::PPME_SYSCALL_OPENAT2_X | ppme::PPME_SYSCALL_CREAT_X => "f",
+        ppme::PPME_SOCKET_SOCKET_X | ppme::PPME_SOCKET_ACCEPT_5_X | ppme::PPME_SOCKET_ACCEPT4_6_X => "4",
+        ppme::PPME_SYSCALL_PIPE_X | ppme::PPME_SYSCALL_PIPE2_X => "p",
+        ppme::PPME_SYSCALL_EVENTFD_X | ppme::PPME_SYSCALL_EVENTFD2_X => "e",
+        ppme::PPME_SYSCALL_SIGNALFD_X | ppme::PPME_SYSCALL_SIGNALFD4_X => "s",
+        ppme::PPME_SYSCALL_TIMERFD_CREATE_X => "t",
+        ppme::PPME_SYSCALL_INOTIFY_INIT_X | ppme::PPME_SYSCALL_INOTIFY_INIT1_X => "i",
+        _ => "o",
+    }
+}
+
+/// `fd.types`: kinds of all open descriptors, each once, by number; with an argument the kind of that one.
+fn types<'e>(context: &EventContext<'_>, subject: &Subject<'_>, arg: &FieldArg) -> Extracted<'e> {
+    let kind = |name: &'static str| Value::text(name.as_bytes());
+    if let Some(number) = index(arg) {
+        let fd = i64::try_from(number).ok().and_then(|number| context.state.fd(subject.thread, number));
+        return many(fd.map(|fd| kind(type_name(fd.kind))));
+    }
+    let Some(table) = context.state.fd_table(subject.thread) else { return Extracted::Absent };
+    let mut seen: Vec<&'static str> = Vec::new();
+    for (_, fd) in table.iter() {
+        let name = type_name(fd.kind);
+        if !seen.contains(&name) {
+            seen.push(name);
+        }
+    }
+    many(seen.into_iter().map(kind))
+}
+
+fn is_connection(kind: FdKind) -> bool {
+    matches!(kind, FdKind::Ipv4 | FdKind::Ipv6)
+}
+
+fn is_internet(kind: FdKind) -> bool {
+    is_connection(kind) || matches!(kind, FdKind::Ipv4Server | FdKind::Ipv6Server)
+}
+
+/// Transport as libs tells it: of connections only when the role is known or the socket is raw.
+fn protocol(fd: &Fd) -> u8 {
+    match fd.kind {
+        FdKind::Ipv4 | FdKind::Ipv6 if fd.l4 != L4_RAW && fd.has_no_role() => L4_NA,
+        kind if is_internet(kind) => fd.l4,
+        _ => L4_NA,
+    }
+}
+
+fn protocol_name(fd: &Fd) -> &'static str {
+    match protocol(fd) {
+        L4_TCP => "tcp",
+        L4_UDP => "udp",
+        L4_ICMP => "icmp",
+        L4_RAW => "raw",
+        _ => "<NA>",
+    }
+}
+
+/// Letter of the transport that follows the type of a socket in parameters (`<4t>`).
+pub(super) fn protocol_char(fd: &Fd) -> Option<u8> {
+    match protocol(fd) {
+        L4_TCP => Some(b't'),
+        L4_UDP => Some(b'u'),
+        L4_ICMP => Some(b'i'),
+        L4_RAW => Some(b'r'),
+        _ => None,
+    }
+}
+
+fn family(fd: &Fd) -> Option<&'static str> {
+    match fd.kind {
+        FdKind::Unix => Some("unix"),
+        kind if is_internet(kind) => Some("ip"),
+        _ => None,
+    }
+}
+
+/// The tuple of a connection whose ends are known by role.
+fn roles(fd: &Fd) -> Option<Tuple> {
+    fd.tuple.filter(|_| is_connection(fd.kind) && !fd.has_no_role())
+}
+
+fn client(fd: &Fd) -> Option<(IpAddr, u16)> {
+    roles(fd).map(|tuple| tuple.client)
+}
+
+/// Server end of a connection, or the address that a socket listens on.
+fn server(fd: &Fd) -> Option<(IpAddr, u16)> {
+    let tuple = fd.tuple.filter(|_| is_internet(fd.kind) && !fd.has_no_role())?;
+    Some(tuple.server)
+}
+
+/// Port of the server end; that of a listening socket counts also when its role is not known.
+fn server_port(fd: &Fd) -> Option<u16> {
+    if is_connection(fd.kind) { server(fd).map(|(_, port)| port) } else { fd.tuple.map(|tuple| tuple.server.1) }
+}
+
+/// The end whose address is one of this machine's: the client when its address is, else the server.
+fn local(context: &EventContext<'_>, fd: &Fd) -> Option<(IpAddr, u16)> {
+    let tuple = roles(fd)?;
+    Some(if context.state.is_local_address(tuple.client.0) { tuple.client } else { tuple.server })
+}
+
+fn remote(context: &EventContext<'_>, fd: &Fd) -> Option<(IpAddr, u16)> {
+    let tuple = roles(fd)?;
+    Some(if context.state.is_local_address(tuple.client.0) { tuple.server } else { tuple.client })
+}
+
+/// Listening, or connected with the server end on this machine.
+fn is_server(context: &EventContext<'_>, fd: &Fd) -> bool {
+    match fd.kind {
+        FdKind::Ipv4Server | FdKind::Ipv6Server => true,
+        kind if is_connection(kind) => {
+            fd.tuple.is_some_and(|tuple| context.state.is_local_address(tuple.server.0))
+        }
+        _ => false,
+    }
+}
+
+/// Both ends of a connection (client first), the one of a listening socket; none for anything else.
+fn ends(record: Option<&Fd>) -> impl Iterator<Item = (IpAddr, u16)> {
+    let tuple = record.filter(|fd| is_internet(fd.kind)).and_then(|fd| fd.tuple.map(|tuple| (fd.kind, tuple)));
+    let client = tuple.filter(|(kind, _)| is_connection(*kind)).map(|(_, tuple)| tuple.client);
+    client.into_iter().chain(tuple.map(|(_, tuple)| tuple.server))
+}

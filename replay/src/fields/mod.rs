@@ -1,0 +1,109 @@
+//! Fields: the catalogue of what can be asked of an event, and the extractors that answer.
+//!
+//! [`EventContext`] (an event and the state after it) → a value per field, for conditions, outputs and tables. One
+//! module per class of fields; [`catalogue`] says which field belongs to which. What a value looks like when printed
+//! is the rule engine's business, except for the texts of parameters ([`args`]).
+//!
+//! Principle: a value the capture does not hold is absent, not made up. Where libs has a quirk that rules rely on,
+//! the extractor does the same and says so.
+
+use std::borrow::Cow;
+
+use casebook_rules::event::{EventFields, Extracted};
+use casebook_rules::schema::{FieldArg, FieldRef};
+use casebook_rules::value::Value;
+use smallvec::SmallVec;
+
+use crate::context::EventContext;
+
+mod address;
+mod args;
+pub mod catalogue;
+mod container;
+mod event;
+mod fd;
+mod fdlist;
+mod fspath;
+mod names;
+mod params;
+mod path;
+mod process;
+#[cfg(test)]
+mod sample;
+mod text;
+mod user;
+
+pub use catalogue::Catalogue;
+use catalogue::Extractor;
+
+impl EventFields for EventContext<'_> {
+    fn extract<'e>(&'e self, field: &FieldRef) -> Extracted<'e> {
+        let Some(row) = catalogue::row_of(field.id) else { return Extracted::Absent };
+        match row.extractor {
+            Extractor::Event(which) => event::extract(self, which, &field.arg),
+            Extractor::Process(which) => process::extract(self, which, &field.arg),
+            Extractor::User(which) => user::extract(self, which),
+            Extractor::Fd(which) => fd::extract(self, which, &field.arg),
+            Extractor::Fspath(which) => fspath::extract(self, which),
+            Extractor::Fdlist(which) => fdlist::extract(self, which),
+            Extractor::Container(which) => container::extract(self, which, &field.arg),
+            Extractor::Offline(_) => Extracted::Absent,
+        }
+    }
+}
+
+// Short ways to make an [`Extracted`], so that extractors read as tables.
+
+fn text(text: &[u8]) -> Extracted<'_> {
+    Extracted::One(Value::text(text))
+}
+
+fn fixed<'e>(text: &'static str) -> Extracted<'e> {
+    Extracted::One(Value::text(text.as_bytes()))
+}
+
+fn owned<'e>(text: impl Into<Vec<u8>>) -> Extracted<'e> {
+    Extracted::One(Value::owned(text))
+}
+
+fn cow(text: Cow<'_, [u8]>) -> Extracted<'_> {
+    Extracted::One(Value::Text(text))
+}
+
+fn signed<'e>(number: i64) -> Extracted<'e> {
+    Extracted::One(Value::I64(number))
+}
+
+fn unsigned<'e>(number: u64) -> Extracted<'e> {
+    Extracted::One(Value::U64(number))
+}
+
+fn truth<'e>(value: bool) -> Extracted<'e> {
+    Extracted::One(Value::Bool(value))
+}
+
+fn many<'e>(values: impl IntoIterator<Item = Value<'e>>) -> Extracted<'e> {
+    let values: SmallVec<[Value<'e>; 4]> = values.into_iter().collect();
+    if values.is_empty() { Extracted::Absent } else { Extracted::Many(values) }
+}
+
+/// The value there is, made into what is extracted; absent where there is none.
+fn when<'e, T>(value: Option<T>, make: impl FnOnce(T) -> Extracted<'e>) -> Extracted<'e> {
+    value.map_or(Extracted::Absent, make)
+}
+
+/// Index argument; 0 where none was given.
+fn index(arg: &FieldArg) -> Option<u64> {
+    match arg {
+        FieldArg::Index(index) => Some(*index),
+        _ => None,
+    }
+}
+
+/// Key argument.
+fn key(arg: &FieldArg) -> Option<&str> {
+    match arg {
+        FieldArg::Key(key, _) => Some(key),
+        _ => None,
+    }
+}

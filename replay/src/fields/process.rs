@@ -1,0 +1,296 @@
+//! `proc.*` and `thread.*`: the thread of the event, its process, its ancestors, its session and group.
+//!
+//! Ids and numbers that the capture does not tell are absent; libs shows -1 or 0 for them.
+
+use std::borrow::Cow;
+
+use casebook_rules::event::Extracted;
+use casebook_rules::schema::FieldArg;
+use casebook_rules::value::Value;
+
+use super::catalogue::ProcessField;
+use super::{cow, fd, fixed, index, key, many, names, owned, signed, text, truth, unsigned, when};
+use crate::context::EventContext;
+use crate::state::{Fd, State, Thread};
+
+/// How far `proc.aenv[NAME]` looks up the tree.
+const ENV_LEVELS: usize = 20;
+
+pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: ProcessField, arg: &FieldArg) -> Extracted<'e> {
+    if field == ProcessField::ThreadTid {
+        return signed(context.event.tid);
+    }
+    let Some(thread) = context.thread else { return Extracted::Absent };
+    let state = context.state;
+    let parent = || state.parent(thread);
+    match field {
+        ProcessField::ProcExe => text(&thread.exe),
+        ProcessField::ProcExepath => text(&thread.exepath),
+        ProcessField::ProcName => text(&thread.comm),
+        ProcessField::ProcPexe => when(parent(), |parent| text(&parent.exe)),
+        ProcessField::ProcPexepath => when(parent(), |parent| text(&parent.exepath)),
+        ProcessField::ProcPname => when(parent(), |parent| text(&parent.comm)),
+        ProcessField::ProcCmdline => cow(command_line(thread)),
+        ProcessField::ProcPcmdline => when(parent(), |parent| cow(command_line(parent))),
+        ProcessField::ProcExeline => owned(joined_after(&thread.exe, &thread.args)),
+        ProcessField::ProcAexe => ancestors(context, arg, |t| Value::text(&t.exe)),
+        ProcessField::ProcAexepath => ancestors(context, arg, |t| Value::text(&t.exepath)),
+        ProcessField::ProcAname => ancestors(context, arg, |t| Value::text(&t.comm)),
+        ProcessField::ProcAcmdline => ancestors(context, arg, |t| Value::Text(command_line(t))),
+        ProcessField::ProcApid => ancestors(context, arg, |t| Value::I64(t.pid)),
+        ProcessField::ProcAargs => ancestor_args(context, arg),
+        ProcessField::ProcAenv => ancestor_env(context, arg),
+        ProcessField::ProcArgs => match index(arg) {
+            Some(n) => text(usize::try_from(n).ok().and_then(|n| words(&thread.args).nth(n)).unwrap_or_default()),
+            None => cow(joined(&thread.args)),
+        },
+        ProcessField::ProcCmdnargs => unsigned(words(&thread.args).count() as u64),
+        ProcessField::ProcCmdlenargs => unsigned(words(&thread.args).map(|word| word.len() as u64).sum()),
+        ProcessField::ProcEnv => match key(arg) {
+            Some(name) => text(variable(state.env(thread), name)),
+            None => cow(joined(state.env(thread))),
+        },
+        ProcessField::ProcCwd => when(state.cwd(thread), text),
+        ProcessField::ProcLoginshellid => when(login_shell(context, thread), |shell| signed(shell.pid)),
+        ProcessField::ProcTty => unsigned(u64::from(thread.tty)),
+        ProcessField::ProcPid => id(thread.pid),
+        ProcessField::ProcPpid => when(process_parent(state, thread), |parent| id(parent.pid)),
+        ProcessField::ProcVpid => id(thread.vpid),
+        ProcessField::ProcPvpid => when(parent(), |parent| id(parent.vpid)),
+        ProcessField::ThreadVtid => id(thread.vtid),
+        ProcessField::ProcSid => id(thread.sid),
+        ProcessField::ProcVpgid => id(thread.vpgid),
+        ProcessField::ProcPgid => id(thread.pgid),
+        ProcessField::ProcSname => leader(thread.sid, || state.session_leader(thread), |t| &t.comm),
+        ProcessField::ProcSidExe => leader(thread.sid, || state.session_leader(thread), |t| &t.exe),
+        ProcessField::ProcSidExepath => leader(thread.sid, || state.session_leader(thread), |t| &t.exepath),
+        ProcessField::ProcVpgidName => leader(thread.vpgid, || state.vpgid_leader(thread), |t| &t.comm),
+        ProcessField::ProcVpgidExe => leader(thread.vpgid, || state.vpgid_leader(thread), |t| &t.exe),
+        ProcessField::ProcVpgidExepath => leader(thread.vpgid, || state.vpgid_leader(thread), |t| &t.exepath),
+        ProcessField::ProcPgidName => leader(thread.pgid, || state.pgid_leader(thread), |t| &t.comm),
+        ProcessField::ProcPgidExe => leader(thread.pgid, || state.pgid_leader(thread), |t| &t.exe),
+        ProcessField::ProcPgidExepath => leader(thread.pgid, || state.pgid_leader(thread), |t| &t.exepath),
+        ProcessField::ProcIsSidLeader => same(thread.sid, thread.vpid),
+        ProcessField::ProcIsVpgidLeader => same(thread.vpgid, thread.vpid),
+        ProcessField::ProcIsPgidLeader => same(thread.pgid, thread.pid),
+        ProcessField::ProcDuration => when(since(context, thread.clone_ts), unsigned),
+        ProcessField::ProcPpidDuration => {
+            when(parent().and_then(|parent| since(context, parent.clone_ts)), unsigned)
+        }
+        ProcessField::ProcPidTs => known(thread.clone_ts),
+        ProcessField::ProcPpidTs => when(parent(), |parent| known(parent.clone_ts)),
+        ProcessField::ProcIsExeWritable => truth(thread.exe_writable),
+        ProcessField::ProcIsExeUpperLayer => truth(thread.exe_upper_layer),
+        ProcessField::ProcIsExeLowerLayer => truth(thread.exe_lower_layer),
+        ProcessField::ProcIsExeFromMemfd => truth(thread.exe_from_memfd),
+        ProcessField::ProcExeIno => when(Some(thread.exe_ino).filter(|&ino| ino != 0), |ino| signed(ino as i64)),
+        ProcessField::ProcExeInoCtime => known(thread.exe_ino_ctime),
+        ProcessField::ProcExeInoMtime => known(thread.exe_ino_mtime),
+        ProcessField::ProcExeInoCtimeDurationProcStart => known(thread.exe_ino_ctime_to_clone),
+        ProcessField::ProcExeInoCtimeDurationPidnsStart => known(thread.exe_ino_ctime_after_pidns),
+        ProcessField::ProcPidnsInitStartTs => known(thread.pidns_init_start_ts),
+        ProcessField::ThreadCapPermitted => owned(names::capabilities(thread.cap_permitted)),
+        ProcessField::ThreadCapInheritable => owned(names::capabilities(thread.cap_inheritable)),
+        ProcessField::ThreadCapEffective => owned(names::capabilities(thread.cap_effective)),
+        ProcessField::ProcFdopencount => unsigned(state.fd_count(thread) as u64),
+        ProcessField::ProcFdlimit => id(state.fd_limit(thread)),
+        ProcessField::ProcFdusage => when(fd_usage(state, thread), |usage| Extracted::One(Value::Double(usage))),
+        ProcessField::ProcVmsize => unsigned(thread.usage.vm_size),
+        ProcessField::ProcVmrss => unsigned(thread.usage.vm_rss),
+        ProcessField::ProcVmswap => unsigned(thread.usage.vm_swap),
+        ProcessField::ThreadPfmajor => unsigned(thread.usage.pf_major),
+        ProcessField::ThreadPfminor => unsigned(thread.usage.pf_minor),
+        ProcessField::ThreadTid => signed(context.event.tid),
+        ProcessField::ThreadIsmain => truth(thread.is_main()),
+        ProcessField::ThreadNametid => owned([&thread.comm, context.event.tid.to_string().as_bytes()].concat()),
+        ProcessField::ThreadCgroups => {
+            when(Some(joined(&thread.cgroups)).filter(|cgroups| !cgroups.is_empty()), cow)
+        }
+        ProcessField::ThreadCgroup => when(key(arg).and_then(|name| cgroup(&thread.cgroups, name)), text),
+        ProcessField::ProcNthreads => unsigned(state.thread_count(thread) as u64),
+        ProcessField::ProcNchilds => unsigned(state.other_thread_count(thread) as u64),
+        ProcessField::ThreadVmsize => of_leader(thread, thread.usage.vm_size),
+        ProcessField::ThreadVmrss => of_leader(thread, thread.usage.vm_rss),
+        ProcessField::ThreadVmsizeB => of_leader(thread, thread.usage.vm_size.saturating_mul(1024)),
+        ProcessField::ThreadVmrssB => of_leader(thread, thread.usage.vm_rss.saturating_mul(1024)),
+        ProcessField::ProcStdinType => when(state.fd(thread, 0), fd_type),
+        ProcessField::ProcStdoutType => when(state.fd(thread, 1), fd_type),
+        ProcessField::ProcStderrType => when(state.fd(thread, 2), fd_type),
+        ProcessField::ProcStdinName => when(state.fd(thread, 0), |fd| text(&fd.name)),
+        ProcessField::ProcStdoutName => when(state.fd(thread, 1), |fd| text(&fd.name)),
+        ProcessField::ProcStderrName => when(state.fd(thread, 2), |fd| text(&fd.name)),
+    }
+}
+
+/// An id, unless it is the mark for *not known*.
+fn id<'e>(number: i64) -> Extracted<'e> {
+    if number == -1 { Extracted::Absent } else { signed(number) }
+}
+
+/// A time or span, unless it is the mark for *not known*.
+fn known<'e>(number: u64) -> Extracted<'e> {
+    if number == 0 { Extracted::Absent } else { unsigned(number) }
+}
+
+/// Whether two ids are equal, when both are known.
+fn same<'e>(a: i64, b: i64) -> Extracted<'e> {
+    if a == -1 || b == -1 { Extracted::Absent } else { truth(a == b) }
+}
+
+/// Memory of a process is reported on its leader only.
+fn of_leader<'e>(thread: &Thread, amount: u64) -> Extracted<'e> {
+    unsigned(if thread.is_main() { amount } else { 0 })
+}
+
+fn fd_type<'e>(record: &Fd) -> Extracted<'e> {
+    fixed(fd::type_name(record.kind))
+}
+
+/// Nanoseconds from a known moment to the event.
+fn since(context: &EventContext<'_>, start: u64) -> Option<u64> {
+    if start == 0 { None } else { Some(context.event.ts.wrapping_sub(start)) }
+}
+
+/// A fact about the leader of a session or group; empty where the id is known but nobody who could be it, as in libs.
+fn leader<'e>(
+    id: i64,
+    find: impl FnOnce() -> Option<&'e Thread>,
+    fact: impl FnOnce(&'e Thread) -> &'e [u8],
+) -> Extracted<'e> {
+    if id == -1 { Extracted::Absent } else { text(find().map_or(b"", fact)) }
+}
+
+/// Parent of the process that the thread belongs to.
+fn process_parent<'e>(state: &'e State, thread: &'e Thread) -> Option<&'e Thread> {
+    state.main_thread_of(thread).and_then(|main| state.parent(main))
+}
+
+/// Elements of a NUL-terminated list; the last NUL may be missing.
+pub(super) fn words(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let list = list.strip_suffix(b"\0").unwrap_or(list);
+    let count = if list.is_empty() { 0 } else { usize::MAX };
+    list.split(|&byte| byte == 0).take(count)
+}
+
+/// Elements of a list joined by blanks. One element needs no copy.
+fn joined(list: &[u8]) -> Cow<'_, [u8]> {
+    let list = list.strip_suffix(b"\0").unwrap_or(list);
+    if !list.contains(&0) {
+        return Cow::Borrowed(list);
+    }
+    Cow::Owned(list.iter().map(|&byte| if byte == 0 { b' ' } else { byte }).collect())
+}
+
+/// A name, a blank, and the arguments joined by blanks.
+fn joined_after(name: &[u8], args: &[u8]) -> Vec<u8> {
+    let args = joined(args);
+    let mut line = Vec::with_capacity(name.len() + 1 + args.len());
+    line.extend_from_slice(name);
+    line.push(b' ');
+    line.extend_from_slice(&args);
+    line
+}
+
+/// `proc.cmdline`: the comm, then the arguments.
+fn command_line(thread: &Thread) -> Cow<'_, [u8]> {
+    if thread.args.is_empty() {
+        Cow::Borrowed(&thread.comm)
+    } else {
+        Cow::Owned(joined_after(&thread.comm, &thread.args))
+    }
+}
+
+/// Value of an environment variable without blanks around it; empty where it is not set.
+fn variable<'e>(env: &'e [u8], name: &str) -> &'e [u8] {
+    let value = words(env).find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
+    let value = value.unwrap_or_default();
+    let start = value.iter().position(|&byte| byte != b' ').unwrap_or(value.len());
+    let end = value.iter().rposition(|&byte| byte != b' ').map_or(start, |last| last + 1);
+    &value[start..end]
+}
+
+/// Path of one cgroup subsystem.
+fn cgroup<'e>(cgroups: &'e [u8], name: &str) -> Option<&'e [u8]> {
+    words(cgroups).find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+}
+
+/// The ancestor at a level: 0 is the process itself, 1 its parent.
+fn ancestor<'e>(context: &'e EventContext<'_>, level: u64) -> Option<&'e Thread> {
+    let thread = context.thread?;
+    match usize::try_from(level).ok()?.checked_sub(1) {
+        None => context.state.main_thread_of(thread),
+        Some(above) => context.state.ancestors(thread).nth(above),
+    }
+}
+
+/// A fact about the ancestor at the given level, or about all of them.
+fn ancestors<'e>(
+    context: &'e EventContext<'_>,
+    arg: &FieldArg,
+    fact: impl Fn(&'e Thread) -> Value<'e>,
+) -> Extracted<'e> {
+    match index(arg) {
+        Some(level) => when(ancestor(context, level), |thread| Extracted::One(fact(thread))),
+        None => match context.thread {
+            Some(thread) => many(context.state.ancestors(thread).map(fact)),
+            None => Extracted::Absent,
+        },
+    }
+}
+
+fn ancestor_args<'e>(context: &'e EventContext<'_>, arg: &FieldArg) -> Extracted<'e> {
+    if let Some(level) = index(arg) {
+        return when(ancestor(context, level), |thread| cow(joined(&thread.args)));
+    }
+    let Some(thread) = context.thread else { return Extracted::Absent };
+    let all: Vec<Cow<'_, [u8]>> =
+        context.state.ancestors(thread).map(|t| joined(&t.args)).filter(|args| !args.is_empty()).collect();
+    owned(all.join(&b' '))
+}
+
+fn ancestor_env<'e>(context: &'e EventContext<'_>, arg: &FieldArg) -> Extracted<'e> {
+    let (Some(name), Some(thread)) = (key(arg), context.thread) else {
+        return ancestors(context, arg, |t| Value::Text(joined(context.state.env(t))));
+    };
+    let mut above = context.state.ancestors(thread).take(ENV_LEVELS);
+    let found = above.find_map(|t| Some(variable(context.state.env(t), name)).filter(|value| !value.is_empty()));
+    text(found.unwrap_or_default())
+}
+
+/// The oldest of the process and its ancestors whose comm ends like that of a shell.
+fn login_shell<'e>(context: &'e EventContext<'_>, thread: &'e Thread) -> Option<&'e Thread> {
+    let main = context.state.main_thread_of(thread)?;
+    std::iter::once(main).chain(context.state.ancestors(thread)).filter(|t| t.comm.ends_with(b"sh")).last()
+}
+
+/// Open descriptors in percent of the limit.
+fn fd_usage(state: &State, thread: &Thread) -> Option<f64> {
+    let limit = state.fd_limit(thread);
+    if limit > 0 { Some(state.fd_count(thread) as f64 * 100.0 / limit as f64) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_with_and_without_their_last_nul() {
+        let list = |text: &'static [u8]| words(text).collect::<Vec<_>>();
+        assert!(list(b"").is_empty());
+        assert_eq!(list(b"a\0b\0"), [b"a", b"b"]);
+        assert_eq!(list(b"a\0b"), [b"a", b"b"]);
+        assert_eq!(list(b"a\0\0b\0"), [&b"a"[..], b"", b"b"], "an empty argument is an argument");
+        assert_eq!(&*joined(b"a\0\0b\0"), b"a  b");
+        assert_eq!(&*joined(b"one\0"), b"one");
+    }
+
+    #[test]
+    fn variables_and_cgroups_by_exact_name() {
+        let env = b"PATHX=/x\0PATH= /bin \0EMPTY=\0";
+        assert_eq!(variable(env, "PATH"), b"/bin", "blanks around the value go");
+        assert_eq!(variable(env, "EMPTY"), b"");
+        assert_eq!(variable(env, "PA"), b"");
+        assert_eq!(cgroup(b"cpu=/a\0cpuset=/b\0", "cpuset"), Some(&b"/b"[..]));
+        assert_eq!(cgroup(b"cpu=/a\0cpuset=/b\0", "memory"), None);
+    }
+}

@@ -1,0 +1,55 @@
+//! `user.*` and `group.*`: whose thread it is, by number and by the names that the capture or its container events give.
+
+use casebook_rules::event::Extracted;
+
+use super::catalogue::UserField;
+use super::{signed, text, unsigned, when};
+use crate::context::EventContext;
+use crate::state::{Group, Thread, User};
+
+/// What rules compare with when a number has no name: a text, not an absence, as in libs.
+const NO_NAME: &[u8] = b"<NA>";
+/// Name of uid 0 where no table tells it.
+const ROOT: &[u8] = b"root";
+/// Home directory of uid 0 where no table tells it.
+const ROOT_HOME: &[u8] = b"/root";
+
+pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: UserField) -> Extracted<'e> {
+    let Some(thread) = context.thread else { return Extracted::Absent };
+    let uid = thread.uid;
+    let login = Some(thread.loginuid).filter(|&uid| uid != u32::MAX);
+    match field {
+        UserField::UserUid => when(uid, |uid| unsigned(u64::from(uid))),
+        UserField::UserName => name(context, thread, uid),
+        UserField::UserHomedir => text(match (user(context, thread, uid), uid) {
+            (Some(user), _) => &user.home,
+            (None, Some(0)) => ROOT_HOME,
+            (None, _) => NO_NAME,
+        }),
+        UserField::UserShell => text(user(context, thread, uid).map_or(NO_NAME, |user| &user.shell)),
+        UserField::UserLoginuid => signed(login.map_or(-1, i64::from)),
+        UserField::UserLoginname => name(context, thread, login),
+        UserField::GroupGid => when(thread.gid, |gid| unsigned(u64::from(gid))),
+        UserField::GroupName => text(match (group(context, thread), thread.gid) {
+            (Some(group), _) => &group.name,
+            (None, Some(0)) => ROOT,
+            (None, _) => NO_NAME,
+        }),
+    }
+}
+
+fn user<'e>(context: &'e EventContext<'_>, thread: &Thread, uid: Option<u32>) -> Option<&'e User> {
+    context.state.user(&thread.container_id, uid?)
+}
+
+fn group<'e>(context: &'e EventContext<'_>, thread: &Thread) -> Option<&'e Group> {
+    context.state.group(&thread.container_id, thread.gid?)
+}
+
+fn name<'e>(context: &'e EventContext<'_>, thread: &Thread, uid: Option<u32>) -> Extracted<'e> {
+    text(match (user(context, thread, uid), uid) {
+        (Some(user), _) => &user.name,
+        (None, Some(0)) => ROOT,
+        (None, _) => NO_NAME,
+    })
+}
