@@ -9,7 +9,7 @@ use std::io::Write as _;
 use casebook_formats::event::Event;
 use casebook_formats::tables::{self, FlagTable, ParamDef, ParamType, PrintFormat, ppme};
 
-use super::{address, names, params, path, text};
+use super::{address, names, params, path, print};
 use crate::context::EventContext;
 use crate::state::flags::AT_FDCWD;
 
@@ -100,7 +100,7 @@ fn raw<'e>(context: &'e EventContext<'_>, index: usize, param: &'static ParamDef
         ParamType::Fdlist => return Cow::Owned(fd_list(context, value)),
         ParamType::Sigset => return Cow::Owned(signal_set(value)),
         ParamType::Reltime if value == [u8::MAX; 8] => return Cow::Borrowed(b"none"),
-        ParamType::Abstime => unsigned(value).map(|ns| text::datetime(ns, true) + " +0000"),
+        ParamType::Abstime => unsigned(value).map(|ns| print::datetime(ns, true) + " +0000"),
         ParamType::Uid | ParamType::Gid | ParamType::Int8 | ParamType::Int16 | ParamType::Int32 | ParamType::Int64 => {
             signed(value).map(|number| number_text(number, value.len(), shown.format))
         }
@@ -165,15 +165,15 @@ fn resolved<'e>(context: &'e EventContext<'_>, index: usize, param: &'static Par
             None => none,
         },
         ParamType::Reltime => match unsigned(value).filter(|&ns| ns != u64::MAX) {
-            Some(ns) => Cow::Owned((text::general(ns as f64 / 1e9) + "s").into_bytes()),
+            Some(ns) => Cow::Owned((print::general(ns as f64 / 1e9) + "s").into_bytes()),
             None => none,
         },
         ParamType::Flags8 | ParamType::Flags16 | ParamType::Flags32 => flag_names(shown, flags),
         ParamType::Enumflags8 | ParamType::Enumflags16 | ParamType::Enumflags32 => flag_names(shown, enumeration),
         ParamType::Mode => flag_names(shown, mode),
-        ParamType::Uid => identity(context, value, |container, uid| {
-            context.state.user(container, uid).map(|user| user.name.as_ref())
-        }),
+        ParamType::Uid => {
+            identity(context, value, |container, uid| context.state.user(container, uid).map(|user| user.name.as_ref()))
+        }
         ParamType::Gid => identity(context, value, |container, gid| {
             context.state.group(container, gid).map(|group| group.name.as_ref())
         }),

@@ -9,7 +9,7 @@ use casebook_rules::event::Extracted;
 use casebook_rules::schema::FieldArg;
 
 use super::catalogue::ContainerField;
-use super::{fixed, index, key, owned, text, truth, unsigned, when};
+use super::{borrowed, fixed, index, key, owned, truth, unsigned, when};
 use crate::context::EventContext;
 use crate::state::container::{ContainerKind, Mount};
 use crate::state::{Container, Text};
@@ -33,11 +33,11 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: ContainerField, 
         return on_host(field);
     }
     match (field, context.state.container_of(thread)) {
-        (ContainerField::ContainerId, _) => text(&thread.container_id),
+        (ContainerField::ContainerId, _) => borrowed(&thread.container_id),
         (_, Some(container)) if container.has_metadata => described(context, container, field, arg),
         // What the cgroup path tells beyond the id.
         (ContainerField::ContainerFullId, Some(container)) => {
-            when(Some(&container.full_id).filter(|id| !id.is_empty()), |id| text(id))
+            when(Some(&container.full_id).filter(|id| !id.is_empty()), |id| borrowed(id))
         }
         (ContainerField::ContainerType, Some(container)) => {
             when(kind_name(container.kind).filter(|name| !name.is_empty()), fixed)
@@ -95,35 +95,35 @@ fn described<'e>(
     field: ContainerField,
     arg: &FieldArg,
 ) -> Extracted<'e> {
-    let optional = |value: Option<&'e Text>| when(value, |value| text(value));
+    let optional = |value: Option<&'e Text>| when(value, |value| borrowed(value));
     match field {
-        ContainerField::ContainerId => text(&container.id),
-        ContainerField::ContainerFullId => text(&container.full_id),
-        ContainerField::ContainerName => text(&container.name),
-        ContainerField::ContainerImage => text(&container.image),
-        ContainerField::ContainerImageId => text(&container.image_id),
-        ContainerField::ContainerImageRepository => text(&container.image_repository),
-        ContainerField::ContainerImageTag => text(&container.image_tag),
-        ContainerField::ContainerImageDigest => text(&container.image_digest),
+        ContainerField::ContainerId => borrowed(&container.id),
+        ContainerField::ContainerFullId => borrowed(&container.full_id),
+        ContainerField::ContainerName => borrowed(&container.name),
+        ContainerField::ContainerImage => borrowed(&container.image),
+        ContainerField::ContainerImageId => borrowed(&container.image_id),
+        ContainerField::ContainerImageRepository => borrowed(&container.image_repository),
+        ContainerField::ContainerImageTag => borrowed(&container.image_tag),
+        ContainerField::ContainerImageDigest => borrowed(&container.image_digest),
         ContainerField::ContainerType => when(kind_name(container.kind), fixed),
         ContainerField::ContainerPrivileged => when(container.privileged, truth),
         ContainerField::ContainerHostPid => when(container.host_pid, truth),
         ContainerField::ContainerHostNetwork => when(container.host_network, truth),
         ContainerField::ContainerHostIpc => when(container.host_ipc, truth),
         ContainerField::ContainerIp => owned(container.ip.map_or_else(String::new, |ip| ip.to_string())),
-        ContainerField::ContainerCniJson => text(&container.cni_json),
+        ContainerField::ContainerCniJson => borrowed(&container.cni_json),
         ContainerField::ContainerMounts => {
             owned(container.mounts.iter().map(mount_text).collect::<Vec<_>>().join(&b','))
         }
         ContainerField::ContainerMount => when(mount(container, arg, false), |mount| owned(mount_text(mount))),
-        ContainerField::ContainerMountSource => when(mount(container, arg, true), |mount| text(&mount.source)),
-        ContainerField::ContainerMountDest => when(mount(container, arg, false), |mount| text(&mount.destination)),
-        ContainerField::ContainerMountMode => when(mount(container, arg, false), |mount| text(&mount.mode)),
+        ContainerField::ContainerMountSource => when(mount(container, arg, true), |mount| borrowed(&mount.source)),
+        ContainerField::ContainerMountDest => when(mount(container, arg, false), |mount| borrowed(&mount.destination)),
+        ContainerField::ContainerMountMode => when(mount(container, arg, false), |mount| borrowed(&mount.mode)),
         ContainerField::ContainerMountRdwr => {
             when(mount(container, arg, false), |mount| fixed(if mount.rdwr { "true" } else { "false" }))
         }
         ContainerField::ContainerMountPropagation => {
-            when(mount(container, arg, false), |mount| text(&mount.propagation))
+            when(mount(container, arg, false), |mount| borrowed(&mount.propagation))
         }
         ContainerField::ContainerLabel => optional(key(arg).and_then(|key| container.labels.get(key.as_bytes()))),
         ContainerField::ContainerLabels => owned(labels_text(&container.labels)),
@@ -131,9 +131,9 @@ fn described<'e>(
         ContainerField::K8sNsName => optional(container.pod_namespace()),
         ContainerField::K8sPodId | ContainerField::K8sPodUid => optional(container.pod_uid()),
         ContainerField::K8sPodSandboxId => {
-            text(&container.pod_sandbox_id[..container.pod_sandbox_id.len().min(SHORT_ID)])
+            borrowed(&container.pod_sandbox_id[..container.pod_sandbox_id.len().min(SHORT_ID)])
         }
-        ContainerField::K8sPodFullSandboxId => text(&container.pod_sandbox_id),
+        ContainerField::K8sPodFullSandboxId => borrowed(&container.pod_sandbox_id),
         ContainerField::K8sPodLabel => {
             let key = key(arg).unwrap_or_default().as_bytes();
             let of_sandbox = sandbox(context, container).and_then(|sandbox| sandbox.pod_sandbox_labels.get(key));
@@ -145,7 +145,7 @@ fn described<'e>(
         ContainerField::K8sPodIp => {
             when(network_of(context, container).and_then(|holder| holder.ip), |ip| owned(ip.to_string()))
         }
-        ContainerField::K8sPodCniJson => when(network_of(context, container), |holder| text(&holder.cni_json)),
+        ContainerField::K8sPodCniJson => when(network_of(context, container), |holder| borrowed(&holder.cni_json)),
         // Answered before: they need no metadata.
         ContainerField::ContainerStartTs | ContainerField::ContainerDuration => Extracted::Absent,
     }

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 
 use casebook_formats::event::{Event, EventType};
-use casebook_formats::tables::{self, Category, Direction, EventFlags, EventOrigin, ppme};
+use casebook_formats::tables::{Category, Direction, EventFlags, EventOrigin, ppme};
 use casebook_rules::event::Extracted;
 use casebook_rules::schema::FieldArg;
 use casebook_rules::value::Value;
 
 use super::catalogue::EventField;
-use super::{args, cow, fixed, index, key, names, owned, params, path, signed, text, truth, unsigned, when};
+use super::{args, cow, fixed, index, key, names, owned, params, path, print, signed, truth, unsigned, when};
 use crate::context::EventContext;
 use crate::state::flags::{AT_FDCWD, O_F_CREATED};
 use crate::state::{Fd, FdKind};
@@ -31,11 +31,11 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: EventField, arg:
     let event = context.event;
     match field {
         EventField::EvtNum | EventField::UtilCnt => unsigned(event.num),
-        EventField::EvtTime | EventField::EvtOutputtime => owned(text::time_of_day(event.ts, true)),
-        EventField::EvtTimeS => owned(text::time_of_day(event.ts, false)),
-        EventField::EvtTimeIso8601 => owned(text::iso8601(event.ts)),
-        EventField::EvtDatetime => owned(text::datetime(event.ts, true)),
-        EventField::EvtDatetimeS => owned(text::datetime(event.ts, false)),
+        EventField::EvtTime | EventField::EvtOutputtime => owned(print::time_of_day(event.ts, true)),
+        EventField::EvtTimeS => owned(print::time_of_day(event.ts, false)),
+        EventField::EvtTimeIso8601 => owned(print::iso8601(event.ts)),
+        EventField::EvtDatetime => owned(print::datetime(event.ts, true)),
+        EventField::EvtDatetimeS => owned(print::datetime(event.ts, false)),
         EventField::EvtRawtime => unsigned(event.ts),
         EventField::EvtRawtimeS => unsigned(event.ts / NS),
         EventField::EvtRawtimeNs => unsigned(event.ts % NS),
@@ -48,15 +48,13 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: EventField, arg:
         EventField::EvtLatency => when(latency(event), unsigned),
         EventField::EvtLatencyS => when(latency(event), |ns| unsigned(ns / NS)),
         EventField::EvtLatencyNs => when(latency(event), |ns| unsigned(ns % NS)),
-        EventField::EvtLatencyHuman => when(latency(event), |ns| owned(text::duration(ns))),
-        EventField::EvtWaitLatency => {
-            when(latency(event).filter(|_| has(event, EventFlags::WAITS)), unsigned)
-        }
+        EventField::EvtLatencyHuman => when(latency(event), |ns| owned(print::duration(ns))),
+        EventField::EvtWaitLatency => when(latency(event).filter(|_| has(event, EventFlags::WAITS)), unsigned),
         EventField::EvtSource => fixed(super::catalogue::SYSCALL_SOURCE),
         EventField::EvtIsAsync => truth(is_meta(event)),
         EventField::EvtAsynctype => when(Some(event).filter(|event| is_meta(event)), |event| cow(name(event))),
         EventField::EvtHostname => {
-            when(Some(&context.state.machine().hostname).filter(|name| !name.is_empty()), |name| super::text(name))
+            when(Some(&context.state.machine().hostname).filter(|name| !name.is_empty()), |name| super::borrowed(name))
         }
         EventField::EvtDir => fixed(if is_exit(event) { "<" } else { ">" }),
         EventField::EvtType => cow(name(event)),
@@ -73,16 +71,14 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: EventField, arg:
         EventField::EvtRes => when(params::result(event), outcome),
         EventField::EvtRawres => when(params::result(event), signed),
         EventField::EvtFailed => when(params::result(event), |result| truth(result < 0)),
-        EventField::EvtIsIo => {
-            truth(has(event, EventFlags::READS_FROM_FD) || has(event, EventFlags::WRITES_TO_FD))
-        }
+        EventField::EvtIsIo => truth(has(event, EventFlags::READS_FROM_FD) || has(event, EventFlags::WRITES_TO_FD)),
         EventField::EvtIsIoRead => truth(has(event, EventFlags::READS_FROM_FD)),
         EventField::EvtIsIoWrite => truth(has(event, EventFlags::WRITES_TO_FD)),
         EventField::EvtIoDir => when(io_direction(event), fixed),
         EventField::EvtIsWait => truth(has(event, EventFlags::WAITS)),
-        EventField::EvtIsSyslog => truth(
-            has(event, EventFlags::WRITES_TO_FD) && context.fd.is_some_and(|fd| contains(&fd.name, b"/dev/log")),
-        ),
+        EventField::EvtIsSyslog => {
+            truth(has(event, EventFlags::WRITES_TO_FD) && context.fd.is_some_and(|fd| contains(&fd.name, b"/dev/log")))
+        }
         EventField::EvtCount => unsigned(1),
         EventField::EvtCountExit => when(is_exit(event).then_some(1), unsigned),
         EventField::EvtCountProcinfo => unsigned(u64::from(
@@ -110,13 +106,13 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: EventField, arg:
         EventField::EvtIsOpenWrite => truth(open_flags(event).is_some_and(|flags| flags & O_WRONLY != 0)),
         EventField::EvtIsOpenExec => truth(creates_executable(event)),
         EventField::EvtIsOpenCreate => truth(creates_file(event)),
-        EventField::EvtInfraDockerName => when(infrastructure(event, b"Event"), super::text),
+        EventField::EvtInfraDockerName => when(infrastructure(event, b"Event"), super::borrowed),
         EventField::EvtInfraDockerContainerId => {
-            when(infrastructure(event, b"ID"), |id| super::text(&id[..id.len().min(12)]))
+            when(infrastructure(event, b"ID"), |id| super::borrowed(&id[..id.len().min(12)]))
         }
-        EventField::EvtInfraDockerContainerName => when(infrastructure(event, b"name"), super::text),
+        EventField::EvtInfraDockerContainerName => when(infrastructure(event, b"name"), super::borrowed),
         EventField::EvtInfraDockerContainerImage => when(infrastructure(event, b"Image"), |image| {
-            super::text(image.split(|&byte| byte == b'@').next().unwrap_or(image))
+            super::borrowed(image.split(|&byte| byte == b'@').next().unwrap_or(image))
         }),
     }
 }
@@ -146,27 +142,10 @@ fn is_meta(event: &Event<'_>) -> bool {
     params::def(event).is_some_and(|def| def.origin == EventOrigin::Metaevent)
 }
 
-/// `evt.type`: name of the call or event; generic events carry a syscall code, asynchronous ones their own name.
+/// `evt.type`: name of the call or event; asynchronous events carry their own name.
 fn name<'e>(event: &'e Event<'_>) -> Cow<'e, [u8]> {
-    let by_table = params::def(event).map_or(&b""[..], |def| def.name.as_bytes());
-    Cow::Borrowed(match event.etype {
-        ppme::PPME_GENERIC_X | ppme::PPME_GENERIC_E => generic_name(event).map_or(by_table, str::as_bytes),
-        ppme::PPME_ASYNCEVENT_E => event.text(1).unwrap_or(by_table),
-        _ => by_table,
-    })
-}
-
-/// Name of the call of a generic event. A code that the recorder did not know (0) may still have a native number;
-/// which architecture it is of the capture does not say, x86-64 is the guess that is almost always right.
-fn generic_name(event: &Event<'_>) -> Option<&'static str> {
-    let code = event.u64(0)?;
-    if code == 0
-        && let Some(native) = event.u64(1)
-        && let Some(call) = tables::syscalls().iter().find(|call| call.x86_64.map(u64::from) == Some(native))
-    {
-        return Some(call.name);
-    }
-    tables::syscall(u16::try_from(code).ok()?).map(|call| call.name)
+    let carried = if event.etype == ppme::PPME_ASYNCEVENT_E { event.text(1) } else { None };
+    Cow::Borrowed(carried.unwrap_or(event.name().as_bytes()))
 }
 
 /// `evt.type.is.NAME` means the first type of that name and its other half, `evt.type.is.N` type N only.
@@ -284,10 +263,7 @@ fn is_open(etype: EventType) -> bool {
 }
 
 fn is_connection(etype: EventType) -> bool {
-    matches!(
-        etype,
-        ppme::PPME_SOCKET_ACCEPT_5_X | ppme::PPME_SOCKET_ACCEPT4_6_X | ppme::PPME_SOCKET_CONNECT_X
-    )
+    matches!(etype, ppme::PPME_SOCKET_ACCEPT_5_X | ppme::PPME_SOCKET_ACCEPT4_6_X | ppme::PPME_SOCKET_CONNECT_X)
 }
 
 fn is_file(fd: &Fd) -> bool {

@@ -9,7 +9,7 @@ use casebook_rules::schema::FieldArg;
 use casebook_rules::value::Value;
 
 use super::catalogue::FdField;
-use super::{args, cow, event, fixed, index, many, owned, params, path, signed, text, truth, unsigned, when};
+use super::{args, borrowed, cow, event, fixed, index, many, owned, params, path, signed, truth, unsigned, when};
 use crate::context::EventContext;
 use crate::state::flags::{AT_FDCWD, L4_ICMP, L4_NA, L4_RAW, L4_TCP, L4_UDP};
 use crate::state::{Fd, FdKind, Thread, Tuple};
@@ -44,12 +44,10 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: FdField, arg: &F
         FdField::FdNameraw => when(name_raw(context, record), cow),
         FdField::FdDirectory => when(directory(context, record), cow),
         FdField::FdFilename => {
-            when(record.filter(|fd| fd.kind == FdKind::File), |fd| text(path::filename(&fd.name)))
+            when(record.filter(|fd| fd.kind == FdKind::File), |fd| borrowed(path::filename(&fd.name)))
         }
         FdField::FdContainername => when(name(context, record), |name| owned(chained(subject.thread, &name))),
-        FdField::FdContainerdirectory => {
-            when(directory(context, record), |name| owned(chained(subject.thread, &name)))
-        }
+        FdField::FdContainerdirectory => when(directory(context, record), |name| owned(chained(subject.thread, &name))),
         FdField::FdType => when(record, |fd| fixed(type_name(fd.kind))),
         FdField::FdTypechar => match record {
             Some(fd) => owned(vec![type_char(fd.kind)]),
@@ -335,9 +333,7 @@ fn remote(context: &EventContext<'_>, fd: &Fd) -> Option<(IpAddr, u16)> {
 fn is_server(context: &EventContext<'_>, fd: &Fd) -> bool {
     match fd.kind {
         FdKind::Ipv4Server | FdKind::Ipv6Server => true,
-        kind if is_connection(kind) => {
-            fd.tuple.is_some_and(|tuple| context.state.is_local_address(tuple.server.0))
-        }
+        kind if is_connection(kind) => fd.tuple.is_some_and(|tuple| context.state.is_local_address(tuple.server.0)),
         _ => false,
     }
 }

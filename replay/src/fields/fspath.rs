@@ -62,9 +62,7 @@ fn paths(etype: EventType) -> Option<Paths> {
         ppme::PPME_SYSCALL_RENAME_X | ppme::PPME_SYSCALL_RENAMEAT_X | ppme::PPME_SYSCALL_RENAMEAT2_X => {
             two(At::Param("oldpath"), At::Param("newpath"))
         }
-        ppme::PPME_SYSCALL_LINK_2_X | ppme::PPME_SYSCALL_LINKAT_2_X => {
-            two(At::Param("newpath"), At::Param("oldpath"))
-        }
+        ppme::PPME_SYSCALL_LINK_2_X | ppme::PPME_SYSCALL_LINKAT_2_X => two(At::Param("newpath"), At::Param("oldpath")),
         ppme::PPME_SYSCALL_SYMLINK_X | ppme::PPME_SYSCALL_SYMLINKAT_X => {
             two(At::Param("linkpath"), At::LinkTarget("target", "linkpath"))
         }
@@ -100,9 +98,7 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: FspathField) -> 
 /// The path as the caller gave it.
 fn given<'e>(context: &'e EventContext<'_>, at: At) -> Option<&'e [u8]> {
     match at {
-        At::Param(name) | At::LinkTarget(name, _) => {
-            context.event.text(params::position(context.event, name)?)
-        }
+        At::Param(name) | At::LinkTarget(name, _) => context.event.text(params::position(context.event, name)?),
         At::Descriptor => context.fd.map(|fd| fd.name.as_ref()),
         At::None => None,
     }

@@ -10,6 +10,7 @@
 use std::borrow::Cow;
 
 use casebook_rules::event::{EventFields, Extracted};
+use casebook_rules::render;
 use casebook_rules::schema::{FieldArg, FieldRef};
 use casebook_rules::value::Value;
 use smallvec::SmallVec;
@@ -27,10 +28,10 @@ mod fspath;
 mod names;
 mod params;
 mod path;
+mod print;
 mod process;
 #[cfg(test)]
 mod sample;
-mod text;
 mod user;
 
 pub use catalogue::Catalogue;
@@ -52,9 +53,20 @@ impl EventFields for EventContext<'_> {
     }
 }
 
+/// Text of one field on one event, as outputs print it; `None` when the field is absent.
+///
+/// Fields that exist for comparisons only (`fd.net`) have no text.
+pub fn text(catalogue: &Catalogue, context: &EventContext<'_>, field: &FieldRef) -> Option<Vec<u8>> {
+    if catalogue.row(field)?.def.filter_only {
+        return None;
+    }
+    let mut out = Vec::new();
+    render::extracted(&context.extract(field), catalogue.display(field), &mut out).then_some(out)
+}
+
 // Short ways to make an [`Extracted`], so that extractors read as tables.
 
-fn text(text: &[u8]) -> Extracted<'_> {
+fn borrowed(text: &[u8]) -> Extracted<'_> {
     Extracted::One(Value::text(text))
 }
 

@@ -153,9 +153,6 @@ pub(crate) fn fd_list(value: &[u8]) -> impl Iterator<Item = (i64, i16)> {
     let count = head.try_into().map_or(0, u16::from_le_bytes);
     rest.chunks_exact(10).take(usize::from(count)).map(|entry| {
         let (fd, flags) = entry.split_at(8);
-        (
-            fd.try_into().map_or(0, i64::from_le_bytes),
-            flags.try_into().map_or(0, i16::from_le_bytes),
-        )
+        (fd.try_into().map_or(0, i64::from_le_bytes), flags.try_into().map_or(0, i16::from_le_bytes))
     })
 }

@@ -9,7 +9,7 @@ use casebook_rules::schema::FieldArg;
 use casebook_rules::value::Value;
 
 use super::catalogue::ProcessField;
-use super::{cow, fd, fixed, index, key, many, names, owned, signed, text, truth, unsigned, when};
+use super::{borrowed, cow, fd, fixed, index, key, many, names, owned, signed, truth, unsigned, when};
 use crate::context::EventContext;
 use crate::state::{Fd, State, Thread};
 
@@ -24,12 +24,12 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: ProcessField, ar
     let state = context.state;
     let parent = || state.parent(thread);
     match field {
-        ProcessField::ProcExe => text(&thread.exe),
-        ProcessField::ProcExepath => text(&thread.exepath),
-        ProcessField::ProcName => text(&thread.comm),
-        ProcessField::ProcPexe => when(parent(), |parent| text(&parent.exe)),
-        ProcessField::ProcPexepath => when(parent(), |parent| text(&parent.exepath)),
-        ProcessField::ProcPname => when(parent(), |parent| text(&parent.comm)),
+        ProcessField::ProcExe => borrowed(&thread.exe),
+        ProcessField::ProcExepath => borrowed(&thread.exepath),
+        ProcessField::ProcName => borrowed(&thread.comm),
+        ProcessField::ProcPexe => when(parent(), |parent| borrowed(&parent.exe)),
+        ProcessField::ProcPexepath => when(parent(), |parent| borrowed(&parent.exepath)),
+        ProcessField::ProcPname => when(parent(), |parent| borrowed(&parent.comm)),
         ProcessField::ProcCmdline => cow(command_line(thread)),
         ProcessField::ProcPcmdline => when(parent(), |parent| cow(command_line(parent))),
         ProcessField::ProcExeline => owned(joined_after(&thread.exe, &thread.args)),
@@ -41,16 +41,16 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: ProcessField, ar
         ProcessField::ProcAargs => ancestor_args(context, arg),
         ProcessField::ProcAenv => ancestor_env(context, arg),
         ProcessField::ProcArgs => match index(arg) {
-            Some(n) => text(usize::try_from(n).ok().and_then(|n| words(&thread.args).nth(n)).unwrap_or_default()),
+            Some(n) => borrowed(usize::try_from(n).ok().and_then(|n| words(&thread.args).nth(n)).unwrap_or_default()),
             None => cow(joined(&thread.args)),
         },
         ProcessField::ProcCmdnargs => unsigned(words(&thread.args).count() as u64),
         ProcessField::ProcCmdlenargs => unsigned(words(&thread.args).map(|word| word.len() as u64).sum()),
         ProcessField::ProcEnv => match key(arg) {
-            Some(name) => text(variable(state.env(thread), name)),
+            Some(name) => borrowed(variable(state.env(thread), name)),
             None => cow(joined(state.env(thread))),
         },
-        ProcessField::ProcCwd => when(state.cwd(thread), text),
+        ProcessField::ProcCwd => when(state.cwd(thread), borrowed),
         ProcessField::ProcLoginshellid => when(login_shell(context, thread), |shell| signed(shell.pid)),
         ProcessField::ProcTty => unsigned(u64::from(thread.tty)),
         ProcessField::ProcPid => id(thread.pid),
@@ -74,9 +74,7 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: ProcessField, ar
         ProcessField::ProcIsVpgidLeader => same(thread.vpgid, thread.vpid),
         ProcessField::ProcIsPgidLeader => same(thread.pgid, thread.pid),
         ProcessField::ProcDuration => when(since(context, thread.clone_ts), unsigned),
-        ProcessField::ProcPpidDuration => {
-            when(parent().and_then(|parent| since(context, parent.clone_ts)), unsigned)
-        }
+        ProcessField::ProcPpidDuration => when(parent().and_then(|parent| since(context, parent.clone_ts)), unsigned),
         ProcessField::ProcPidTs => known(thread.clone_ts),
         ProcessField::ProcPpidTs => when(parent(), |parent| known(parent.clone_ts)),
         ProcessField::ProcIsExeWritable => truth(thread.exe_writable),
@@ -103,10 +101,8 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: ProcessField, ar
         ProcessField::ThreadTid => signed(context.event.tid),
         ProcessField::ThreadIsmain => truth(thread.is_main()),
         ProcessField::ThreadNametid => owned([&thread.comm, context.event.tid.to_string().as_bytes()].concat()),
-        ProcessField::ThreadCgroups => {
-            when(Some(joined(&thread.cgroups)).filter(|cgroups| !cgroups.is_empty()), cow)
-        }
-        ProcessField::ThreadCgroup => when(key(arg).and_then(|name| cgroup(&thread.cgroups, name)), text),
+        ProcessField::ThreadCgroups => when(Some(joined(&thread.cgroups)).filter(|cgroups| !cgroups.is_empty()), cow),
+        ProcessField::ThreadCgroup => when(key(arg).and_then(|name| cgroup(&thread.cgroups, name)), borrowed),
         ProcessField::ProcNthreads => unsigned(state.thread_count(thread) as u64),
         ProcessField::ProcNchilds => unsigned(state.other_thread_count(thread) as u64),
         ProcessField::ThreadVmsize => of_leader(thread, thread.usage.vm_size),
@@ -116,9 +112,9 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: ProcessField, ar
         ProcessField::ProcStdinType => when(state.fd(thread, 0), fd_type),
         ProcessField::ProcStdoutType => when(state.fd(thread, 1), fd_type),
         ProcessField::ProcStderrType => when(state.fd(thread, 2), fd_type),
-        ProcessField::ProcStdinName => when(state.fd(thread, 0), |fd| text(&fd.name)),
-        ProcessField::ProcStdoutName => when(state.fd(thread, 1), |fd| text(&fd.name)),
-        ProcessField::ProcStderrName => when(state.fd(thread, 2), |fd| text(&fd.name)),
+        ProcessField::ProcStdinName => when(state.fd(thread, 0), |fd| borrowed(&fd.name)),
+        ProcessField::ProcStdoutName => when(state.fd(thread, 1), |fd| borrowed(&fd.name)),
+        ProcessField::ProcStderrName => when(state.fd(thread, 2), |fd| borrowed(&fd.name)),
     }
 }
 
@@ -157,7 +153,7 @@ fn leader<'e>(
     find: impl FnOnce() -> Option<&'e Thread>,
     fact: impl FnOnce(&'e Thread) -> &'e [u8],
 ) -> Extracted<'e> {
-    if id == -1 { Extracted::Absent } else { text(find().map_or(b"", fact)) }
+    if id == -1 { Extracted::Absent } else { borrowed(find().map_or(b"", fact)) }
 }
 
 /// Parent of the process that the thread belongs to.
@@ -254,7 +250,7 @@ fn ancestor_env<'e>(context: &'e EventContext<'_>, arg: &FieldArg) -> Extracted<
     };
     let mut above = context.state.ancestors(thread).take(ENV_LEVELS);
     let found = above.find_map(|t| Some(variable(context.state.env(t), name)).filter(|value| !value.is_empty()));
-    text(found.unwrap_or_default())
+    borrowed(found.unwrap_or_default())
 }
 
 /// The oldest of the process and its ancestors whose comm ends like that of a shell.

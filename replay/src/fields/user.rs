@@ -3,7 +3,7 @@
 use casebook_rules::event::Extracted;
 
 use super::catalogue::UserField;
-use super::{signed, text, unsigned, when};
+use super::{borrowed, signed, unsigned, when};
 use crate::context::EventContext;
 use crate::state::{Group, Thread, User};
 
@@ -21,16 +21,16 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: UserField) -> Ex
     match field {
         UserField::UserUid => when(uid, |uid| unsigned(u64::from(uid))),
         UserField::UserName => name(context, thread, uid),
-        UserField::UserHomedir => text(match (user(context, thread, uid), uid) {
+        UserField::UserHomedir => borrowed(match (user(context, thread, uid), uid) {
             (Some(user), _) => &user.home,
             (None, Some(0)) => ROOT_HOME,
             (None, _) => NO_NAME,
         }),
-        UserField::UserShell => text(user(context, thread, uid).map_or(NO_NAME, |user| &user.shell)),
+        UserField::UserShell => borrowed(user(context, thread, uid).map_or(NO_NAME, |user| &user.shell)),
         UserField::UserLoginuid => signed(login.map_or(-1, i64::from)),
         UserField::UserLoginname => name(context, thread, login),
         UserField::GroupGid => when(thread.gid, |gid| unsigned(u64::from(gid))),
-        UserField::GroupName => text(match (group(context, thread), thread.gid) {
+        UserField::GroupName => borrowed(match (group(context, thread), thread.gid) {
             (Some(group), _) => &group.name,
             (None, Some(0)) => ROOT,
             (None, _) => NO_NAME,
@@ -47,7 +47,7 @@ fn group<'e>(context: &'e EventContext<'_>, thread: &Thread) -> Option<&'e Group
 }
 
 fn name<'e>(context: &'e EventContext<'_>, thread: &Thread, uid: Option<u32>) -> Extracted<'e> {
-    text(match (user(context, thread, uid), uid) {
+    borrowed(match (user(context, thread, uid), uid) {
         (Some(user), _) => &user.name,
         (None, Some(0)) => ROOT,
         (None, _) => NO_NAME,
