@@ -132,7 +132,6 @@ impl Thread {
 
     /// In a pid namespace other than the initial one, as far as the ids tell.
     pub fn in_pid_namespace(&self) -> bool {
-        self.flags & super::flags::CHILD_IN_PIDNS != 0
-            || (self.vpid >= 0 && (self.tid != self.vtid || self.pid != self.vpid))
+        self.flags & super::flags::CHILD_IN_PIDNS != 0 || (self.vpid >= 0 && (self.tid != self.vtid || self.pid != self.vpid))
     }
 }
