@@ -4,6 +4,7 @@
 //! lists, exceptions) → *compiler* (typed, fields to indices, sets to hash sets) → *ruleset* (by event type) →
 //! evaluation and output formatting. This crate knows a field schema and an event trait, and no files of captures.
 
+pub mod alert;
 pub mod ast;
 pub mod condition;
 pub mod default_rules;
@@ -17,6 +18,7 @@ mod reader;
 pub mod render;
 pub mod report;
 pub mod schema;
+pub mod select;
 pub mod source;
 pub mod suggest;
 pub mod text;
