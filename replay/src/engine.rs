@@ -156,10 +156,10 @@ impl Replay {
     #[cold]
     fn seed(&mut self, item: Item<'_>) {
         match item {
-            Item::Section(_) => self.state.section(),
+            Item::Section(_) => self.state.section(&mut self.ledger),
             Item::Machine(machine) => self.state.seed_machine(machine),
             Item::Interfaces(interfaces) => self.state.seed_interfaces(interfaces),
-            Item::Users(users) => self.state.seed_users(users),
+            Item::Users(users) => self.state.seed_users(users, &mut self.ledger),
             Item::Threads(threads) => self.state.seed_threads(threads, &mut self.ledger),
             Item::Fds(list) => self.state.seed_fds(list, &mut self.ledger),
             Item::Event(_) => {}
@@ -180,6 +180,7 @@ impl Replay {
     pub fn ledger(&self, reader: &CaptureReader) -> Ledger {
         let mut ledger = reader.ledger().clone();
         ledger.merge(&self.ledger);
+        self.state.count_missing(&mut ledger);
         ledger
     }
 

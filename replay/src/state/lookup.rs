@@ -7,7 +7,7 @@ use casebook_formats::snapshot::{Interface, MachineInfo};
 use super::{Container, Effects, Fd, FdTable, Group, State, Thread, User};
 
 /// Longest walk up the tree of processes: beyond it a loop is certain.
-const MAX_ANCESTORS: usize = 1024;
+pub(crate) const MAX_ANCESTORS: usize = 1024;
 
 impl State {
     /// Thread of the event that `effects` came from.
@@ -141,12 +141,13 @@ impl State {
         alive - usize::from(leader_alive && alive > 0)
     }
 
-    /// A user: of the container, `""` being the host.
+    /// A user: of the container, `""` being the host. A container whose own users the capture does not hold is
+    /// answered from the host's list, as Falco does offline; the name may then be the wrong one for the number.
     pub fn user(&self, container_id: &[u8], uid: u32) -> Option<&User> {
         self.users.user(container_id, uid)
     }
 
-    /// A group: of the container, `""` being the host.
+    /// A group: of the container, `""` being the host; otherwise as [`State::user`].
     pub fn group(&self, container_id: &[u8], gid: u32) -> Option<&Group> {
         self.users.group(container_id, gid)
     }

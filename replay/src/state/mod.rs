@@ -7,22 +7,35 @@
 //! The transitions follow Falco libs' parsers, so that rules see here what they see there; where libs forgets what
 //! the capture holds, it is kept, and where libs makes a value up, it stays unknown.
 
+mod address;
+mod cgroup;
 pub mod container;
+mod container_json;
 pub mod effects;
 mod enter;
 pub mod fd;
+mod files;
 pub mod flags;
+mod handlers;
+pub mod limits;
 pub mod lookup;
+mod path;
+mod seed;
+mod step;
 pub mod table;
 pub mod thread;
+mod tree;
 pub mod user;
 
-use std::collections::HashMap;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use casebook_formats::event::Event;
-use casebook_formats::ledger::Ledger;
-use casebook_formats::snapshot::{FdList, Interface, MachineInfo, ThreadEntry, UserEntry};
+use casebook_formats::ledger::{Counter, Ledger};
+use casebook_formats::snapshot::{Interface, MachineInfo};
 use foldhash::fast::RandomState;
 
 pub use container::{Container, ContainerKind, Mount, Probe};
@@ -57,6 +70,21 @@ pub(crate) struct ThreadGroup {
     pub(crate) reaper: bool,
 }
 
+/// Texts that many objects share.
+#[derive(Clone, Debug)]
+pub(crate) struct Texts {
+    /// Nothing.
+    pub(crate) empty: Text,
+    /// comm and exe of placeholders.
+    pub(crate) unknown: Text,
+}
+
+impl Default for Texts {
+    fn default() -> Self {
+        Self { empty: Arc::from([].as_slice()), unknown: Arc::from(b"<NA>".as_slice()) }
+    }
+}
+
 /// System state at one moment of a capture.
 #[derive(Default)]
 pub struct State {
@@ -68,6 +96,19 @@ pub struct State {
     pub(crate) tables: Slots<SharedTable>,
     pub(crate) users: user::Users,
     pub(crate) containers: Map<Text, Container>,
+    /// Containers whose removal was reported, the first one first.
+    pub(crate) containers_gone: VecDeque<Text>,
+    pub(crate) texts: Texts,
+    /// Source of versions: how often anything changed.
+    pub(crate) changes: u64,
+    pub(crate) rows: step::Rows,
+    /// Snapshots came in and the ends of their sockets are not sorted out yet.
+    pub(crate) unsettled: bool,
+    pub(crate) recent_exits: VecDeque<tree::RecentExit>,
+    /// Thread to remove when the next event is applied.
+    leaving: Option<i64>,
+    /// Descriptors to remove when the next event is applied.
+    closing: Vec<(TableId, i64)>,
 }
 
 impl State {
@@ -76,50 +117,73 @@ impl State {
         Self::default()
     }
 
-    /// A section begins: everything known belongs to the machine before it.
-    pub fn section(&mut self) {
+    /// A section begins: everything known belongs to the machine before it. Counts what was still missing of that.
+    pub fn section(&mut self, ledger: &mut Ledger) {
+        self.count_missing(ledger);
         *self = Self::new();
     }
 
-    /// Machine info.
-    pub fn seed_machine(&mut self, machine: MachineInfo) {
-        self.machine = machine;
-    }
-
-    /// Network interfaces.
-    pub fn seed_interfaces(&mut self, interfaces: Vec<Interface>) {
-        self.interfaces = interfaces;
-    }
-
-    /// Users and groups of the host.
-    pub fn seed_users(&mut self, entries: Vec<UserEntry>) {
-        let _ = entries;
-    }
-
-    /// The process list.
-    pub fn seed_threads(&mut self, entries: Vec<ThreadEntry>, ledger: &mut Ledger) {
-        let _ = (entries, ledger);
-    }
-
-    /// The descriptors of one thread.
-    pub fn seed_fds(&mut self, list: FdList, ledger: &mut Ledger) {
-        let _ = (list, ledger);
+    /// Counts what has not come until now and may still come: for the ledger of a finished or interrupted replay.
+    pub fn count_missing(&self, ledger: &mut Ledger) {
+        let silent = self.containers.values().filter(|container| !container.has_metadata).count();
+        ledger.add(Counter::MissingContainerMetadata, silent as u64);
     }
 
     /// Brings the state to the moment after `event`. First removes what the event before left: exited threads and
     /// closed descriptors, which rules on that event still had to see.
     pub fn apply(&mut self, event: &Event<'_>, ledger: &mut Ledger) -> Effects {
-        let _ = (event, ledger);
-        Effects::default()
+        if self.unsettled {
+            self.settle();
+        }
+        if !self.closing.is_empty() || self.leaving.is_some() {
+            self.sweep();
+        }
+        self.run(event, ledger)
     }
 
-    /// Where the descriptors of a thread are: its own table, or its leader's.
-    #[inline]
-    pub(crate) fn files_of(&self, thread: &Thread) -> Option<TableId> {
-        if thread.flags & flags::CLONE_FILES == 0 || thread.files.is_some() {
-            thread.files
-        } else {
-            self.main_thread_of(thread)?.files
+    #[cold]
+    fn sweep(&mut self) {
+        while let Some((table, number)) = self.closing.pop() {
+            if let Some(entry) = self.tables.get_mut(table.0) {
+                Arc::make_mut(&mut entry.table).remove(number);
+            }
         }
+        if let Some(tid) = self.leaving.take() {
+            self.remove_thread(tid);
+        }
+    }
+
+    /// Removes a thread when the next event is applied.
+    pub(crate) fn leave_later(&mut self, tid: i64) {
+        self.leaving = Some(tid);
+    }
+
+    /// Removes a descriptor when the next event is applied.
+    pub(crate) fn close_later(&mut self, table: TableId, number: i64) {
+        self.closing.push((table, number));
+    }
+
+    /// A number that no version had before.
+    pub(crate) fn next_version(&mut self) -> u64 {
+        self.changes += 1;
+        self.changes
+    }
+
+    /// Shared copy of a text, cut at [`limits::MAX_TEXT`].
+    pub(crate) fn text(&self, bytes: &[u8]) -> Text {
+        if bytes.is_empty() {
+            return Arc::clone(&self.texts.empty);
+        }
+        Arc::from(&bytes[..bytes.len().min(limits::MAX_TEXT)])
+    }
+
+    /// Shared copy of a list of NUL-terminated texts; the last NUL may be missing in an event.
+    pub(crate) fn list(&self, bytes: &[u8]) -> Text {
+        if bytes.is_empty() || bytes.last() == Some(&0) {
+            return self.text(bytes);
+        }
+        let mut terminated = bytes[..bytes.len().min(limits::MAX_TEXT - 1)].to_vec();
+        terminated.push(0);
+        self.text(&terminated)
     }
 }

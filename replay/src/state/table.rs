@@ -59,8 +59,8 @@ impl<T> Slots<T> {
         self.slots.len() - self.free.len()
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.slots.clear();
-        self.free.clear();
+    /// One above the highest index in use.
+    pub(crate) fn end(&self) -> u32 {
+        self.slots.len() as u32
     }
 }

@@ -1,5 +1,7 @@
 //! One thread of the traced system.
 
+use std::sync::Arc;
+
 use super::Text;
 use super::table::TableId;
 
@@ -31,6 +33,9 @@ pub struct Thread {
     pub vpid: i64,
     /// Kernel comm.
     pub comm: Text,
+    /// Name that the thread gave itself with `prctl(PR_SET_NAME)` since. libs, and with it `proc.name`, keeps the name
+    /// of the last exec or clone, so that a process cannot rename itself out of a rule; this is the other one.
+    pub set_name: Option<Text>,
     /// `argv[0]` as given.
     pub exe: Text,
     /// Resolved path of the executable.
@@ -125,6 +130,68 @@ pub struct Usage {
 }
 
 impl Thread {
+    /// A thread of which nothing is known but its id.
+    pub(crate) fn new(tid: i64, empty: &Text) -> Self {
+        let text = || Arc::clone(empty);
+        Self {
+            version: 0,
+            tid,
+            pid: -1,
+            ptid: -1,
+            former_parent: None,
+            reaper_tid: -1,
+            sid: -1,
+            pgid: -1,
+            vpgid: -1,
+            vtid: -1,
+            vpid: -1,
+            comm: text(),
+            set_name: None,
+            exe: text(),
+            exepath: text(),
+            args: text(),
+            env: text(),
+            cwd: text(),
+            root: text(),
+            cgroups: text(),
+            container_id: text(),
+            uid: None,
+            gid: None,
+            loginuid: u32::MAX,
+            tty: 0,
+            flags: super::flags::NAME_CHANGED,
+            fdlimit: -1,
+            cap_permitted: 0,
+            cap_effective: 0,
+            cap_inheritable: 0,
+            exe_ino: 0,
+            exe_ino_ctime: 0,
+            exe_ino_mtime: 0,
+            exe_ino_ctime_to_clone: 0,
+            exe_ino_ctime_after_pidns: 0,
+            exe_writable: false,
+            exe_upper_layer: false,
+            exe_lower_layer: false,
+            exe_from_memfd: false,
+            usage: Usage::default(),
+            clone_ts: 0,
+            lastexec_ts: 0,
+            pidns_init_start_ts: 0,
+            dead: false,
+            placeholder: false,
+            files: None,
+            linked: false,
+            children: Vec::new(),
+            enter: None,
+            last_enter: u16::MAX,
+        }
+    }
+
+    /// Not enough is known to place it in the tree.
+    pub(crate) fn is_invalid(&self) -> bool {
+        self.tid < 0 || self.pid < 0 || self.ptid < 0
+    }
+
     /// Leader of its thread group (`thread.ismain`).
     pub fn is_main(&self) -> bool {
         self.tid == self.pid
@@ -132,6 +199,6 @@ impl Thread {
 
     /// In a pid namespace other than the initial one, as far as the ids tell.
     pub fn in_pid_namespace(&self) -> bool {
-        self.flags & super::flags::CHILD_IN_PIDNS != 0 || (self.vpid >= 0 && (self.tid != self.vtid || self.pid != self.vpid))
+        self.flags & super::flags::CHILD_IN_PIDNS != 0 || (self.vtid >= 0 && self.tid != self.vtid)
     }
 }

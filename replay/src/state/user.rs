@@ -1,5 +1,10 @@
 //! Users and groups: of the host, and of each container.
 
+use std::sync::Arc;
+
+use casebook_formats::ledger::{Counter, Ledger};
+
+use super::limits::{MAX_USERS, MAX_USER_LISTS};
 use super::{Map, Text};
 
 /// A user.
@@ -26,19 +31,74 @@ pub struct Group {
     pub name: Text,
 }
 
+/// One list: of the host, or of a container.
+#[derive(Default)]
+struct Names {
+    users: Map<u32, User>,
+    groups: Map<u32, Group>,
+}
+
 /// Users and groups by container id (`""` is the host) and number.
 #[derive(Default)]
 pub(crate) struct Users {
-    users: Map<Text, Map<u32, User>>,
-    groups: Map<Text, Map<u32, Group>>,
+    host: Names,
+    containers: Map<Text, Names>,
 }
 
 impl Users {
+    /// The container's own user, else the host's of the same number: offline, Falco knows no other.
     pub(crate) fn user(&self, container_id: &[u8], uid: u32) -> Option<&User> {
-        self.users.get(container_id)?.get(&uid)
+        let own = self.containers.get(container_id).and_then(|names| names.users.get(&uid));
+        own.or_else(|| self.host.users.get(&uid))
     }
 
+    /// As [`Users::user`].
     pub(crate) fn group(&self, container_id: &[u8], gid: u32) -> Option<&Group> {
-        self.groups.get(container_id)?.get(&gid)
+        let own = self.containers.get(container_id).and_then(|names| names.groups.get(&gid));
+        own.or_else(|| self.host.groups.get(&gid))
+    }
+
+    fn names(&mut self, container_id: &[u8], ledger: &mut Ledger) -> Option<&mut Names> {
+        if container_id.is_empty() {
+            return Some(&mut self.host);
+        }
+        if !self.containers.contains_key(container_id) {
+            if self.containers.len() >= MAX_USER_LISTS {
+                ledger.count(Counter::StateLimit);
+                return None;
+            }
+            self.containers.insert(Arc::from(container_id), Names::default());
+        }
+        self.containers.get_mut(container_id)
+    }
+
+    pub(crate) fn add_user(&mut self, container_id: &[u8], user: User, ledger: &mut Ledger) {
+        let Some(names) = self.names(container_id, ledger) else { return };
+        if names.users.len() >= MAX_USERS && !names.users.contains_key(&user.uid) {
+            ledger.count(Counter::StateLimit);
+            return;
+        }
+        names.users.insert(user.uid, user);
+    }
+
+    pub(crate) fn add_group(&mut self, container_id: &[u8], group: Group, ledger: &mut Ledger) {
+        let Some(names) = self.names(container_id, ledger) else { return };
+        if names.groups.len() >= MAX_USERS && !names.groups.contains_key(&group.gid) {
+            ledger.count(Counter::StateLimit);
+            return;
+        }
+        names.groups.insert(group.gid, group);
+    }
+
+    pub(crate) fn remove_user(&mut self, container_id: &[u8], uid: u32, ledger: &mut Ledger) {
+        if let Some(names) = self.names(container_id, ledger) {
+            names.users.remove(&uid);
+        }
+    }
+
+    pub(crate) fn remove_group(&mut self, container_id: &[u8], gid: u32, ledger: &mut Ledger) {
+        if let Some(names) = self.names(container_id, ledger) {
+            names.groups.remove(&gid);
+        }
     }
 }

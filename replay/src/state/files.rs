@@ -1,0 +1,108 @@
+//! Descriptor tables and who owns them.
+//!
+//! Threads of a process use its leader's table; a process made with `CLONE_FILES` shares its parent's until it
+//! executes something; every other new process gets a copy, which costs nothing until one of the two changes.
+
+use std::sync::Arc;
+
+use casebook_formats::ledger::{Counter, Ledger};
+
+use super::flags::{self, CLONE_FILES};
+use super::limits::MAX_FDS;
+use super::table::{TableId, ThreadId};
+use super::{Fd, FdTable, SharedTable, State, Thread};
+
+impl State {
+    /// Where the descriptors of a thread are: its own table, or its leader's.
+    #[inline]
+    pub(crate) fn files_of(&self, thread: &Thread) -> Option<TableId> {
+        if thread.flags & flags::CLONE_FILES == 0 || thread.files.is_some() {
+            thread.files
+        } else {
+            self.main_thread_of(thread)?.files
+        }
+    }
+
+    /// The table that a thread's calls change; made when it has none yet. `None` when its leader is unknown.
+    pub(crate) fn table_for(&mut self, id: ThreadId) -> Option<TableId> {
+        let thread = self.threads.get(id.0)?;
+        if let Some(table) = self.files_of(thread) {
+            return Some(table);
+        }
+        let owner = if thread.flags & CLONE_FILES == 0 { id } else { self.main_id_of(id)? };
+        let table = self.new_table(Arc::default());
+        self.threads.get_mut(owner.0)?.files = Some(table);
+        Some(table)
+    }
+
+    pub(crate) fn new_table(&mut self, table: Arc<FdTable>) -> TableId {
+        TableId(self.tables.insert(SharedTable { table, owners: 1 }))
+    }
+
+    pub(crate) fn release_table(&mut self, id: TableId) {
+        let Some(entry) = self.tables.get_mut(id.0) else { return };
+        entry.owners -= 1;
+        if entry.owners == 0 {
+            self.tables.remove(id.0);
+        }
+    }
+
+    /// A copy of a thread's descriptors for a new process; costs nothing until one of the two changes.
+    pub(crate) fn copy_of_table(&mut self, of: ThreadId) -> Option<TableId> {
+        let table = self.threads.get(of.0).and_then(|thread| self.files_of(thread))?;
+        let contents = Arc::clone(&self.tables.get(table.0)?.table);
+        Some(self.new_table(contents))
+    }
+
+    /// The very table of a thread, for a process that shares it.
+    pub(crate) fn share_of_table(&mut self, of: ThreadId) -> Option<TableId> {
+        let table = self.table_for(of)?;
+        self.tables.get_mut(table.0)?.owners += 1;
+        Some(table)
+    }
+
+    /// Puts a record under a number, unless the table is full.
+    pub(crate) fn put_fd(&mut self, table: TableId, number: i64, fd: Arc<Fd>, ledger: &mut Ledger) -> bool {
+        let Some(entry) = self.tables.get_mut(table.0) else { return false };
+        if entry.table.len() >= MAX_FDS && entry.table.get(number).is_none() {
+            ledger.count(Counter::StateLimit);
+            return false;
+        }
+        Arc::make_mut(&mut entry.table).insert(number, fd);
+        true
+    }
+
+    /// A descriptor's record for changing it; it counts as changed.
+    pub(crate) fn change_fd(&mut self, table: TableId, number: i64) -> Option<&mut Fd> {
+        self.changes += 1;
+        let version = self.changes;
+        let fd = Arc::make_mut(&mut self.tables.get_mut(table.0)?.table).get_mut(number)?;
+        fd.version = version;
+        Some(fd)
+    }
+
+    /// Gives a process that shares its table with another one a copy of its own, as an exec does.
+    pub(crate) fn unshare_table(&mut self, id: ThreadId) {
+        let Some(table) = self.threads.get(id.0).and_then(|thread| thread.files) else { return };
+        let Some(entry) = self.tables.get_mut(table.0).filter(|entry| entry.owners > 1) else { return };
+        entry.owners -= 1;
+        let contents = Arc::clone(&entry.table);
+        let own = self.new_table(contents);
+        if let Some(thread) = self.threads.get_mut(id.0) {
+            thread.files = Some(own);
+        }
+    }
+
+    /// Takes descriptors out of a table at once.
+    pub(crate) fn drop_fds_where(&mut self, table: TableId, test: impl Fn(i64, &Fd) -> bool) {
+        let Some(entry) = self.tables.get_mut(table.0) else { return };
+        let numbers = entry.table.numbers_where(test);
+        if numbers.is_empty() {
+            return;
+        }
+        let contents = Arc::make_mut(&mut entry.table);
+        for number in numbers {
+            contents.remove(number);
+        }
+    }
+}

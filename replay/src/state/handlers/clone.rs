@@ -1,0 +1,273 @@
+//! clone, clone3, fork and vfork. The call comes back twice, in the parent and in the child, in either order, and
+//! either half may be missing; whichever comes first makes the thread.
+
+use std::sync::Arc;
+
+use casebook_formats::event::Event;
+use casebook_formats::ledger::Counter;
+use casebook_formats::tables::ppme::PPME_SYSCALL_VFORK_20_X;
+
+use crate::state::flags::{
+    CHILD_IN_PIDNS, CLONE_FILES, CLONE_INVERTED, CLONE_NEWPID, CLONE_PARENT, CLONE_THREAD, CLONE_VFORK,
+};
+use crate::state::limits::STALE_AFTER;
+use crate::state::step::Step;
+use crate::state::table::ThreadId;
+use crate::state::{State, Thread};
+
+// Parameters of the exit event.
+const EXE: usize = 1;
+const ARGS: usize = 2;
+const PID: usize = 4;
+const PTID: usize = 5;
+const FDLIMIT: usize = 7;
+const PGFT_MAJ: usize = 8;
+const COMM: usize = 13;
+const CGROUPS: usize = 14;
+const FLAGS: usize = 15;
+const UID: usize = 16;
+const GID: usize = 17;
+const VTID: usize = 18;
+const VPID: usize = 19;
+const PIDNS_INIT_START_TS: usize = 20;
+
+pub(super) fn cloned(state: &mut State, step: &mut Step<'_, '_>) {
+    match step.res() {
+        Some(0) => child_half(state, step),
+        Some(child) if child > 0 => parent_half(state, step, child),
+        _ => {}
+    }
+}
+
+fn flags_of(event: &Event<'_>) -> u32 {
+    event.u64(FLAGS).unwrap_or(0) as u32
+}
+
+/// Virtual ids; -1 for the process where the event has none (before 2014's end).
+fn virtual_ids(event: &Event<'_>) -> (i64, i64) {
+    match (event.i64(VTID), event.i64(VPID)) {
+        (Some(vtid), Some(vpid)) => (vtid, vpid),
+        _ => (event.tid, -1),
+    }
+}
+
+/// The call returned in the parent. It makes the child unless the child's half did so before, or must do it because
+/// only it knows the child's host ids.
+fn parent_half(state: &mut State, step: &mut Step<'_, '_>, child_tid: i64) {
+    let event = step.event;
+    let Some(caller) = step.thread.or_else(|| introduce(state, step, event.tid)) else { return };
+    step.thread = Some(caller);
+    step.fx.thread = Some(caller);
+    let caller_was_known = state.threads.get(caller.0).is_some_and(|thread| !thread.is_invalid());
+    if !caller_was_known {
+        describe_caller(state, caller, event);
+    }
+    let Some(parent) = state.threads.get(caller.0) else { return };
+    let flags = flags_of(event);
+    // The result is the child's id as the parent's namespace sees it. Files from before the flag existed show a
+    // namespace by these other signs.
+    if flags & (CHILD_IN_PIDNS | CLONE_NEWPID | CLONE_PARENT) != 0 || parent.vtid != parent.tid {
+        return;
+    }
+    // The parent of a vfork wakes up only when the child has executed or exited: the child's half came long before.
+    if flags & CLONE_VFORK != 0 || event.etype == PPME_SYSCALL_VFORK_20_X {
+        return;
+    }
+    let (caller_tid, caller_pid, caller_ptid) = (parent.tid, parent.pid, parent.ptid);
+    let child_ptid = if flags & CLONE_THREAD == 0 { caller_tid } else { caller_ptid };
+    match state.thread(child_tid) {
+        Some(known) if known.flags & CLONE_INVERTED != 0 => {
+            // Its own half was first; unless that was another thread of the same number, whose exit was lost.
+            let fresh = event.ts.saturating_sub(known.clone_ts) < STALE_AFTER;
+            if fresh || known.ptid == child_ptid || known.pid == caller_pid {
+                return;
+            }
+        }
+        Some(_) => {}
+        None if state.exited_just_now(child_tid, child_ptid, event.ts) => return,
+        None => {}
+    }
+    state.remove_thread(child_tid);
+
+    let pid = if flags & CLONE_THREAD == 0 { child_tid } else { caller_pid };
+    let mut child = new_thread(state, event, child_tid, flags);
+    child.pid = pid;
+    child.ptid = child_ptid;
+    child.vtid = child_tid;
+    child.vpid = pid;
+    child.pidns_init_start_ts = state.machine.boot_ts;
+    inherit(state, &mut child, caller, caller_was_known, event);
+    if !caller_was_known && let Some(parent) = state.change(caller) {
+        parent.exe = Arc::clone(&child.exe);
+        parent.comm = Arc::clone(&child.comm);
+        parent.args = Arc::clone(&child.args);
+    }
+    finish(state, step, child);
+}
+
+/// A placeholder for a thread that a clone event is the first to mention.
+fn introduce(state: &mut State, step: &mut Step<'_, '_>, tid: i64) -> Option<ThreadId> {
+    if let Some(id) = state.id_of(tid) {
+        return Some(id);
+    }
+    step.ledger.count(Counter::UnknownParents);
+    if tid < 0 { None } else { state.add_placeholder(tid, step.ledger) }
+}
+
+/// The event describes its caller too, as parent and child are equal at this moment.
+fn describe_caller(state: &mut State, caller: ThreadId, event: &Event<'_>) {
+    let (vtid, vpid) = virtual_ids(event);
+    if let Some(thread) = state.change(caller) {
+        thread.pid = event.i64(PID).unwrap_or(-1);
+        thread.ptid = event.i64(PTID).unwrap_or(-1);
+        thread.vtid = vtid;
+        thread.vpid = vpid;
+    }
+    state.link(caller);
+}
+
+/// The call returned in the child.
+fn child_half(state: &mut State, step: &mut Step<'_, '_>) {
+    let event = step.event;
+    let known = step.thread.and_then(|id| state.threads.get(id.0));
+    if let Some(known) = known
+        && known.clone_ts != 0
+        && event.ts.saturating_sub(known.clone_ts) < STALE_AFTER
+    {
+        return; // The parent's half made it.
+    }
+    // Whoever has this tid now exited without our seeing it.
+    state.remove_thread(event.tid);
+    step.thread = None;
+    step.fx.thread = None;
+
+    let flags = flags_of(event) | CLONE_INVERTED;
+    let mut child = new_thread(state, event, event.tid, flags);
+    child.pid = event.i64(PID).unwrap_or(-1);
+    child.ptid = event.i64(PTID).unwrap_or(-1);
+    (child.vtid, child.vpid) = virtual_ids(event);
+    let is_thread = flags & CLONE_THREAD != 0;
+    // A new process is like its parent, a new thread like its leader; either may differ from the thread that called.
+    let model_tid = if is_thread { child.pid } else { child.ptid };
+    let Some(model) = introduce(state, step, model_tid) else {
+        // Nobody to be like; the child itself is as good as its event.
+        finish_child(state, step, child, event);
+        return;
+    };
+    let model_was_known = state.threads.get(model.0).is_some_and(|thread| !thread.is_invalid());
+    if !model_was_known && is_thread {
+        describe_leader(state, model, &child);
+    }
+    inherit(state, &mut child, model, model_was_known, event);
+    finish_child(state, step, child, event);
+}
+
+/// An unknown leader gets what it shares with its new thread.
+fn describe_leader(state: &mut State, leader: ThreadId, child: &Thread) {
+    if let Some(thread) = state.change(leader) {
+        thread.pid = child.pid;
+        thread.ptid = child.ptid;
+        thread.vpid = child.vpid;
+        thread.vtid = child.vpid;
+        thread.exe = Arc::clone(&child.exe);
+        thread.comm = Arc::clone(&child.comm);
+        thread.args = Arc::clone(&child.args);
+    }
+    state.link(leader);
+}
+
+fn finish_child(state: &mut State, step: &mut Step<'_, '_>, mut child: Thread, event: &Event<'_>) {
+    if child.flags & (CHILD_IN_PIDNS | CLONE_NEWPID) != 0 || child.tid != child.vtid {
+        child.pidns_init_start_ts =
+            event.u64(PIDNS_INIT_START_TS).map_or(0, |start| start.wrapping_add(state.machine.boot_ts));
+    } else {
+        child.pidns_init_start_ts = state.machine.boot_ts;
+    }
+    if let Some(id) = finish(state, step, child) {
+        step.thread = Some(id);
+        step.fx.thread = Some(id);
+    }
+}
+
+/// What both halves say of the child.
+fn new_thread(state: &mut State, event: &Event<'_>, tid: i64, flags: u32) -> Thread {
+    let mut child = Thread::new(tid, &state.texts.empty);
+    child.flags = flags;
+    if flags & CLONE_THREAD != 0 {
+        child.flags |= CLONE_FILES;
+    }
+    child.exe = state.text(event.text(EXE).unwrap_or_default());
+    child.comm = event.text(COMM).map_or_else(|| Arc::clone(&child.exe), |comm| state.text(comm));
+    child.args = state.list(event.param(ARGS).unwrap_or_default());
+    child.fdlimit = event.i64(FDLIMIT).unwrap_or(-1);
+    super::process::read_usage(&mut child.usage, event, PGFT_MAJ);
+    child.uid = event.u64(UID).map(|uid| uid as u32).filter(|&uid| uid != u32::MAX);
+    child.gid = event.u64(GID).map(|gid| gid as u32).filter(|&gid| gid != u32::MAX);
+    child.clone_ts = event.ts;
+    child
+}
+
+/// What the child has from its parent or leader.
+fn inherit(state: &mut State, child: &mut Thread, from: ThreadId, from_is_known: bool, event: &Event<'_>) {
+    let is_thread = child.flags & CLONE_THREAD != 0;
+    if from_is_known && let Some(model) = state.threads.get(from.0) {
+        child.exepath = Arc::clone(&model.exepath);
+        child.exe_writable = model.exe_writable;
+        child.exe_upper_layer = model.exe_upper_layer;
+        child.exe_lower_layer = model.exe_lower_layer;
+        child.exe_from_memfd = model.exe_from_memfd;
+        child.root = Arc::clone(&model.root);
+        child.sid = model.sid;
+        child.vpgid = model.vpgid;
+        child.pgid = model.pgid;
+        child.tty = model.tty;
+        child.loginuid = model.loginuid;
+        child.cap_permitted = model.cap_permitted;
+        child.cap_inheritable = model.cap_inheritable;
+        child.cap_effective = model.cap_effective;
+        child.exe_ino = model.exe_ino;
+        child.exe_ino_ctime = model.exe_ino_ctime;
+        child.exe_ino_mtime = model.exe_ino_mtime;
+        child.exe_ino_ctime_to_clone = model.exe_ino_ctime_to_clone;
+        child.uid = child.uid.or(model.uid);
+        child.gid = child.gid.or(model.gid);
+        if is_thread {
+            child.lastexec_ts = model.lastexec_ts;
+        } else {
+            let leader = state.main_thread_of(model);
+            child.cwd = leader.map_or_else(|| Arc::clone(&state.texts.empty), |leader| Arc::clone(&leader.cwd));
+            child.env = leader.map_or_else(|| Arc::clone(&model.env), |leader| Arc::clone(&leader.env));
+        }
+    }
+    if from_is_known && !is_thread {
+        child.files = if child.flags & CLONE_FILES == 0 {
+            state.copy_of_table(from)
+        } else {
+            // libs copies here too; but what one of the two opens, the other one has.
+            state.share_of_table(from)
+        };
+    }
+    // The event's cgroups are the truth; files too old to have them keep the parent's.
+    match (event.param(CGROUPS), state.threads.get(from.0)) {
+        (Some(cgroups), Some(model)) if *model.cgroups == *cgroups => {
+            child.cgroups = Arc::clone(&model.cgroups);
+            child.container_id = Arc::clone(&model.container_id);
+        }
+        (None, Some(model)) => {
+            child.cgroups = Arc::clone(&model.cgroups);
+            child.container_id = Arc::clone(&model.container_id);
+        }
+        (Some(cgroups), _) => child.cgroups = state.list(cgroups),
+        (None, None) => {}
+    }
+}
+
+fn finish(state: &mut State, step: &mut Step<'_, '_>, mut child: Thread) -> Option<ThreadId> {
+    if child.container_id.is_empty() && !child.cgroups.is_empty() {
+        child.container_id = state.container_id_of(&child.cgroups, step.ledger);
+    }
+    child.placeholder = child.is_invalid();
+    let id = state.add_thread(child, step.ledger)?;
+    state.link(id);
+    Some(id)
+}

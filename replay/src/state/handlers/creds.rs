@@ -1,0 +1,102 @@
+//! Credentials of threads, and the lists of users and groups.
+
+use casebook_formats::tables::ppme::{PPME_GROUP_ADDED_E, PPME_SYSCALL_UNSHARE_X, PPME_USER_ADDED_E, PPME_USER_DELETED_E};
+
+use crate::state::flags::CLONE_NEWUSER;
+use crate::state::step::Step;
+use crate::state::{Group, State, User};
+
+pub(super) fn setuid(state: &mut State, step: &mut Step<'_, '_>) {
+    set_uid(state, step, 1);
+}
+
+pub(super) fn setgid(state: &mut State, step: &mut Step<'_, '_>) {
+    set_gid(state, step, 1);
+}
+
+/// The effective id is the second one.
+pub(super) fn setreuid(state: &mut State, step: &mut Step<'_, '_>) {
+    set_uid(state, step, 2);
+}
+
+/// The effective id is the second one.
+pub(super) fn setregid(state: &mut State, step: &mut Step<'_, '_>) {
+    set_gid(state, step, 2);
+}
+
+/// -1 leaves an id as it is; libs takes it for an id.
+fn id_of(step: &Step<'_, '_>, param: usize) -> Option<u32> {
+    if step.res() != Some(0) {
+        return None;
+    }
+    step.event.u64(param).map(|id| id as u32).filter(|&id| id != u32::MAX)
+}
+
+fn set_uid(state: &mut State, step: &mut Step<'_, '_>, param: usize) {
+    if let (Some(uid), Some(id)) = (id_of(step, param), step.thread)
+        && let Some(thread) = state.change(id)
+    {
+        thread.uid = Some(uid);
+    }
+}
+
+fn set_gid(state: &mut State, step: &mut Step<'_, '_>, param: usize) {
+    if let (Some(gid), Some(id)) = (id_of(step, param), step.thread)
+        && let Some(thread) = state.change(id)
+    {
+        thread.gid = Some(gid);
+    }
+}
+
+pub(super) fn capset(state: &mut State, step: &mut Step<'_, '_>) {
+    let event = step.event;
+    let (Some(id), true) = (step.thread, step.succeeded()) else { return };
+    if let Some(thread) = state.change(id) {
+        thread.cap_inheritable = event.u64(1).unwrap_or(thread.cap_inheritable);
+        thread.cap_permitted = event.u64(2).unwrap_or(thread.cap_permitted);
+        thread.cap_effective = event.u64(3).unwrap_or(thread.cap_effective);
+    }
+}
+
+/// All capabilities that Linux has had so far (`CAP_CHECKPOINT_RESTORE` is the last).
+const ALL_CAPABILITIES: u64 = (1 << 41) - 1;
+
+/// Who enters a new user namespace has every capability inside.
+pub(super) fn namespaces_changed(state: &mut State, step: &mut Step<'_, '_>) {
+    let (Some(id), true) = (step.thread, step.succeeded()) else { return };
+    let param = if step.event.etype == PPME_SYSCALL_UNSHARE_X { 1 } else { 2 };
+    let flags = step.event.u64(param).unwrap_or(0) as u32;
+    if flags & CLONE_NEWUSER == 0 {
+        return;
+    }
+    if let Some(thread) = state.change(id) {
+        thread.cap_inheritable = ALL_CAPABILITIES;
+        thread.cap_permitted = ALL_CAPABILITIES;
+        thread.cap_effective = ALL_CAPABILITIES;
+    }
+}
+
+/// useradded, userdeleted, groupadded, groupdeleted: of the host, or of the container named last.
+pub(super) fn user_list_changed(state: &mut State, step: &mut Step<'_, '_>) {
+    let event = step.event;
+    let Some(number) = event.u64(0).map(|id| id as u32) else { return };
+    let text = |at: usize| event.text(at).unwrap_or_default();
+    match event.etype {
+        PPME_USER_ADDED_E => {
+            let user = User {
+                uid: number,
+                gid: event.u64(1).map_or(u32::MAX, |gid| gid as u32),
+                name: state.text(text(2)),
+                home: state.text(text(3)),
+                shell: state.text(text(4)),
+            };
+            state.users.add_user(text(5), user, step.ledger);
+        }
+        PPME_USER_DELETED_E => state.users.remove_user(text(5), number, step.ledger),
+        PPME_GROUP_ADDED_E => {
+            let group = Group { gid: number, name: state.text(text(1)) };
+            state.users.add_group(text(2), group, step.ledger);
+        }
+        _ => state.users.remove_group(text(2), number, step.ledger),
+    }
+}

@@ -1,0 +1,22 @@
+//! How much state a capture may make us keep. Captures come from compromised hosts: every table has an end.
+
+/// Threads at one moment.
+pub const MAX_THREADS: usize = 1 << 18;
+/// Descriptors of one table.
+pub const MAX_FDS: usize = 1 << 14;
+/// Containers at one moment.
+pub const MAX_CONTAINERS: usize = 1 << 14;
+/// Users or groups of one container (or of the host).
+pub const MAX_USERS: usize = 1 << 16;
+/// Containers that have a user list of their own.
+pub const MAX_USER_LISTS: usize = 1 << 12;
+/// Length of a text; longer ones are cut. Parameters of events cannot be longer, snapshots' texts neither.
+pub const MAX_TEXT: usize = 1 << 16;
+/// Length of a container's metadata.
+pub const MAX_CONTAINER_JSON: usize = 4 << 20;
+/// Mounts, labels, variables or arguments of one container, each.
+pub const MAX_CONTAINER_ITEMS: usize = 4096;
+/// Exits remembered for clone events that come after the exit of the child they made.
+pub const RECENT_EXITS: usize = 256;
+/// Time in ns after which an exit or a clone no longer explains an event of the same tid: the number was used again.
+pub const STALE_AFTER: u64 = 2_000_000_000;

@@ -1,0 +1,107 @@
+//! Joining and cleaning paths as libs does: textually, without knowledge of symbolic links.
+
+/// Path named by `path` relative to the directory `base`, which ends in a slash. An absolute `path` stands for itself;
+/// an empty one gives an empty result. `.` and empty components vanish, `..` takes a component away but never the
+/// root, and there is no trailing slash. A base without a trailing slash is put in front as it is.
+pub(crate) fn join(base: &[u8], path: &[u8]) -> Vec<u8> {
+    if path.is_empty() {
+        return Vec::new();
+    }
+    let absolute = path[0] == b'/';
+    let mut out = Vec::with_capacity(base.len() + path.len() + 1);
+    if absolute {
+        out.push(b'/');
+    } else {
+        out.extend_from_slice(base);
+    }
+    let mut rest = path;
+    loop {
+        let (component, after) = match memchr::memchr(b'/', rest) {
+            Some(at) => (&rest[..at], Some(&rest[at + 1..])),
+            None => (rest, None),
+        };
+        let at_boundary = out.last().is_none_or(|&byte| byte == b'/');
+        match component {
+            b"" => {}
+            b"." if at_boundary => {}
+            b".." if at_boundary => rewind(&mut out),
+            _ => {
+                out.extend_from_slice(component);
+                out.push(b'/');
+            }
+        }
+        match after {
+            Some(after) => rest = after,
+            None => break,
+        }
+    }
+    if out.len() > 1 && out.last() == Some(&b'/') {
+        out.pop();
+    }
+    out
+}
+
+/// Takes the last component away; the text ends in a slash or is empty.
+fn rewind(out: &mut Vec<u8>) {
+    if out.len() <= 1 {
+        return;
+    }
+    out.pop();
+    while out.last().is_some_and(|&byte| byte != b'/') {
+        out.pop();
+    }
+}
+
+/// A directory's name with its trailing slash.
+pub(crate) fn as_directory(mut name: Vec<u8>) -> Vec<u8> {
+    if name.last() != Some(&b'/') {
+        name.push(b'/');
+    }
+    name
+}
+
+/// Executable path without the mark that the kernel puts on removed files.
+pub(crate) fn without_deleted_mark(path: &[u8]) -> &[u8] {
+    const MARK: &[u8] = b" (deleted)";
+    match path.strip_suffix(MARK) {
+        Some(rest) if !rest.is_empty() => rest,
+        _ => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(base: &str, path: &str, expected: &str) {
+        assert_eq!(String::from_utf8_lossy(&join(base.as_bytes(), path.as_bytes())), expected, "{base} + {path}");
+    }
+
+    #[test]
+    fn cleans_components() {
+        check("/root/", "a//b/./c", "/root/a/b/c");
+        check("/root/", "../etc/passwd", "/etc/passwd");
+        check("/", "../../../x", "/x");
+        check("/root/", "/app/custom/dir/././././../../term/", "/app/term");
+        check("/", "////app", "/app");
+        check("/root/", "..", "/");
+        check("/root/", ".", "/root");
+        check("/root/", ".hidden/..x/...", "/root/.hidden/..x/...");
+    }
+
+    #[test]
+    fn keeps_odd_bases_as_they_are() {
+        check("", "dir/term", "dir/term");
+        check("", "foo/../a", "a");
+        check("<UNKNOWN>", "foo", "<UNKNOWN>foo");
+        check("<UNKNOWN>", "../foo", "<UNKNOWN>../foo");
+        check("/etc/", "", "");
+    }
+
+    #[test]
+    fn strips_the_mark_of_removed_executables() {
+        assert_eq!(without_deleted_mark(b"/tmp/x (deleted)"), b"/tmp/x");
+        assert_eq!(without_deleted_mark(b" (deleted)"), b" (deleted)");
+    }
+}

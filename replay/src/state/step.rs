@@ -1,0 +1,150 @@
+//! One event on its way through the state: who did it, on which descriptor, and what becomes of it.
+
+use std::sync::LazyLock;
+
+use casebook_formats::event::{Event, EventType};
+use casebook_formats::ledger::{Counter, Ledger};
+use casebook_formats::tables::{self, Direction, EventDef, EventFlags, EventOrigin, ParamType};
+
+use super::handlers::{HANDLERS, Handler};
+use super::table::ThreadId;
+use super::{Effects, State};
+
+/// An event being applied.
+pub(crate) struct Step<'s, 'e> {
+    pub(crate) event: &'s Event<'e>,
+    /// Thread of the event.
+    pub(crate) thread: Option<ThreadId>,
+    /// What is found out.
+    pub(crate) fx: Effects,
+    pub(crate) ledger: &'s mut Ledger,
+}
+
+impl Step<'_, '_> {
+    /// Return value: the first parameter; `None` not known.
+    pub(crate) fn res(&self) -> Option<i64> {
+        self.event.i64(0)
+    }
+
+    /// The call is known to have succeeded.
+    pub(crate) fn succeeded(&self) -> bool {
+        self.res().is_some_and(|res| res >= 0)
+    }
+}
+
+/// Whose event it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Subject {
+    /// Of no thread.
+    Nobody,
+    /// Of the thread, if it is known: the event itself introduces threads, or says nothing about one we missed.
+    Known,
+    /// Of the thread; an unknown one gets a placeholder, so that its descriptors have a place.
+    Anybody,
+}
+
+/// What the state does with one event type.
+struct Row {
+    handler: Option<Handler>,
+    subject: Subject,
+    /// Parameter that holds the descriptor used.
+    fd_param: Option<u8>,
+    /// Uses or makes a descriptor: `fd.num` has a value, -1 where there is none.
+    about_fd: bool,
+    enter: bool,
+}
+
+/// Rows by event type number.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows(&'static [Row]);
+
+impl Default for Rows {
+    fn default() -> Self {
+        static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| tables::events().map(|(etype, def)| Row::of(etype, def)).collect());
+        Self(&ROWS)
+    }
+}
+
+impl Row {
+    fn of(etype: EventType, def: &EventDef) -> Self {
+        let handler = HANDLERS.iter().find(|(types, _)| types.contains(&etype)).map(|(_, handler)| *handler);
+        let about_fd = def.flags.has(EventFlags::USES_FD) || def.flags.has(EventFlags::CREATES_FD);
+        Self {
+            handler,
+            subject: subject_of(def),
+            fd_param: if def.flags.has(EventFlags::USES_FD) { fd_param_of(def) } else { None },
+            about_fd,
+            enter: def.dir == Direction::Enter,
+        }
+    }
+}
+
+/// As libs decides before it parses.
+fn subject_of(def: &EventDef) -> Subject {
+    match def.symbol {
+        "PPME_PROCINFO_E" => Subject::Known,
+        // Their header packs process and thread id together.
+        _ if def.origin == EventOrigin::Iter => Subject::Nobody,
+        _ if def.flags.has(EventFlags::SKIPPARSERESET) => Subject::Nobody,
+        "PPME_CONTAINER_E" | "PPME_CONTAINER_JSON_E" | "PPME_CONTAINER_JSON_2_E" | "PPME_USER_ADDED_E"
+        | "PPME_USER_DELETED_E" | "PPME_GROUP_ADDED_E" | "PPME_GROUP_DELETED_E" | "PPME_PLUGINEVENT_E"
+        | "PPME_ASYNCEVENT_E" => Subject::Nobody,
+        "PPME_SYSCALL_CLONE_20_X" | "PPME_SYSCALL_CLONE3_X" | "PPME_SYSCALL_FORK_20_X" | "PPME_SYSCALL_VFORK_20_X"
+        | "PPME_PROCEXIT_1_E" | "PPME_SCHEDSWITCH_6_E" => Subject::Known,
+        _ => Subject::Anybody,
+    }
+}
+
+/// The parameter called `fd`, else the first descriptor after the return value, else (in enter events) the first one.
+fn fd_param_of(def: &EventDef) -> Option<u8> {
+    let first = usize::from(def.dir == Direction::Exit);
+    let by_name = def.params.iter().position(|param| param.name == "fd" && param.ty == ParamType::Fd);
+    let by_type = || def.params.iter().skip(first).position(|param| param.ty == ParamType::Fd).map(|at| at + first);
+    by_name.or_else(by_type).map(|at| at as u8)
+}
+
+impl State {
+    /// Finds thread and descriptor of an event and hands it to its handler.
+    pub(crate) fn run(&mut self, event: &Event<'_>, ledger: &mut Ledger) -> Effects {
+        let Rows(rows) = self.rows;
+        let Some(row) = rows.get(usize::from(event.etype.0)) else { return Effects::default() };
+        let thread = match row.subject {
+            Subject::Nobody => None,
+            Subject::Known => self.by_tid.get(&event.tid).map(|&index| ThreadId(index)),
+            Subject::Anybody => self.known_or_placeholder(event.tid, ledger),
+        };
+        let mut step = Step { event, thread, fx: Effects { thread, ..Effects::default() }, ledger };
+        if row.enter {
+            self.note_enter(&step);
+        }
+        if row.about_fd {
+            self.find_fd(&mut step, row);
+        }
+        if let Some(handler) = row.handler {
+            handler(self, &mut step);
+        }
+        step.fx
+    }
+
+    fn find_fd(&mut self, step: &mut Step<'_, '_>, row: &Row) {
+        let number = row.fd_param.and_then(|param| step.event.i64(usize::from(param))).unwrap_or(-1);
+        step.fx.fd = Some(number);
+        if number < 0 {
+            return;
+        }
+        let Some(thread) = step.thread.and_then(|id| self.threads.get(id.0)) else { return };
+        if let Some(table) = self.files_of(thread)
+            && self.tables.get(table.0).is_some_and(|entry| entry.table.get(number).is_some())
+        {
+            step.fx.record = Some((table, number));
+        } else if !thread.placeholder && (row.enter || step.succeeded()) {
+            step.ledger.count(Counter::UnknownFds);
+        }
+    }
+
+    fn note_enter(&mut self, step: &Step<'_, '_>) {
+        if let Some(thread) = step.thread.and_then(|id| self.threads.get_mut(id.0)) {
+            thread.last_enter = step.event.etype.0;
+        }
+    }
+}
