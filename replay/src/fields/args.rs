@@ -344,3 +344,124 @@ fn mode(table: &FlagTable, value: u32) -> Vec<&'static str> {
     }
     names
 }
+
+#[cfg(test)]
+mod tests {
+    use casebook_formats::event::EventType;
+    use casebook_formats::tables::ppme;
+
+    use super::super::sample::{Sample, state};
+    use super::*;
+
+    /// An event whose parameter `index` has this value, the ones before it unknown: its texts for `evt.args` and
+    /// `evt.arg[index]`.
+    fn printed(etype: EventType, index: usize, value: &[u8]) -> (String, String) {
+        let sample = Sample::new(etype).unknown(index).with(value);
+        let texts = sample.on(&mut state(), &["evt.args", &format!("evt.arg[{index}]")]);
+        let all = texts[0].clone().unwrap_or_default();
+        // The parameter wanted is the last one; those before it are unknown and hold no blank.
+        let start = all.match_indices(' ').map(|(at, _)| at + 1).nth(index.wrapping_sub(1)).unwrap_or(0);
+        (all[start..].to_owned(), texts[1].clone().unwrap_or_default())
+    }
+
+    #[test]
+    fn every_encoding_prints_as_libs_prints_it() {
+        let mut poll = 2u16.to_le_bytes().to_vec();
+        for (fd, flags) in [(0i64, 1i16), (99, -1)] {
+            poll.extend(fd.to_le_bytes());
+            poll.extend(flags.to_le_bytes());
+        }
+        let i64s = |number: i64| number.to_le_bytes().to_vec();
+        let u32s = |number: u32| number.to_le_bytes().to_vec();
+        #[rustfmt::skip]
+        let cases: Vec<(EventType, usize, Vec<u8>, &str, &str)> = vec![
+            // FD: number and open descriptor, no record, error, AT_FDCWD.
+            (ppme::PPME_SYSCALL_FCNTL_X, 1, i64s(0), "fd=0(<f>/dev/pts/0)", "<f>/dev/pts/0"),
+            (ppme::PPME_SYSCALL_FCNTL_X, 1, i64s(77), "fd=77", "77"),
+            (ppme::PPME_SYSCALL_FCNTL_X, 1, i64s(-9), "fd=-9(EBADF)", "EBADF"),
+            (ppme::PPME_SYSCALL_OPENAT_2_X, 1, i64s(-100), "dirfd=-100(AT_FDCWD)", "AT_FDCWD"),
+            (ppme::PPME_SYSCALL_READ_X, 0, i64s(-11), "res=-11(EAGAIN)", "EAGAIN"),
+            (ppme::PPME_SYSCALL_READ_X, 0, i64s(80), "res=80", "80"),
+            (ppme::PPME_SYSCALL_READ_X, 1, b"GET /\r\n\xff".to_vec(), "data=GET /...", "GET /..."),
+            (ppme::PPME_SYSCALL_READ_X, 1, vec![], "data=NULL", "NULL"),
+            (ppme::PPME_SYSCALL_READ_X, 3, vec![], "size=<NA>", "<NA>"),
+            // UINT32 and UINT64 in decimal come out signed.
+            (ppme::PPME_SYSCALL_READ_X, 3, u32s(u32::MAX), "size=-1", "-1"),
+            (ppme::PPME_SYSCALL_MMAP_X, 5, vec![0xff; 8], "length=-1", "-1"),
+            (ppme::PPME_SYSCALL_MMAP_X, 4, vec![0xff; 8], "addr=FFFFFFFFFFFFFFFF", "FFFFFFFFFFFFFFFF"),
+            (ppme::PPME_SOCKET_ACCEPT4_6_X, 5, u32s(0x1040), "flags=1040", "1040"),
+            (ppme::PPME_SOCKET_ACCEPT4_6_X, 2, vec![200], "queuepct=200", "200"),
+            // Octal has C's leading zero, and zero has none.
+            (ppme::PPME_SYSCALL_OPEN_X, 3, u32s(0o600), "mode=0600", "0600"),
+            (ppme::PPME_SYSCALL_OPEN_X, 3, u32s(0), "mode=0", "0"),
+            // FLAGS: in table order, read-write not repeated as its halves; zero has its own name.
+            (ppme::PPME_SYSCALL_OPEN_X, 2, u32s(0x1003), "flags=4099(O_RDWR|O_CLOEXEC)", "O_RDWR|O_CLOEXEC"),
+            (ppme::PPME_SYSCALL_OPEN_X, 2, u32s(0), "flags=0(O_NONE)", "O_NONE"),
+            // ENUMFLAGS: every name of the value.
+            (ppme::PPME_SOCKET_SOCKET_X, 1, u32s(1), "domain=1(AF_LOCAL|AF_UNIX)", "AF_LOCAL|AF_UNIX"),
+            (ppme::PPME_SOCKET_SOCKET_X, 1, u32s(4711), "domain=4711", "4711"),
+            (ppme::PPME_SYSCALL_CHMOD_X, 2, u32s(0o640), "mode=0640(S_IRGRP|S_IWUSR|S_IRUSR)", "S_IRGRP|S_IWUSR|S_IRUSR"),
+            (ppme::PPME_SYSCALL_KILL_X, 1, i64s(50), "pid=50(sshd)", "sshd"),
+            (ppme::PPME_SYSCALL_KILL_X, 1, i64s(51), "pid=51", "51"),
+            (ppme::PPME_SYSCALL_KILL_X, 2, vec![9], "sig=9(SIGKILL)", "SIGKILL"),
+            (ppme::PPME_SYSCALL_KILL_X, 2, vec![0], "sig=0", "0"),
+            (ppme::PPME_SYSCALL_NANOSLEEP_X, 1, 36_500_000u64.to_le_bytes().to_vec(), "interval=36500000(0.0365s)", "0.0365s"),
+            (ppme::PPME_SYSCALL_NANOSLEEP_X, 1, vec![0xff; 8], "interval=none", "none"),
+            (ppme::PPME_SYSCALL_POLL_X, 1, poll, "fds=0:f1 99:?ffffffff", "0:f1 99:?ffffffff"),
+            (ppme::PPME_SYSCALL_PPOLL_X, 3, u32s(0b101), "sigmask=SIGHUP SIGQUIT", "SIGHUP SIGQUIT"),
+            (ppme::PPME_SYSCALL_SETUID_X, 1, u32s(1000), "uid=1000(alice)", "alice"),
+            (ppme::PPME_SYSCALL_SETUID_X, 1, u32s(4), "uid=4(<NA>)", "<NA>"),
+            (ppme::PPME_SYSCALL_SETUID_X, 1, u32s(u32::MAX), "uid=-1(<NONE>)", "<NONE>"),
+            (ppme::PPME_SYSCALL_SETGID_X, 1, u32s(1000), "gid=1000(staff)", "staff"),
+            (ppme::PPME_SYSCALL_EXECVE_19_X, 24, 1_588_262_409_999_999_999u64.to_le_bytes().to_vec(),
+                "exe_ino_ctime=2020-04-30 16:00:09.999999999 +0000", "2020-04-30 16:00:09.999999999 +0000"),
+            (ppme::PPME_SYSCALL_EXECVE_19_X, 1, b"sh\0".to_vec(), "exe=sh", "sh"),
+            (ppme::PPME_SYSCALL_EXECVE_19_X, 1, b"(NULL)\0".to_vec(), "exe=<NA>", "<NA>"),
+            // FSPATH: relative to the working directory; FSRELPATH: to its descriptor.
+            (ppme::PPME_SYSCALL_OPEN_X, 1, b"a/../b\0".to_vec(), "name=a/../b(/in/b)", "/in/b"),
+            (ppme::PPME_SYSCALL_OPEN_X, 1, b"/etc/passwd\0".to_vec(), "name=/etc/passwd", "/etc/passwd"),
+            (ppme::PPME_SYSCALL_OPEN_X, 1, b"\0".to_vec(), "name=", ""),
+            (ppme::PPME_SOCKET_BIND_X, 1, vec![2, 0, 0, 0, 0, 80, 0], "addr=0.0.0.0:80", "0.0.0.0:80"),
+            (ppme::PPME_SOCKET_CONNECT_X, 1, vec![], "tuple=NULL", "NULL"),
+            // DYN: what the first byte says, in the format of the parameter.
+            (ppme::PPME_SYSCALL_PTRACE_X, 2, vec![0, 0x10, 0, 0, 0, 0, 0, 0, 0], "data=10", "10"),
+            (ppme::PPME_SYSCALL_PTRACE_X, 2, vec![1, 9], "data=9(SIGKILL)", "SIGKILL"),
+            (ppme::PPME_SYSCALL_PTRACE_X, 2, vec![9, 9], "data=NULL", "NULL"),
+            // Widths that do not fit the type are unknown, not a crash.
+            (ppme::PPME_SYSCALL_READ_X, 3, vec![1, 2, 3], "size=<NA>", "<NA>"),
+        ];
+        for (etype, index, value, all, one) in cases {
+            assert_eq!(printed(etype, index, &value), (all.to_owned(), one.to_owned()), "{etype:?}[{index}] {value:?}");
+        }
+    }
+
+    #[test]
+    fn relative_paths_start_at_their_descriptor() {
+        // openat(3, "x/y"), 3 being /srv; and with a descriptor that nothing introduced.
+        let openat = |dirfd: i64| {
+            Sample::new(ppme::PPME_SYSCALL_OPENAT_2_X).unknown(1).with(dirfd.to_le_bytes()).with(b"x/y\0")
+        };
+        assert_eq!(openat(3).one_on(&mut state(), "evt.arg.name").as_deref(), Some("/srv/x/y"));
+        assert_eq!(openat(-100).one_on(&mut state(), "evt.arg.name").as_deref(), Some("/in/x/y"));
+        assert_eq!(openat(44).one_on(&mut state(), "evt.arg.name").as_deref(), Some("x/y"));
+    }
+
+    #[test]
+    fn generic_events_show_no_parameters() {
+        let generic = Sample::new(ppme::PPME_GENERIC_X).with(61u16.to_le_bytes()).with(0u16.to_le_bytes());
+        assert_eq!(generic.alone("evt.args").as_deref(), Some(""));
+    }
+
+    #[test]
+    fn flag_tables_walk_as_libs_does() {
+        let table = FlagTable { name: "t", entries: &[("NONE", 0), ("RW", 3), ("R", 1), ("W", 2), ("X", 4)] };
+        assert_eq!(flags(&table, 0), ["NONE"]);
+        assert_eq!(flags(&table, 3), ["RW"]);
+        assert_eq!(flags(&table, 5), ["R", "X"]);
+        assert_eq!(flags(&table, 8), [""; 0]);
+        assert_eq!(enumeration(&table, 2), ["W"]);
+        let modes = FlagTable { name: "m", entries: &[("A", 1), ("B", 2), ("AB", 3)] };
+        assert_eq!(mode(&modes, 3), ["A", "B", "AB"], "the exact entry comes last, and is named too");
+        assert_eq!(mode(&modes, 1), ["A"]);
+    }
+}

@@ -366,3 +366,136 @@ fn infrastructure<'e>(event: &'e Event<'_>, key: &[u8]) -> Option<&'e [u8]> {
     let colon = memchr::memchr(b':', element)?;
     Some(element[colon + 1..].trim_ascii())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{Sample, state};
+    use super::*;
+
+    fn open(flags: u32, mode: u32, result: i64) -> Sample {
+        Sample::new(ppme::PPME_SYSCALL_OPEN_X)
+            .with(result.to_le_bytes())
+            .with(b"f\0")
+            .with(flags.to_le_bytes())
+            .with(mode.to_le_bytes())
+    }
+
+    fn yes(sample: &Sample, field: &str) -> bool {
+        sample.alone(field).as_deref() == Some("true")
+    }
+
+    #[test]
+    fn times_and_places() {
+        let mut sample = Sample::new(ppme::PPME_SYSCALL_CLOSE_X).with(0i64.to_le_bytes()).with(4i64.to_le_bytes());
+        let fields = [
+            "evt.time", "evt.rawtime.ns", "evt.reltime", "evt.reltime.s", "evt.deltatime.ns", "evt.hostname", "evt.cpu",
+            "evt.num", "evt.source", "evt.dir", "evt.type", "evt.latency",
+        ];
+        let texts = sample.on(&mut state(), &fields);
+        let wanted = [
+            "16:00:09.999999999", "999999999", "5000000001", "5", "000000017", "box", "3", "7", "syscall", "<", "close",
+        ];
+        assert_eq!(texts[..11].iter().flatten().collect::<Vec<_>>(), wanted);
+        assert_eq!(texts[11], None, "no enter half, no latency");
+        sample.enter_ts = Some(super::super::sample::TS - 10_300_000);
+        assert_eq!(sample.alone("evt.latency").as_deref(), Some("10300000"));
+        assert_eq!(sample.alone("evt.latency.human").as_deref(), Some("10.3ms"));
+        assert_eq!(sample.alone("evt.wait_latency"), None, "close does not wait");
+    }
+
+    #[test]
+    fn open_modes_by_flags_and_by_creation() {
+        let read_write = open(3, 0, 5);
+        assert!(yes(&read_write, "evt.is_open_read") && yes(&read_write, "evt.is_open_write"));
+        assert!(yes(&open(1, 0, 5), "evt.is_open_read") && !yes(&open(1, 0, 5), "evt.is_open_write"));
+        assert!(yes(&open(O_CREAT as u32, 0o755, 5), "evt.is_open_exec"));
+        assert!(!yes(&open(O_CREAT as u32, 0o644, 5), "evt.is_open_exec"), "no execute bit");
+        assert!(!yes(&open(1, 0o755, 5), "evt.is_open_exec"), "nothing is created");
+        assert!(yes(&open(O_F_CREATED, 0, 5), "evt.is_open_create"));
+        assert!(yes(&open(O_TMPFILE as u32, 0, 5), "evt.is_open_create"));
+        assert!(!yes(&open(O_TMPFILE as u32, 0, -2), "evt.is_open_create"), "failed");
+        let creat = Sample::new(ppme::PPME_SYSCALL_CREAT_X).unknown(2).with(0o100u32.to_le_bytes());
+        assert!(yes(&creat, "evt.is_open_exec"), "creat answers this question only");
+        assert!(!yes(&creat, "evt.is_open_write"));
+        let close = Sample::new(ppme::PPME_SYSCALL_CLOSE_X);
+        assert_eq!(close.alone("evt.is_open_read").as_deref(), Some("false"), "false, not absent, on other events");
+    }
+
+    #[test]
+    fn results() {
+        let failed = open(1, 0, -2);
+        assert_eq!(failed.alone("evt.res").as_deref(), Some("ENOENT"));
+        assert_eq!(failed.alone("evt.rawres").as_deref(), Some("-2"));
+        assert_eq!(failed.alone("evt.failed").as_deref(), Some("true"));
+        assert_eq!(failed.alone("evt.count.error.file").as_deref(), Some("1"));
+        assert_eq!(failed.alone("evt.count.error.net"), None);
+        assert_eq!(open(1, 0, 3).alone("evt.res").as_deref(), Some("SUCCESS"));
+        // Generic events, enter events and unknown results have none.
+        let generic = Sample::new(ppme::PPME_GENERIC_X).with(61u16.to_le_bytes()).with(0u16.to_le_bytes());
+        assert_eq!(generic.alone("evt.rawres"), None);
+        assert_eq!(Sample::new(ppme::PPME_PROCEXIT_1_E).with(1i64.to_le_bytes()).alone("evt.res"), None);
+        assert_eq!(Sample::new(ppme::PPME_SYSCALL_CLOSE_X).unknown(2).alone("evt.res"), None);
+        // A number without a name stands for itself.
+        assert_eq!(open(1, 0, -4000).alone("evt.res").as_deref(), Some("-4000"));
+    }
+
+    #[test]
+    fn names_of_events() {
+        let generic = Sample::new(ppme::PPME_GENERIC_X).with(1u16.to_le_bytes()).with(219u16.to_le_bytes());
+        assert_eq!(generic.alone("evt.type").as_deref(), Some("restart_syscall"));
+        assert_eq!(generic.alone("syscall.type").as_deref(), Some("restart_syscall"));
+        let removed = Sample::new(ppme::PPME_ASYNCEVENT_E).with([0; 4]).with(b"container_removed\0");
+        assert_eq!(removed.alone("evt.type").as_deref(), Some("container_removed"));
+        assert_eq!(removed.alone("evt.asynctype").as_deref(), Some("container_removed"));
+        assert_eq!(removed.alone("evt.is_async").as_deref(), Some("true"));
+        assert_eq!(removed.alone("syscall.type"), None);
+        let open = open(1, 0, 3);
+        assert_eq!(open.alone("evt.type.is.open").as_deref(), Some("1"));
+        assert_eq!(open.alone("evt.type.is.close").as_deref(), Some("0"));
+        assert_eq!(open.alone("evt.type.is.3").as_deref(), Some("1"));
+        assert_eq!(open.alone("evt.type.is.2").as_deref(), Some("0"), "a number means one half only");
+    }
+
+    #[test]
+    fn buffers_and_raw_arguments() {
+        let read = |data: &[u8]| {
+            Sample::new(ppme::PPME_SYSCALL_READ_X).with(3i64.to_le_bytes()).with(data).with(0i64.to_le_bytes())
+        };
+        assert_eq!(read(b"a\0b").alone("evt.buffer").as_deref(), Some("a.b"));
+        assert_eq!(read(b"").alone("evt.buffer"), None, "libs shows old memory here");
+        assert_eq!(read(b"abc").alone("evt.rawarg.res").as_deref(), Some("3"));
+        assert_eq!(read(b"abc").alone("evt.rawarg.flags"), None, "no such parameter in this event");
+        assert_eq!(open(0x106, 0, 3).alone("evt.rawarg.flags").as_deref(), Some("106"));
+        assert_eq!(read(b"abc").one_on(&mut state(), "evt.buflen").as_deref(), Some("3"));
+        assert_eq!(read(b"abc").one_on(&mut state(), "evt.buflen.net"), None, "a file");
+        assert_eq!(read(b"abc").one_on(&mut state(), "evt.category").as_deref(), Some("file"));
+        assert_eq!(read(b"abc").alone("evt.category").as_deref(), Some("unknown"), "descriptor not known");
+        assert_eq!(read(b"abc").alone("evt.io_dir").as_deref(), Some("read"));
+    }
+
+    #[test]
+    fn absolute_paths_of_at_calls() {
+        let rename = Sample::new(ppme::PPME_SYSCALL_RENAMEAT2_X)
+            .with(0i64.to_le_bytes())
+            .with(3i64.to_le_bytes())
+            .with(b"a\0")
+            .with((-100i64).to_le_bytes())
+            .with(b"../b\0");
+        let texts = rename.on(&mut state(), &["evt.abspath", "evt.abspath.src", "evt.abspath.dst"]);
+        assert_eq!(texts.iter().flatten().collect::<Vec<_>>(), ["/srv/a", "/srv/a", "/b"]);
+        let texts = rename.on(&mut state(), &["fs.path.source", "fs.path.sourceraw", "fs.path.target", "fs.path.name"]);
+        assert_eq!(texts[..3].iter().flatten().collect::<Vec<_>>(), ["/srv/a", "a", "/b"]);
+        assert_eq!(texts[3], None);
+    }
+
+    #[test]
+    fn infrastructure_events_are_read_by_key() {
+        let event = Sample::new(ppme::PPME_INFRASTRUCTURE_EVENT_E)
+            .unknown(2)
+            .with(b"Event:start; ID:0123456789abcdef;name:web;Image:nginx@sha256:00\0");
+        assert_eq!(event.alone("evt.infra.docker.name").as_deref(), Some("start"));
+        assert_eq!(event.alone("evt.infra.docker.container.id").as_deref(), Some("0123456789ab"));
+        assert_eq!(event.alone("evt.infra.docker.container.name").as_deref(), Some("web"));
+        assert_eq!(event.alone("evt.infra.docker.container.image").as_deref(), Some("nginx"));
+    }
+}
