@@ -52,7 +52,8 @@ impl Progress {
         }
     }
 
-    fn show(&self, bytes: u64, events: u64) {
+    /// Same without the stride: for callers that come rarely, such as several workers under one bar.
+    pub fn show(&self, bytes: u64, events: u64) {
         if let Some(bar) = &self.bar {
             let seconds = bar.elapsed().max(Duration::from_millis(1)).as_secs_f64();
             bar.set_message(format!("{:.0} events/s", events as f64 / seconds));

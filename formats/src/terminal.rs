@@ -48,7 +48,7 @@ fn write_escape(out: &mut Formatter<'_>, character: char) -> fmt::Result {
 }
 
 /// Whether a character does something instead of being shown.
-const fn is_harmful(character: char) -> bool {
+pub const fn is_harmful(character: char) -> bool {
     matches!(character,
         '\0'..='\x1F' | '\x7F'..='\u{9F}'      // C0, DEL, C1
         | '\u{AD}' | '\u{61C}' | '\u{180E}'    // soft hyphen, direction mark, vowel separator

@@ -4,13 +4,17 @@
 //! `run` evaluates rules in its visitor, the comparison harness extracts fields, later commands do something else.
 //! Memory is bounded by the live state and the reader's largest block, not by the capture.
 //!
-//! Events marked *state only* in the capture feed the state and are not shown, as in libs. Everything else is shown:
-//! also events of no thread (tid -1) and asynchronous ones.
+//! Some events feed the state and are not shown, the same ones as in libs ([`Replay::is_shown`]): those marked so in
+//! the capture, enter halves that stand alone, and what a recorder wrote at the start to describe the machine.
+//! Everything else is shown, also events of no thread (tid -1) and asynchronous ones.
 
 use std::ops::ControlFlow;
+use std::sync::LazyLock;
 
 use casebook_formats::capture::{CaptureReader, FormatError, Item};
+use casebook_formats::event::{Event, EventType};
 use casebook_formats::ledger::Ledger;
+use casebook_formats::tables::{self, Direction, EventDef, EventOrigin, ppme};
 
 use crate::context::{Clock, EventContext};
 use crate::state::State;
@@ -54,12 +58,52 @@ pub enum End {
 pub struct Position {
     /// Events replayed, those that only feed the state included.
     pub events: u64,
-    /// Timestamp of the first event, ns since the epoch; 0 before it.
+    /// Timestamp of the first event that has one, ns since the epoch; 0 before it.
     pub first_ts: u64,
-    /// Timestamp of the last event, ns since the epoch; 0 before the first.
+    /// Timestamp of the last event that has one, ns since the epoch; 0 before the first.
     pub last_ts: u64,
     /// Offset of the last event's block in the *uncompressed* stream.
     pub offset: u64,
+}
+
+/// What a type of event means for showing it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Role {
+    Shown,
+    InitialState,
+    EnterHalf,
+}
+
+/// Types by which recorders describe the machine at the start of a capture.
+const INITIAL_STATE: &[EventType] = &[
+    ppme::PPME_CONTAINER_E,
+    ppme::PPME_CONTAINER_JSON_E,
+    ppme::PPME_CONTAINER_JSON_2_E,
+    ppme::PPME_USER_ADDED_E,
+    ppme::PPME_USER_DELETED_E,
+    ppme::PPME_GROUP_ADDED_E,
+    ppme::PPME_GROUP_DELETED_E,
+];
+
+/// The role of each event type, by its number.
+static ROLES: LazyLock<Vec<Role>> = LazyLock::new(|| {
+    let role = |(etype, def): (EventType, &EventDef)| {
+        if INITIAL_STATE.contains(&etype) {
+            Role::InitialState
+        } else if def.dir == Direction::Enter && def.origin == EventOrigin::Syscall {
+            Role::EnterHalf
+        } else {
+            Role::Shown
+        }
+    };
+    tables::events().map(role).collect()
+});
+
+/// Whether a timestamp is one. Recorders of old wrote container events at the start of a capture with the time of
+/// the event before them, which is 0, or the nanosecond before that.
+#[inline]
+const fn has_time(ts: u64) -> bool {
+    ts != 0 && ts != u64::MAX
 }
 
 /// A replay of one capture.
@@ -69,6 +113,8 @@ pub struct Replay {
     ledger: Ledger,
     position: Position,
     span: Option<u64>,
+    /// An event came that does not describe the state at the start.
+    started: bool,
 }
 
 impl Replay {
@@ -131,24 +177,44 @@ impl Replay {
                 return ControlFlow::Continue(());
             }
         };
-        if self.position.events == 0 {
-            self.position.first_ts = event.ts;
+        let previous_ts = if self.position.last_ts == 0 { event.ts } else { self.position.last_ts };
+        if has_time(event.ts) {
+            if self.position.first_ts == 0 {
+                self.position.first_ts = event.ts;
+            }
+            if self.span.is_some_and(|span| event.ts.saturating_sub(self.position.first_ts) >= span) {
+                return ControlFlow::Break(End::SpanOver);
+            }
+            self.position.last_ts = event.ts;
         }
-        if self.span.is_some_and(|span| event.ts.saturating_sub(self.position.first_ts) >= span) {
-            return ControlFlow::Break(End::SpanOver);
-        }
-        let previous_ts = if self.position.events == 0 { event.ts } else { self.position.last_ts };
         let clock = Clock { first_ts: self.position.first_ts, previous_ts };
         self.position.events += 1;
-        self.position.last_ts = event.ts;
         self.position.offset = event.raw.offset;
         let effects = self.state.apply(&event, &mut self.ledger);
-        if event.state_only {
+        if !self.is_shown(&event) {
             return ControlFlow::Continue(());
         }
         match visitor.event(&EventContext::new(&event, &self.state, &effects).at(clock)) {
             ControlFlow::Continue(()) => ControlFlow::Continue(()),
             ControlFlow::Break(()) => ControlFlow::Break(End::Stopped),
+        }
+    }
+
+    /// Whether the visitor sees an event. Not shown are
+    ///
+    /// - events with the dump flag *state only*;
+    /// - containers, users and groups that a capture tells of before its first other event: they are the state at
+    ///   its start in the form of events;
+    /// - enter halves of system calls. Where the exit half follows it carries all parameters; recorders of today
+    ///   send a few enter halves (open, connect, execve families) only for what they say about the state.
+    #[inline]
+    fn is_shown(&mut self, event: &Event<'_>) -> bool {
+        let role = ROLES.get(event.etype.0 as usize).copied().unwrap_or(Role::Shown);
+        self.started |= role != Role::InitialState;
+        match role {
+            Role::Shown => !event.state_only,
+            Role::InitialState => self.started && !event.state_only,
+            Role::EnterHalf => false,
         }
     }
 

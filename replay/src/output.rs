@@ -12,6 +12,8 @@
 use std::io::{self, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use casebook_formats::terminal::is_harmful;
+
 /// Bytes that captures waiting for their turn may hold, all together.
 pub const HELD_LIMIT: usize = 64 << 20;
 /// Bytes after which a capture hands its lines on.
@@ -19,7 +21,7 @@ const CHUNK: usize = 64 << 10;
 
 /// Where words about captures go: standard error, around a progress bar.
 pub trait Talk: Send {
-    /// The output of capture `index` begins.
+    /// The first line of capture `index` is about to be written; captures without output have no beginning.
     fn begin(&mut self, index: usize);
 
     /// The output of capture `index` is complete; `notes` are lines about it.
@@ -48,15 +50,13 @@ struct Shared<'w> {
 struct Slot {
     held: Vec<u8>,
     notes: Vec<String>,
+    begun: bool,
     done: bool,
 }
 
 impl<'w> Sequencer<'w> {
     /// A sequencer for `count` captures, numbered from 0.
     pub fn new(target: &'w mut (dyn Write + Send), talk: &'w mut dyn Talk, count: usize, interactive: bool) -> Self {
-        if count > 0 {
-            talk.begin(0);
-        }
         let slots = (0..count).map(|_| Slot::default()).collect();
         let shared = Shared { target, talk, current: 0, slots, held: 0, failure: None };
         Self { shared: Mutex::new(shared), turn: Condvar::new(), interactive }
@@ -109,9 +109,14 @@ impl<'w> Sequencer<'w> {
 }
 
 impl Shared<'_> {
+    /// Writes lines of the current capture.
     fn write(&mut self, bytes: &[u8], flush: bool) {
         if self.failure.is_some() || bytes.is_empty() {
             return;
+        }
+        if let Some(slot) = self.slots.get_mut(self.current).filter(|slot| !slot.begun) {
+            slot.begun = true;
+            self.talk.begin(self.current);
         }
         let written = self.target.write_all(bytes).and_then(|()| if flush { self.target.flush() } else { Ok(()) });
         self.failure = written.err();
@@ -130,7 +135,6 @@ impl Shared<'_> {
             let Some(next) = self.slots.get_mut(self.current) else { break };
             let held = std::mem::take(&mut next.held);
             self.held -= held.len();
-            self.talk.begin(self.current);
             self.write(&held, interactive);
         }
     }
@@ -169,31 +173,25 @@ impl Drop for CaptureOutput<'_, '_> {
     }
 }
 
-/// Appends `line` to `out` with everything escaped that a terminal would obey or that reorders text: control
-/// characters (C0, DEL, C1), bidirectional controls, line and paragraph separators. Bytes that are not UTF-8 become
-/// U+FFFD.
+/// Appends `line` to `out` with everything escaped that would act instead of showing ([`is_harmful`]). Bytes that are
+/// not UTF-8 become U+FFFD.
 ///
-/// Alert lines are escaped like JSON strings, and so are these, as `\u009b`. In JSON that is the same text; a text
-/// alert differs from Falco's there, because Falco passes C1 controls on to the terminal.
+/// Alert lines are escaped like JSON strings, and so are these characters, as `\u009b`. In JSON that is the same
+/// text; a text alert differs from Falco's there, because Falco passes C1 controls and direction marks on.
 pub fn push_safe(out: &mut Vec<u8>, line: &[u8]) {
     // Printable ASCII is nearly everything.
     if line.iter().all(|byte| matches!(byte, b' '..=b'~')) {
         return out.extend_from_slice(line);
     }
     for character in String::from_utf8_lossy(line).chars() {
-        if obeyed(character) {
-            out.extend_from_slice(format!("\\u{:04x}", character as u32).as_bytes());
+        if is_harmful(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                out.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
+            }
         } else {
             out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
         }
     }
-}
-
-/// Characters that act instead of showing.
-fn obeyed(character: char) -> bool {
-    matches!(character,
-        '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}'
-        | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -233,7 +231,7 @@ mod tests {
         drop(first);
         assert!(sequencer.into_result().is_ok());
         assert_eq!(target, b"1:0\n2:0\n2:1\n");
-        let expected = ["begin 0", "end 0 []", "begin 1", "end 1 [\"note 1\"]", "begin 2", "end 2 [\"note 2\"]"];
+        let expected = ["end 0 []", "begin 1", "end 1 [\"note 1\"]", "begin 2", "end 2 [\"note 2\"]"];
         assert_eq!(words.0, expected);
     }
 
@@ -284,8 +282,8 @@ mod tests {
     #[test]
     fn what_a_terminal_would_obey_is_spelled_out() {
         let mut out = Vec::new();
-        push_safe(&mut out, "a\x1b[31m\u{9b}2J\u{202e}\x7f é\u{2028}\t".as_bytes());
+        push_safe(&mut out, "a\x1b[31m\u{9b}2J\u{202e}\x7f é\u{e0041}\t".as_bytes());
         push_safe(&mut out, b"\xff|");
-        assert_eq!(String::from_utf8_lossy(&out), "a\\u001b[31m\\u009b2J\\u202e\\u007f é\\u2028\\u0009\u{fffd}|");
+        assert_eq!(String::from_utf8_lossy(&out), "a\\u001b[31m\\u009b2J\\u202e\\u007f é\\udb40\\udc41\\u0009\u{fffd}|");
     }
 }
