@@ -87,7 +87,7 @@ pub fn cases() -> Vec<Case> {
         case(
             "Container runtime socket contacted from a container",
             |s| {
-                let curl = s.boxed("/usr/bin/curl", &["curl", "--unix-socket", "/var/run/docker.sock", "http://x/info"]);
+                let curl = s.boxed("/usr/bin/curl", &["curl", "--unix-socket", "/var/run/docker.sock", "x/info"]);
                 s.t.connect_unix(curl, "/var/run/docker.sock");
             },
             |s| {
