@@ -123,6 +123,13 @@ impl State {
         if let Some(handler) = row.handler {
             handler(self, &mut step);
         }
+        // Any exit ends the wait of an enter half: its own exit was lost if it has not taken it.
+        if !row.enter
+            && let Some(thread) = thread.and_then(|id| self.threads.get_mut(id.0))
+            && thread.enter.is_some()
+        {
+            thread.enter = None;
+        }
         step.fx
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use casebook_formats::event::Event;
-use casebook_formats::tables::ppme::{PPME_SYSCALL_EXECVE_19_E, PPME_SYSCALL_EXECVEAT_E, PPME_SYSCALL_EXECVEAT_X};
+use casebook_formats::tables::ppme::{PPME_SYSCALL_EXECVE_19_E, PPME_SYSCALL_EXECVE_19_X, PPME_SYSCALL_EXECVEAT_E};
 
 use super::open::{Directory, directory_of};
 use crate::state::enter::Enter;
@@ -212,14 +212,13 @@ fn close_on_exec(state: &mut State, id: ThreadId) {
 }
 
 impl State {
-    /// The stored enter half that belongs to an exit of this type, if there is one. It is used up either way.
+    /// The stored enter half that belongs to an exit of this type, if there is one. It is used up either way. A
+    /// successful execveat comes back as an execve.
     pub(crate) fn take_enter(&mut self, id: ThreadId, exit: u16) -> Option<Box<Enter>> {
         let thread = self.threads.get_mut(id.0)?;
         let enter = thread.enter.take()?;
-        let after_execveat = enter.etype == PPME_SYSCALL_EXECVEAT_E.0 && exit + 1 >= PPME_SYSCALL_EXECVE_19_E.0;
-        let belongs = thread.last_enter == enter.etype
-            && (enter.etype + 1 == exit
-                || (after_execveat && (exit == PPME_SYSCALL_EXECVE_19_E.0 + 1 || exit == PPME_SYSCALL_EXECVEAT_X.0)));
-        belongs.then_some(enter)
+        let is_half = enter.etype + 1 == exit
+            || (enter.etype == PPME_SYSCALL_EXECVEAT_E.0 && exit == PPME_SYSCALL_EXECVE_19_X.0);
+        (is_half && thread.last_enter == enter.etype).then_some(enter)
     }
 }
