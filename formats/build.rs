@@ -171,7 +171,8 @@ fn flag_tables(out: &mut String) -> BTreeMap<String, usize> {
             }
             tables.push((name, Vec::new()));
         }
-        let entry = format!("({:?}, {})", row.columns[1], row.number(2));
+        let value = row.number(2);
+        let entry = format!("({:?}, 0x{:04x}_{:04x})", row.columns[1], value >> 16, value & 0xFFFF);
         tables.last_mut().expect("pushed above").1.push(entry);
     }
     let _ = writeln!(out, "pub(super) static FLAG_TABLES: [FlagTable; {}] = [", tables.len());
@@ -252,14 +253,14 @@ fn category(row: &Row) -> String {
 }
 
 fn event_flags(row: &Row) -> String {
-    let mut bits = vec!["0".to_owned()];
+    let mut bits = Vec::new();
     for flag in row.columns[5].split('|').filter(|flag| *flag != "-") {
         match flag.strip_prefix("EF_").filter(|name| EVENT_FLAGS.contains(name)) {
             Some(name) => bits.push(format!("EventFlags::{name}.0")),
             None => row.fail(&format!("unknown event flag \"{flag}\"")),
         }
     }
-    format!("EventFlags({})", bits.join(" | "))
+    if bits.is_empty() { "EventFlags::NONE".to_owned() } else { format!("EventFlags({})", bits.join(" | ")) }
 }
 
 fn parameter(

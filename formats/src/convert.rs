@@ -224,21 +224,21 @@ impl Converter {
             let Some(plan) = PLANS.get(etype.0 as usize) else { break };
             match plan.class {
                 Class::Unused | Class::OldEnter => return (etype, Verdict::Drop),
-                Class::Pass => return self.finish(etype, Verdict::Pass, irregular, lost, ledger),
+                Class::Pass => return finish(etype, Verdict::Pass, irregular, lost, ledger),
                 Class::Exit if self.values.len() == plan.params as usize => {
-                    return self.finish(etype, Verdict::Pass, irregular, lost, ledger);
+                    return finish(etype, Verdict::Pass, irregular, lost, ledger);
                 }
                 Class::Exit | Class::OldExit | Class::Enter => {}
             }
             let Some(row) = self.row(etype, &mut irregular) else {
                 // No rule for this type at all: show what there is.
                 irregular = true;
-                return self.finish(etype, Verdict::Pass, irregular, lost, ledger);
+                return finish(etype, Verdict::Pass, irregular, lost, ledger);
             };
             match &row.action {
-                Action::Store => return self.finish(etype, Verdict::Store, irregular, lost, ledger),
-                Action::StoreAndPass => return self.finish(etype, Verdict::StoreAndPass, irregular, lost, ledger),
-                Action::Pass => return self.finish(etype, Verdict::Pass, irregular, lost, ledger),
+                Action::Store => return finish(etype, Verdict::Store, irregular, lost, ledger),
+                Action::StoreAndPass => return finish(etype, Verdict::StoreAndPass, irregular, lost, ledger),
+                Action::Pass => return finish(etype, Verdict::Pass, irregular, lost, ledger),
                 Action::AddParams(steps) => {
                     for &step in *steps {
                         let value = self.resolve(step, etype, etype, self.values.len(), tid, &mut lost);
@@ -256,24 +256,7 @@ impl Converter {
                 }
             }
         }
-        self.finish(etype, Verdict::Drop, true, lost, ledger)
-    }
-
-    fn finish(
-        &self,
-        etype: EventType,
-        verdict: Verdict,
-        irregular: bool,
-        lost: bool,
-        ledger: &mut Ledger,
-    ) -> (EventType, Verdict) {
-        if irregular {
-            ledger.count(Counter::UnknownConversions);
-        }
-        if lost {
-            ledger.count(Counter::LostEnterHalves);
-        }
-        (etype, verdict)
+        finish(etype, Verdict::Drop, true, lost, ledger)
     }
 
     /// The rule for this type and parameter count. For a count without one, parameters are unknown up to the next
@@ -310,13 +293,11 @@ impl Converter {
             },
             // Own parameters are asked for when the type changes, and `previous` holds them then.
             Step::Old(k) => self.previous.get(k as usize).copied().unwrap_or(Value::Empty),
-            Step::Enter(k) => match self.halves.params(tid, EventType(from.0.wrapping_sub(1))) {
-                Some(params) => params.get(k as usize).map_or(Value::Empty, |&range| Value::Half(range)),
-                None => {
-                    *lost = true;
-                    Value::Empty
-                }
-            },
+            Step::Enter(k) => {
+                let half = self.halves.params(tid, EventType(from.0.wrapping_sub(1)));
+                *lost |= half.is_none();
+                half.and_then(|params| params.get(k as usize)).map_or(Value::Empty, |&range| Value::Half(range))
+            }
             Step::Callback => {
                 for (place, value) in self.container.iter_mut().zip(&self.previous) {
                     *place = if let Value::Own(range) = value { *range } else { ParamRange::default() };
@@ -355,6 +336,19 @@ impl Converter {
 }
 
 const ZEROS: [u8; 8] = [0; 8];
+
+/// Counts, once per event, what its conversion could not do by the table.
+fn finish(
+    etype: EventType,
+    verdict: Verdict,
+    irregular: bool,
+    lost: bool,
+    ledger: &mut Ledger,
+) -> (EventType, Verdict) {
+    ledger.add(Counter::UnknownConversions, u64::from(irregular));
+    ledger.add(Counter::LostEnterHalves, u64::from(lost));
+    (etype, verdict)
+}
 
 /// Ranges of the first `table` parameters inside the payload; false when one does not fit.
 #[inline]
@@ -421,7 +415,7 @@ fn json_text(out: &mut Vec<u8>, text: &[u8]) {
             '"' => out.extend_from_slice(b"\\\""),
             '\\' => out.extend_from_slice(b"\\\\"),
             control if (control as u32) < 0x20 => {
-                out.extend_from_slice(format!("\\u{:04x}", control as u32).as_bytes())
+                out.extend_from_slice(format!("\\u{:04x}", control as u32).as_bytes());
             }
             other => out.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
         }

@@ -87,11 +87,11 @@ impl<'a> Event<'a> {
     #[inline]
     pub fn u64(&self, index: usize) -> Option<u64> {
         let value = self.param(index)?;
-        Some(match *value {
-            [a] => u64::from(a),
-            [a, b] => u64::from(u16::from_le_bytes([a, b])),
-            [a, b, c, d] => u64::from(u32::from_le_bytes([a, b, c, d])),
-            [a, b, c, d, e, f, g, h] => u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+        Some(match value.len() {
+            1 => u64::from(value[0]),
+            2 => u64::from(u16::from_le_bytes(*value.first_chunk()?)),
+            4 => u64::from(u32::from_le_bytes(*value.first_chunk()?)),
+            8 => u64::from_le_bytes(*value.first_chunk()?),
             _ => return None,
         })
     }
@@ -100,11 +100,11 @@ impl<'a> Event<'a> {
     #[inline]
     pub fn i64(&self, index: usize) -> Option<i64> {
         let value = self.param(index)?;
-        Some(match *value {
-            [a] => i64::from(a as i8),
-            [a, b] => i64::from(i16::from_le_bytes([a, b])),
-            [a, b, c, d] => i64::from(i32::from_le_bytes([a, b, c, d])),
-            [a, b, c, d, e, f, g, h] => i64::from_le_bytes([a, b, c, d, e, f, g, h]),
+        Some(match value.len() {
+            1 => i64::from(value[0] as i8),
+            2 => i64::from(i16::from_le_bytes(*value.first_chunk()?)),
+            4 => i64::from(i32::from_le_bytes(*value.first_chunk()?)),
+            8 => i64::from_le_bytes(*value.first_chunk()?),
             _ => return None,
         })
     }

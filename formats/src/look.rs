@@ -50,7 +50,7 @@ pub(crate) fn describe(head: &[u8]) -> String {
             "JSON".to_owned()
         } else if start.starts_with("#!") {
             "a script".to_owned()
-        } else if start.starts_with("<") {
+        } else if start.starts_with('<') {
             "XML or HTML".to_owned()
         } else {
             "text".to_owned()

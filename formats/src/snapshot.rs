@@ -78,6 +78,7 @@ pub enum UserEntry {
 
 /// One thread of the process list. Fields that a version lacks hold the default that libs gives (see each).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // the file has them as four flags of one byte each
 pub struct ThreadEntry {
     /// Thread id in the host namespace.
     pub tid: i64,

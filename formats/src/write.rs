@@ -131,7 +131,7 @@ impl<W: Write> CaptureWriter<W> {
         }
         let wide = event::width(etype.0) == 4;
         let limit = if wide { MAX_BLOCK } else { u16::MAX as usize };
-        for (value, param) in params.iter().zip(def.params).filter(|(value, _)| value.len() > limit) {
+        if let Some((value, param)) = params.iter().zip(def.params).find(|(value, _)| value.len() > limit) {
             return Err(TooLong { what: param.name, len: value.len(), limit }.into());
         }
         self.start();

@@ -185,5 +185,7 @@ pub(crate) fn encode(out: &mut Vec<u8>, ts: u64, tid: i64, cpu: u16, etype: Even
     for value in params {
         out.extend_from_slice(&(value.len() as u32).to_le_bytes()[..width]);
     }
-    params.iter().for_each(|value| out.extend_from_slice(value));
+    for value in params {
+        out.extend_from_slice(value);
+    }
 }

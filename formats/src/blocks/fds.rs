@@ -43,10 +43,10 @@ pub(crate) fn decode(body: &[u8], version: u8, limit: usize) -> Option<(FdList, 
 }
 
 fn entry(at: &mut Cursor, version: u8) -> Option<FdEntry> {
-    let (fd, ino, fd_type) = (at.i64()?, at.u64()?, at.u8()?);
+    let (fd, inode, fd_type) = (at.i64()?, at.u64()?, at.u8()?);
     let Some(&shape) = SHAPES.get(fd_type as usize) else {
         // Without a length of its own, nothing after an entry of unknown shape can be found.
-        return (version > 1).then_some(FdEntry { fd, ino, fd_type, info: FdInfo::None });
+        return (version > 1).then_some(FdEntry { fd, ino: inode, fd_type, info: FdInfo::None });
     };
     let name = |at: &mut Cursor| at.text(if version > 1 { u16::MAX as usize } else { MAX_PATH - 1 });
     let info = match shape {
@@ -75,7 +75,7 @@ fn entry(at: &mut Cursor, version: u8) -> Option<FdEntry> {
         Shape::V6Server => FdInfo::V6Server { ip: at.array::<16>()?.into(), port: at.u16()?, l4: at.u8()? },
         Shape::Unix => FdInfo::Unix { source: at.u64()?, destination: at.u64()?, path: name(at)? },
     };
-    Some(FdEntry { fd, ino, fd_type, info })
+    Some(FdEntry { fd, ino: inode, fd_type, info })
 }
 
 /// Appends the body of a version 2 list. `None` in an entry whose type has a payload, or the reverse, is an error.
@@ -127,10 +127,10 @@ fn put_entry(out: &mut Vec<u8>, entry: &FdEntry) -> Result<(), TooLong> {
             }
         }
         FdInfo::V4 { sip, dip, sport, dport, l4 } => {
-            put_tuple(out, &[&sip.octets(), &dip.octets()], &[*sport, *dport], *l4)
+            put_tuple(out, &[&sip.octets(), &dip.octets()], &[*sport, *dport], *l4);
         }
         FdInfo::V6 { sip, dip, sport, dport, l4 } => {
-            put_tuple(out, &[&sip.octets(), &dip.octets()], &[*sport, *dport], *l4)
+            put_tuple(out, &[&sip.octets(), &dip.octets()], &[*sport, *dport], *l4);
         }
         FdInfo::V4Server { ip, port, l4 } => put_tuple(out, &[&ip.octets()], &[*port], *l4),
         FdInfo::V6Server { ip, port, l4 } => put_tuple(out, &[&ip.octets()], &[*port], *l4),
@@ -145,7 +145,11 @@ fn put_entry(out: &mut Vec<u8>, entry: &FdEntry) -> Result<(), TooLong> {
 
 /// Addresses in network order, then ports in host order, then the transport.
 fn put_tuple(out: &mut Vec<u8>, addresses: &[&[u8]], ports: &[u16], l4: u8) {
-    addresses.iter().for_each(|address| out.extend_from_slice(address));
-    ports.iter().for_each(|port| out.extend_from_slice(&port.to_le_bytes()));
+    for address in addresses {
+        out.extend_from_slice(address);
+    }
+    for port in ports {
+        out.extend_from_slice(&port.to_le_bytes());
+    }
     out.push(l4);
 }

@@ -6,7 +6,7 @@
 use std::io;
 use std::ops::Range;
 
-use super::{Kind, event, fds, interfaces, round4, section, threads, users};
+use super::{Kind, SHB, event, fds, interfaces, round4, section, threads, users};
 use crate::ledger::{Counter, Ledger};
 use crate::limits::{HEAD_SEARCH, MAX_BLOCK, READ_BUFFER};
 use crate::source::{Chunk, Source};
@@ -133,6 +133,10 @@ impl Blocks {
         }
         let unread = &self.window[self.start..self.end];
         let Some((number, len)) = header(unread) else { return Ok(Look::Broken) };
+        if number == SHB && self.fill(16, ledger)? && section::is_foreign(&self.window[self.start + 8..self.end]) {
+            // Every length in this section is of the other byte order too; its magic is all that can be read.
+            return Ok(Look::Block(self.take(Kind::Section, 16)));
+        }
         let kind = Kind::of(number);
         let (least, most) = kind.map_or((12, MAX_BLOCK), Kind::bounds);
         if len % 4 != 0 || len < least || len > most || !self.fill(len, ledger)? {
@@ -144,8 +148,8 @@ impl Blocks {
         Ok(kind.map_or(Look::Unknown(len), |kind| Look::Block(self.take(kind, len))))
     }
 
-    /// Blocks that are readable although their frame is wrong: interface lists of a known defect, and events whose
-    /// content is sound in every respect but for the trailer, which libs does not read either.
+    /// Blocks that are readable although their frame is wrong: interface lists of a known defect, and events of which
+    /// nothing but the trailer is wrong; libs does not compare that either.
     fn repair(&mut self, ledger: &mut Ledger) -> io::Result<Option<Block>> {
         let Some((kind, len)) = sized(&self.window[self.start..self.end]) else { return Ok(None) };
         match kind {
@@ -156,12 +160,16 @@ impl Blocks {
                 Ok(interfaces::repaired_length(block).map(|len| self.take(kind, len)))
             }
             Kind::Event(layout) => {
-                let body = self.window[self.start..self.end].get(8..len - 4);
-                let sound = body.is_some_and(|body| event::is_sound(body, layout));
-                Ok(sound.then(|| {
-                    ledger.count(Counter::DamagedBlocks);
-                    self.take(kind, len)
-                }))
+                self.fill(len + 8, ledger)?;
+                let unread = &self.window[self.start..self.end];
+                let Some((block, after)) = unread.split_at_checked(len) else { return Ok(None) };
+                // Where the next block is not in its place, bytes are missing or too many, perhaps inside this one.
+                let follows = after.is_empty() || sized(after).is_some();
+                if !follows || !event::is_sound(&block[8..len - 4], layout) {
+                    return Ok(None);
+                }
+                ledger.count(Counter::DamagedBlocks);
+                Ok(Some(self.take(kind, len)))
             }
             _ => Ok(None),
         }

@@ -51,11 +51,15 @@ pub(crate) fn encode(out: &mut Vec<u8>, interfaces: &[Interface]) -> Result<(), 
         out.extend_from_slice(&counted[..2]);
         match interface {
             Interface::V4 { addr, netmask, broadcast, link_speed, .. } => {
-                [addr, netmask, broadcast].iter().for_each(|ip| out.extend_from_slice(&ip.octets()));
+                for ip in [addr, netmask, broadcast] {
+                    out.extend_from_slice(&ip.octets());
+                }
                 out.extend_from_slice(&link_speed.to_le_bytes());
             }
             Interface::V6 { addr, netmask, broadcast, link_speed, .. } => {
-                [addr, netmask, broadcast].iter().for_each(|ip| out.extend_from_slice(&ip.octets()));
+                for ip in [addr, netmask, broadcast] {
+                    out.extend_from_slice(&ip.octets());
+                }
                 out.extend_from_slice(&link_speed.to_le_bytes());
             }
         }

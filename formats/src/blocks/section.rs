@@ -17,12 +17,17 @@ pub(crate) enum Header {
     Broken,
 }
 
+/// Whether a body begins with the magic of the other byte order.
+pub(crate) fn is_foreign(body: &[u8]) -> bool {
+    body.starts_with(&MAGIC.to_be_bytes())
+}
+
 /// Decodes the body.
 pub(crate) fn decode(body: &[u8]) -> Header {
     let mut at = Cursor::new(body);
     match at.u32() {
         Some(MAGIC) => {}
-        Some(magic) if magic == MAGIC.swap_bytes() => return Header::Foreign,
+        Some(_) if is_foreign(body) => return Header::Foreign,
         _ => return Header::Broken,
     }
     let (Some(major), Some(minor), Some(_section_length)) = (at.u16(), at.u16(), at.u64()) else {
