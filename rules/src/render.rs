@@ -1,12 +1,16 @@
 //! Values as text: the one form in which outputs, command lines and comparisons with Falco show a field.
 //!
 //! Numbers are decimal unless the field says otherwise, lists stand in parentheses, bytes that do not print become
-//! dots. Text is passed through as it is, control characters included: whoever writes to a terminal escapes.
+//! dots. Text is passed through as it is up to a zero byte, control characters included: whoever writes to a
+//! terminal escapes.
 
 use std::io::Write as _;
 use std::net::IpAddr;
 
+use serde_json::Value as Json;
+
 use crate::event::Extracted;
+use crate::matcher::c_text;
 use crate::schema::Display;
 use crate::value::Value;
 
@@ -23,15 +27,36 @@ pub fn extracted(value: &Extracted<'_>, display: Display, into: &mut Vec<u8>) ->
         }
         Extracted::Many(many) if many.is_empty() => false,
         Extracted::Many(many) => {
-            into.push(b'(');
-            for (index, one) in many.iter().enumerate() {
-                if index > 0 {
-                    into.push(b',');
-                }
-                self::value(one, display, into);
-            }
-            into.push(b')');
+            list(many, display, into);
             true
+        }
+    }
+}
+
+/// Appends the text of a list to `into`.
+pub fn list(values: &[Value<'_>], display: Display, into: &mut Vec<u8>) {
+    into.push(b'(');
+    for (index, one) in values.iter().enumerate() {
+        if index > 0 {
+            into.push(b',');
+        }
+        value(one, display, into);
+    }
+    into.push(b')');
+}
+
+/// One value in JSON: numbers and truth values as such unless the field prints in a form of its own, everything else
+/// as its text. Bytes that are not UTF-8 become U+FFFD.
+pub fn json(value: &Value<'_>, display: Display) -> Json {
+    match (value, display) {
+        (Value::I64(number), Display::Plain) => Json::from(*number),
+        (Value::U64(number), Display::Plain) => Json::from(*number),
+        (Value::Double(number), _) => Json::from(*number),
+        (Value::Bool(truth), _) => Json::from(*truth),
+        _ => {
+            let mut text = Vec::new();
+            self::value(value, display, &mut text);
+            Json::from(String::from_utf8_lossy(&text))
         }
     }
 }
@@ -41,7 +66,7 @@ pub fn value(value: &Value<'_>, display: Display, into: &mut Vec<u8>) {
     // Writing to a vector cannot fail.
     let _ = match value {
         Value::Text(text) => {
-            into.extend_from_slice(text);
+            into.extend_from_slice(c_text(text));
             Ok(())
         }
         Value::Bytes(bytes) => {

@@ -71,7 +71,7 @@ pub enum Multiplicity {
 }
 
 /// How a value is printed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Display {
     /// By its type.
     Plain,
