@@ -2,13 +2,17 @@
 //! with recorded goldens, and the runner of the conformance cases.
 //!
 //! Data flow: [`corpora`] finds captures, goldens and rule files → [`golden`] reads what the real tools printed →
-//! [`fields`], [`alerts`] and [`containers`] replay the same captures through Casebook and compare →
+//! [`agreement`] (fields, containers) and [`alerts`] replay the same captures through Casebook and compare →
 //! [`known`] tells chosen differences (`tests/known-differences.md`) from unexplained ones → [`table`] prints.
 //! The command `casebook-compare` ([`cli`]) and the tests under `tests/tests/` are two doors to the same functions.
 //!
 //! What the tools themselves must do stands in their own crates; nothing here is needed to use Casebook.
 
+pub mod agreement;
+pub mod cli;
+pub mod conformance;
 pub mod corpora;
 pub mod golden;
 pub mod known;
+pub mod ours;
 pub mod table;

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use casebook_formats::terminal::Safe;
+
 /// How a column is aligned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Align {
@@ -67,7 +69,7 @@ pub fn percent(part: u64, whole: u64) -> String {
     format!("{}.{:03}", thousandths / 1000, thousandths % 1000)
 }
 
-/// Text of a capture made safe for a terminal, as Rust writes it in a literal, cut to a readable length.
+/// Text of a capture made safe for a terminal, cut to a readable length.
 pub fn shown(text: &str) -> String {
     const LONGEST: usize = 400;
     let mut cut = LONGEST.min(text.len());
@@ -75,7 +77,7 @@ pub fn shown(text: &str) -> String {
         cut -= 1;
     }
     let more = if cut < text.len() { "…" } else { "" };
-    format!("{}{more}", text[..cut].escape_debug())
+    format!("{}{more}", Safe(text[..cut].as_bytes()))
 }
 
 #[cfg(test)]
@@ -99,7 +101,7 @@ mod tests {
 
     #[test]
     fn control_characters_are_escaped() {
-        assert_eq!(shown("a\u{1b}[31m"), "a\\u{1b}[31m");
+        assert_eq!(shown("a\u{1b}[31m"), "a\\x1b[31m");
         assert!(shown(&"é".repeat(300)).ends_with('…'));
     }
 }

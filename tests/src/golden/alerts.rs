@@ -1,6 +1,7 @@
 //! Alert goldens: Falco's alerts as JSON lines, then its summary as text (`falco-goldens/alerts/NAME.CONFIG.jsonl`).
 //!
-//! The same reader reads what Casebook prints, so that both sides are judged by one understanding of the form.
+//! The same reader reads what Casebook prints, so that both sides are judged by one understanding of the form. Ours
+//! ends with a JSON object `{"summary": …}` when the alerts are JSON.
 
 use std::collections::BTreeMap;
 
@@ -70,7 +71,10 @@ impl Run {
             } else if line == RULES {
                 section = Section::Rules;
             } else if section == Section::Alerts {
-                if line.starts_with('{') {
+                if line.starts_with("{\"summary\":") {
+                    let ours: OurSummary = serde_json::from_str(line).map_err(|e| error(&e))?;
+                    run.summary = Some(ours.summary.into());
+                } else if line.starts_with('{') {
                     run.alerts.push(serde_json::from_str(line).map_err(|e| error(&e))?);
                 } else if !line.is_empty() {
                     run.lines.push(line.to_owned());
@@ -88,6 +92,35 @@ impl Run {
             }
         }
         Ok(run)
+    }
+}
+
+/// The last line of our JSON output, as far as Falco has it too.
+#[derive(Deserialize)]
+struct OurSummary {
+    summary: OurCounts,
+}
+
+#[derive(Deserialize)]
+struct OurCounts {
+    events_detected: u64,
+    rule_counts_by_severity: BTreeMap<String, u64>,
+    triggered_rules: Vec<Triggered>,
+}
+
+#[derive(Deserialize)]
+struct Triggered {
+    rule: String,
+    count: u64,
+}
+
+impl From<OurCounts> for Summary {
+    fn from(counts: OurCounts) -> Self {
+        Self {
+            events: counts.events_detected,
+            severities: counts.rule_counts_by_severity,
+            rules: counts.triggered_rules.into_iter().map(|entry| (entry.rule, entry.count)).collect(),
+        }
     }
 }
 
@@ -119,6 +152,14 @@ mod tests {
         assert_eq!(summary.events, 1);
         assert_eq!(summary.severities, BTreeMap::from([("NOTICE".to_owned(), 1)]));
         assert_eq!(summary.rules, BTreeMap::from([("a: b".to_owned(), 1)]));
+    }
+
+    #[test]
+    fn our_json_summary_is_read_like_falcos_text() {
+        let ours = r#"{"summary":{"events_detected":1,"rule_counts_by_severity":{"NOTICE":1},"triggered_rules":[{"rule":"r","count":1}],"ledger":[]}}"#;
+        let falcos =
+            "Events detected: 1\nRule counts by severity:\n   NOTICE: 1\nTriggered rules by rule name:\n   r: 1\n";
+        assert_eq!(Run::parse(ours).unwrap().summary, Run::parse(falcos).unwrap().summary);
     }
 
     #[test]

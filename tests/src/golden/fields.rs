@@ -35,6 +35,11 @@ impl EventKey {
     pub fn same_event(&self, other: &Self) -> bool {
         (self.time, self.tid, self.kind) == (other.time, other.tid, other.kind)
     }
+
+    /// Whether both have the same number, time and thread, whatever their types.
+    pub fn same_place(&self, other: &Self) -> bool {
+        (self.num, self.time, self.tid) == (other.num, other.time, other.tid)
+    }
 }
 
 /// Hash of an event type's name, for [`EventKey::kind`].
@@ -120,31 +125,46 @@ impl Row {
         self.texts.get(start as usize..end as usize)
     }
 
+    /// Sets the texts from pairs of names and texts; names that are no columns are left out.
+    pub fn set<'t>(&mut self, columns: &Columns, pairs: impl Iterator<Item = (&'t str, &'t str)>) {
+        self.clear(columns);
+        let mut last = columns.names().len();
+        for (name, text) in pairs {
+            self.cell(columns, &mut last, name, text);
+        }
+    }
+
     fn read(&mut self, columns: &Columns, line: &[u8]) -> io::Result<()> {
+        self.clear(columns);
+        let mut last = columns.names().len();
+        each_pair(line, |name, text| self.cell(columns, &mut last, name, text))
+    }
+
+    fn clear(&mut self, columns: &Columns) {
         let count = columns.names().len();
         self.cells.clear();
         self.cells.resize(count, None);
         self.follows.resize(count + 1, 0);
         self.texts.clear();
-        let mut last = count;
-        let Self { cells, texts, follows } = self;
-        each_pair(line, |name, value| {
-            let guess = follows[last];
-            let column = match columns.names().get(guess) {
-                Some(expected) if expected == name => guess,
-                _ => match columns.position(name) {
-                    Some(position) => position,
-                    None => return,
-                },
-            };
-            follows[last] = column;
-            last = column;
-            if value != ABSENT {
-                let start = texts.len() as u32;
-                texts.push_str(value);
-                cells[column] = Some((start, texts.len() as u32));
-            }
-        })
+    }
+
+    /// Takes one text; `last` is the column of the text before it.
+    fn cell(&mut self, columns: &Columns, last: &mut usize, name: &str, text: &str) {
+        let guess = self.follows[*last];
+        let column = match columns.names().get(guess) {
+            Some(expected) if expected == name => guess,
+            _ => match columns.position(name) {
+                Some(position) => position,
+                None => return,
+            },
+        };
+        self.follows[*last] = column;
+        *last = column;
+        if text != ABSENT {
+            let start = self.texts.len() as u32;
+            self.texts.push_str(text);
+            self.cells[column] = Some((start, self.texts.len() as u32));
+        }
     }
 }
 

@@ -2,19 +2,22 @@
 //!
 //! For each capture: [`survey`](crate::golden::fields::survey) of its golden → replay → [`Alignment`] pairs our events
 //! with the golden's → each pair is compared over all columns → counts, classes of [`crate::known`], samples.
+//! The container goldens of sysdig go the same way, only that they are matched without numbers.
 //! Captures run in parallel; a report's content does not depend on their timing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::PathBuf;
 
 use casebook_formats::capture::CaptureReader;
+use casebook_formats::tables;
 use casebook_replay::context::EventContext;
 use casebook_replay::engine::Replay;
 use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::corpora::{Capture, Corpora};
+use crate::golden::containers;
 use crate::golden::fields::{ABSENT, Columns, EventKey, Row, Rows, kind_of, survey};
 use crate::known::{Against, Glob, KnownDifferences, any};
 use crate::ours::{Conditions, OurFields};
@@ -62,7 +65,7 @@ impl Agreement {
 pub struct Sample {
     /// Capture name.
     pub capture: String,
-    /// `evt.num` of the golden.
+    /// `evt.num` of our event.
     pub num: u64,
     /// `evt.type` of our event.
     pub kind: String,
@@ -91,6 +94,10 @@ pub struct CaptureAgreement {
     pub paired: u64,
     /// Of these, with the same number.
     pub same_number: u64,
+    /// Events of the golden that had to be found among ours and were not.
+    pub lost: u64,
+    /// Events of ours that the golden lacks, by `evt.type`.
+    pub surplus: BTreeMap<String, u64>,
     /// Values of all fields.
     pub values: Agreement,
     #[serde(skip)]
@@ -104,6 +111,8 @@ pub struct CaptureAgreement {
 /// How everything agrees.
 #[derive(Clone, Default, Debug, Serialize)]
 pub struct Report {
+    /// The goldens count events as we do.
+    pub numbered: bool,
     /// By capture, in order of names.
     pub captures: Vec<CaptureAgreement>,
     /// By field.
@@ -131,10 +140,12 @@ impl Report {
             let name = &capture.capture;
             if let Some(error) = &capture.error {
                 complaints.push(format!("{name}: {error}"));
-            } else if [capture.our_events, capture.paired, capture.same_number] != [capture.golden_events; 3] {
+            } else if capture.lost > 0 {
+                complaints.push(format!("{name}: {} of {} events not found", capture.lost, capture.golden_events));
+            } else if self.numbered && [capture.our_events, capture.same_number] != [capture.golden_events; 2] {
                 complaints.push(format!(
-                    "{name}: {} events instead of {}, {} the same, {} with the same number",
-                    capture.our_events, capture.golden_events, capture.paired, capture.same_number
+                    "{name}: {} events instead of {}, {} with the same number",
+                    capture.our_events, capture.golden_events, capture.same_number
                 ));
             }
         }
@@ -146,46 +157,143 @@ impl Report {
 }
 
 /// Compares all chosen captures that have a golden.
-pub fn compare(corpora: &Corpora, known: &KnownDifferences, options: &Options) -> Result<Report, String> {
+pub fn compare(
+    corpora: &Corpora,
+    against: Against,
+    known: &KnownDifferences,
+    options: &Options,
+) -> Result<Report, String> {
     let conditions = Conditions::of_fields(known)?;
-    let captures: Vec<_> = corpora
-        .select(&options.captures)
-        .into_iter()
-        .filter_map(|capture| corpora.field_golden(&capture).map(|golden| (capture, golden)))
-        .collect();
     // First what there is to compare: a field that only one capture shows is absent in the others, which counts too.
-    let surveys: Vec<_> = captures
-        .par_iter()
-        .map(|(_, golden)| survey(golden).map_err(|error| format!("{}: {error}", golden.display())))
+    let goldens: Vec<Golden> = corpora
+        .select(&options.captures)
+        .into_par_iter()
+        .filter_map(|capture| Golden::open(corpora, capture, against).transpose())
         .collect::<Result<_, _>>()?;
     let chosen: Vec<Glob> = options.fields.iter().map(|pattern| Glob::new(pattern)).collect();
-    let names: BTreeSet<&String> = surveys.iter().flat_map(|survey| &survey.keys).collect();
+    let names: BTreeSet<&String> = goldens.iter().flat_map(|golden| &golden.fields).collect();
     let names = names.into_iter().filter(|name| chosen.is_empty() || any(&chosen, name)).cloned();
     let (ours, unknown_fields) = OurFields::bind(names);
     let columns = Columns::new(ours.names().map(str::to_owned));
-    let comparison = Comparison { ours: &ours, columns: &columns, known, conditions: &conditions, options };
-    let results: Vec<CaptureAgreement> = captures
-        .par_iter()
-        .zip(&surveys)
-        .map(|((capture, golden), survey)| comparison.capture(capture, golden, &survey.events))
-        .collect();
-    Ok(report(results, &columns, known, unknown_fields, options.samples))
+    let comparison = Comparison { ours: &ours, columns: &columns, against, known, conditions: &conditions, options };
+    let results: Vec<CaptureAgreement> = goldens.par_iter().map(|golden| comparison.capture(golden)).collect();
+    Ok(report(against, results, &columns, known, unknown_fields, options.samples))
+}
+
+/// A golden of one capture, whatever its form.
+struct Golden {
+    capture: Capture,
+    /// Fields that it holds.
+    fields: BTreeSet<String>,
+    /// Its events in order.
+    events: Vec<EventKey>,
+    /// Which of them have to be found among ours.
+    needed: Vec<bool>,
+    texts: GoldenTexts,
+}
+
+enum GoldenTexts {
+    /// A field golden, to be read as a stream.
+    Stream(PathBuf),
+    /// A container golden.
+    Table(containers::Containers),
+}
+
+impl Golden {
+    /// The golden of a capture, `None` where there is none.
+    fn open(corpora: &Corpora, capture: Capture, against: Against) -> Result<Option<Self>, String> {
+        let path = match against {
+            Against::Falco => corpora.field_golden(&capture),
+            Against::Sysdig => corpora.container_golden(&capture),
+        };
+        let Some(path) = path else { return Ok(None) };
+        let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+        Ok(Some(match against {
+            Against::Falco => {
+                let survey = survey(&path).map_err(failed)?;
+                let needed = vec![true; survey.events.len()];
+                Self { capture, fields: survey.keys, events: survey.events, needed, texts: GoldenTexts::Stream(path) }
+            }
+            Against::Sysdig => {
+                let table = containers::read(&path).map_err(failed)?;
+                let key = |row: &containers::ContainerRow| EventKey {
+                    num: 0,
+                    time: row.time,
+                    tid: row.tid,
+                    kind: half(row.enter),
+                };
+                Self {
+                    capture,
+                    fields: table.fields.iter().cloned().collect(),
+                    events: table.rows.iter().map(key).collect(),
+                    // sysdig shows enter halves apart, which are merged into their exits in our stream.
+                    needed: table.rows.iter().map(|row| !row.enter).collect(),
+                    texts: GoldenTexts::Table(table),
+                }
+            }
+        }))
+    }
+
+    /// The texts of its events, to be asked for in rising order.
+    fn rows<'c>(&'c self, columns: &'c Columns) -> Result<GoldenRows<'c>, String> {
+        Ok(match &self.texts {
+            GoldenTexts::Stream(path) => {
+                let rows = Rows::open(path, columns).map_err(|error| format!("{}: {error}", path.display()))?;
+                GoldenRows::Stream { rows, read: 0 }
+            }
+            GoldenTexts::Table(table) => GoldenRows::Table { table, columns, row: Row::default() },
+        })
+    }
+}
+
+/// Texts of a golden's events.
+enum GoldenRows<'c> {
+    Stream { rows: Rows<'c>, read: usize },
+    Table { table: &'c containers::Containers, columns: &'c Columns, row: Row },
+}
+
+impl GoldenRows<'_> {
+    /// The texts of event `index`; indices rise from call to call.
+    fn at(&mut self, index: usize) -> Result<&Row, String> {
+        match self {
+            Self::Stream { rows, read } => {
+                let failed = |error: std::io::Error| format!("golden, event {index}: {error}");
+                while *read < index {
+                    rows.next_row().map_err(failed)?;
+                    *read += 1;
+                }
+                *read += 1;
+                rows.next_row().map_err(failed)?.ok_or_else(|| "the golden changed while it was read".to_owned())
+            }
+            Self::Table { table, columns, row } => {
+                let texts = table.rows.get(index).map(|row| row.texts.as_slice()).unwrap_or_default();
+                row.set(columns, table.fields.iter().map(String::as_str).zip(texts.iter().map(String::as_str)));
+                Ok(row)
+            }
+        }
+    }
 }
 
 /// Joins the captures' results in their order.
 fn report(
+    against: Against,
     captures: Vec<CaptureAgreement>,
     columns: &Columns,
     known: &KnownDifferences,
     unknown_fields: BTreeMap<String, String>,
     samples: usize,
 ) -> Report {
-    let mut report = Report { unknown_fields, ..Report::default() };
+    let mut report = Report { numbered: against == Against::Falco, unknown_fields, ..Report::default() };
     for (column, name) in columns.names().iter().enumerate() {
         let field = report.fields.entry(name.clone()).or_default();
         captures.iter().filter_map(|capture| capture.columns.get(column)).for_each(|counts| field.add(*counts));
-        let kept: Vec<Sample> =
-            captures.iter().filter_map(|capture| capture.samples.get(column)).flatten().take(samples).cloned().collect();
+        let kept: Vec<Sample> = captures
+            .iter()
+            .filter_map(|capture| capture.samples.get(column))
+            .flatten()
+            .take(samples)
+            .cloned()
+            .collect();
         if !kept.is_empty() {
             report.samples.insert(name.clone(), kept);
         }
@@ -202,23 +310,24 @@ fn report(
 struct Comparison<'r> {
     ours: &'r OurFields,
     columns: &'r Columns,
+    against: Against,
     known: &'r KnownDifferences,
     conditions: &'r Conditions,
     options: &'r Options,
 }
 
 impl Comparison<'_> {
-    fn capture(&self, capture: &Capture, golden: &Path, events: &[EventKey]) -> CaptureAgreement {
+    fn capture(&self, golden: &Golden) -> CaptureAgreement {
         let width = self.columns.names().len();
         let mut result = CaptureAgreement {
-            capture: capture.name.clone(),
-            golden_events: events.len() as u64,
+            capture: golden.capture.name.clone(),
+            golden_events: golden.events.len() as u64,
             columns: vec![Agreement::default(); width],
             samples: vec![Vec::new(); width],
             classes: vec![0; self.known.fields.len()],
             ..CaptureAgreement::default()
         };
-        if let Err(error) = self.replay(capture, golden, events, &mut result) {
+        if let Err(error) = self.replay(golden, &mut result) {
             result.error = Some(error);
         }
         let mut values = Agreement::default();
@@ -227,49 +336,59 @@ impl Comparison<'_> {
         result
     }
 
-    fn replay(
-        &self,
-        capture: &Capture,
-        golden: &Path,
-        events: &[EventKey],
-        result: &mut CaptureAgreement,
-    ) -> Result<(), String> {
-        let golden_error = |error: std::io::Error| format!("{}: {error}", golden.display());
-        let mut rows = Rows::open(golden, self.columns).map_err(golden_error)?;
-        let mut read = 0;
-        let mut alignment = Alignment::new(events);
+    fn replay(&self, golden: &Golden, result: &mut CaptureAgreement) -> Result<(), String> {
+        let mut rows = golden.rows(self.columns)?;
+        let mut alignment = Alignment::new(&golden.events);
+        let mut lost: u64 = golden.needed.iter().map(|needed| u64::from(*needed)).sum();
         let mut text = Vec::new();
         let mut failure = None;
-        let mut reader = CaptureReader::open(&capture.path).map_err(|error| error.to_string())?;
+        let mut reader = CaptureReader::open(&golden.capture.path).map_err(|error| error.to_string())?;
         let end = Replay::new().run(&mut reader, |context| {
             result.our_events += 1;
-            let Some(index) = alignment.pair(&key(context)) else { return ControlFlow::Continue(()) };
+            let Some(index) = alignment.pair(&self.key(context)) else {
+                *result.surplus.entry(self.ours.event_type(context)).or_default() += 1;
+                return ControlFlow::Continue(());
+            };
             result.paired += 1;
-            result.same_number += u64::from(events[index].num == context.event.num);
-            while read < index {
-                read += 1;
-                if let Err(error) = rows.next_row() {
-                    failure = Some(golden_error(error));
-                    return ControlFlow::Break(());
+            result.same_number += u64::from(golden.events[index].num == context.event.num);
+            lost -= u64::from(golden.needed[index]);
+            match rows.at(index) {
+                Ok(row) => {
+                    self.event(context, row, &mut text, result);
+                    ControlFlow::Continue(())
+                }
+                Err(error) => {
+                    failure = Some(error);
+                    ControlFlow::Break(())
                 }
             }
-            read += 1;
-            match rows.next_row() {
-                Ok(Some(row)) => self.event(context, row, events[index].num, &mut text, result),
-                Ok(None) => failure = Some(format!("{}: shorter than its survey", golden.display())),
-                Err(error) => failure = Some(golden_error(error)),
-            }
-            if failure.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
+        result.lost = lost;
         end.map_err(|error| error.to_string())?;
         failure.map_or(Ok(()), Err)
     }
 
-    fn event(&self, context: &EventContext<'_>, row: &Row, num: u64, text: &mut Vec<u8>, result: &mut CaptureAgreement) {
-        let event = self.ours.event(context);
+    /// The key by which one of our events is looked for in the golden.
+    fn key(&self, context: &EventContext<'_>) -> EventKey {
+        let event = context.event;
+        let (num, kind) = match self.against {
+            Against::Falco => (event.num, kind_of(&self.ours.event_type(context))),
+            Against::Sysdig => {
+                let enter = tables::event(event.etype).is_some_and(|def| def.dir == tables::Direction::Enter);
+                (0, half(enter))
+            }
+        };
+        EventKey { num, time: event.ts, tid: event.tid, kind }
+    }
+
+    fn event(&self, context: &EventContext<'_>, row: &Row, text: &mut Vec<u8>, result: &mut CaptureAgreement) {
         for column in 0..self.columns.names().len() {
             text.clear();
-            let ours = event.text(column, text).then_some(text.as_slice()).filter(|text| *text != ABSENT.as_bytes());
+            let ours = self
+                .ours
+                .text(column, context, text)
+                .then_some(text.as_slice())
+                .filter(|text| *text != ABSENT.as_bytes());
             let golden = row.text(column);
             let counts = &mut result.columns[column];
             match (golden, ours) {
@@ -280,7 +399,7 @@ impl Comparison<'_> {
                 }
                 _ => {
                     counts.values += 1;
-                    self.difference(context, column, num, (golden, ours), result);
+                    self.difference(context, column, (golden, ours), result);
                 }
             }
         }
@@ -291,7 +410,6 @@ impl Comparison<'_> {
         &self,
         context: &EventContext<'_>,
         column: usize,
-        num: u64,
         (golden, ours): (Option<&str>, Option<&[u8]>),
         result: &mut CaptureAgreement,
     ) {
@@ -299,7 +417,7 @@ impl Comparison<'_> {
         let golden = golden.unwrap_or(ABSENT);
         let ours = ours.map_or(ABSENT.into(), String::from_utf8_lossy);
         let class = self.known.fields.iter().enumerate().find(|(index, class)| {
-            class.covers(Against::Falco, &result.capture, field, golden, &ours) && self.conditions.holds(*index, context)
+            class.covers(self.against, &result.capture, field, golden, &ours) && self.conditions.holds(*index, context)
         });
         let counts = &mut result.columns[column];
         if let Some((index, _)) = class {
@@ -312,7 +430,7 @@ impl Comparison<'_> {
         if samples.len() < self.options.samples && (class.is_none() || self.options.explained_samples) {
             samples.push(Sample {
                 capture: result.capture.clone(),
-                num,
+                num: context.event.num,
                 kind: self.ours.event_type(context),
                 field: field.to_owned(),
                 golden: golden.to_owned(),
@@ -323,10 +441,9 @@ impl Comparison<'_> {
     }
 }
 
-/// The key of one of our events.
-fn key(context: &EventContext<'_>) -> EventKey {
-    let event = context.event;
-    EventKey { num: event.num, time: event.ts, tid: event.tid, kind: kind_of(&crate::ours::type_name(event)) }
+/// Stands for the half of a call where types are not compared.
+fn half(enter: bool) -> u64 {
+    u64::from(enter)
 }
 
 /// Pairs our events with the golden's, both in order: the same number, time and thread, or else the next golden event
@@ -344,9 +461,10 @@ impl<'g> Alignment<'g> {
     /// Position of the golden event that is this one; `None` when the golden lacks it.
     fn pair(&mut self, ours: &EventKey) -> Option<usize> {
         let rest = self.golden.get(self.next..)?;
-        let found = rest.iter().take(LOOKAHEAD).position(|golden| {
-            golden.same_event(ours) || (golden.num, golden.time, golden.tid) == (ours.num, ours.time, ours.tid)
-        })?;
+        let found = rest
+            .iter()
+            .take(LOOKAHEAD)
+            .position(|golden| golden.same_event(ours) || golden.num != 0 && golden.same_place(ours))?;
         self.next += found + 1;
         Some(self.next - 1)
     }

@@ -1,0 +1,219 @@
+//! The command line of `casebook-compare`: which corpus, what to compare, how to show it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::agreement::{self, Agreement, Options, Report};
+use crate::corpora::{CORPORA_VARIABLE, Corpora};
+use crate::known::{Against, KnownDifferences};
+use crate::table::{Align, Table, percent, shown};
+
+/// Every difference is explained.
+const EXIT_AGREES: u8 = 0;
+/// There are unexplained differences.
+const EXIT_DIFFERS: u8 = 1;
+/// Nothing could be compared.
+const EXIT_TROUBLE: u8 = 2;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  everything agrees, or differs for a reason listed in tests/known-differences.md
+  1  unexplained differences
+  2  nothing could be compared: wrong use, no corpus, a golden that cannot be read";
+
+/// Compares Casebook with what the real Falco and sysdig said about a corpus of captures.
+#[derive(Parser)]
+#[command(name = "casebook-compare", version, after_help = EXIT_CODES)]
+struct Cli {
+    /// Folder of the corpus [default: $CASEBOOK_CORPORA]
+    #[arg(long, value_name = "DIR", global = true)]
+    corpora: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Every field of every event against falco-goldens/fields.
+    Fields(FieldArgs),
+    /// Container fields against falco-goldens/containers (sysdig 0.29.3).
+    Containers(FieldArgs),
+}
+
+#[derive(Args)]
+struct FieldArgs {
+    /// Captures to compare (patterns); all without it.
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    capture: Vec<String>,
+    /// Fields to compare (patterns); all without it.
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    field: Vec<String>,
+    /// Show the first N differences of each field.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    show: usize,
+    /// Show differences that a class explains, too.
+    #[arg(long)]
+    explained: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command; `args` begins with the program's name.
+pub fn run<I>(args: I, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode
+where
+    I: IntoIterator,
+    I::Item: Into<OsString> + Clone,
+{
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(refused) => {
+            // Nobody is left to be told when the sink is gone.
+            if refused.use_stderr() {
+                let _ = write!(err, "{}", refused.render());
+                return ExitCode::from(EXIT_TROUBLE);
+            }
+            let _ = write!(out, "{}", refused.render());
+            return ExitCode::from(EXIT_AGREES);
+        }
+    };
+    match compare(cli, out) {
+        Ok(true) => ExitCode::from(EXIT_AGREES),
+        Ok(false) => ExitCode::from(EXIT_DIFFERS),
+        Err(message) => {
+            let _ = writeln!(err, "casebook-compare: {message}");
+            ExitCode::from(EXIT_TROUBLE)
+        }
+    }
+}
+
+fn compare(cli: Cli, out: &mut dyn Write) -> Result<bool, String> {
+    let corpora = match cli.corpora {
+        Some(root) => Corpora::open(&root).map_err(|error| format!("{}: {error}", root.display()))?,
+        None => Corpora::from_environment()
+            .map_err(|error| format!("${CORPORA_VARIABLE}: {error}"))?
+            .ok_or_else(|| format!("no corpus: set {CORPORA_VARIABLE} or give --corpora"))?,
+    };
+    let known = KnownDifferences::of_this_project().map_err(|error| error.to_string())?;
+    match cli.command {
+        Command::Fields(args) => fields(&corpora, Against::Falco, &known, args, out),
+        Command::Containers(args) => fields(&corpora, Against::Sysdig, &known, args, out),
+    }
+}
+
+fn fields(
+    corpora: &Corpora,
+    against: Against,
+    known: &KnownDifferences,
+    args: FieldArgs,
+    out: &mut dyn Write,
+) -> Result<bool, String> {
+    let options =
+        Options { captures: args.capture, fields: args.field, samples: args.show, explained_samples: args.explained };
+    let report = agreement::compare(corpora, against, known, &options)?;
+    if report.captures.is_empty() {
+        return Err("no capture with a golden matches".to_owned());
+    }
+    let text = if args.json { json_lines(std::slice::from_ref(&report))? } else { field_tables(&report) };
+    emit(out, &text)?;
+    Ok(report.complaints().is_empty())
+}
+
+fn json_lines<T: serde::Serialize>(objects: &[T]) -> Result<String, String> {
+    let mut text = String::new();
+    for object in objects {
+        text.push_str(&serde_json::to_string(object).map_err(|error| error.to_string())?);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// Writes; a reader that went away is no error.
+fn emit(out: &mut dyn Write, text: &str) -> Result<(), String> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.to_string()),
+        _ => Ok(()),
+    }
+}
+
+fn counts(agreement: &Agreement) -> [String; 5] {
+    let Agreement { values, equal, explained, unexplained } = *agreement;
+    let numbers = [values, equal, explained, unexplained].map(|count| count.to_string());
+    let [values_text, equal_text, explained_text, unexplained_text] = numbers;
+    [values_text, equal_text, explained_text, unexplained_text, percent(equal + explained, values)]
+}
+
+const COUNTS: [(&str, Align); 5] = [
+    ("values", Align::Right),
+    ("equal", Align::Right),
+    ("explained", Align::Right),
+    ("unexplained", Align::Right),
+    ("%", Align::Right),
+];
+
+/// Agreement per capture and per field (the worst first), classes, and samples where they were kept.
+pub fn field_tables(report: &Report) -> String {
+    let mut columns = vec![
+        ("capture", Align::Left),
+        ("events", Align::Right),
+        ("ours", Align::Right),
+        ("paired", Align::Right),
+        ("same number", Align::Right),
+    ];
+    columns.extend(COUNTS);
+    columns.push(("", Align::Left));
+    let mut captures = Table::new(&columns);
+    for capture in &report.captures {
+        let events = [capture.golden_events, capture.our_events, capture.paired, capture.same_number];
+        let row = [capture.capture.clone()].into_iter().chain(events.map(|count| count.to_string()));
+        captures.row(row.chain(counts(&capture.values)).chain([shown(capture.error.as_deref().unwrap_or_default())]));
+    }
+    let mut columns = vec![("field", Align::Left)];
+    columns.extend(COUNTS);
+    let mut fields = Table::new(&columns);
+    let mut worst: Vec<_> = report.fields.iter().collect();
+    worst.sort_by_key(|(name, field)| (std::cmp::Reverse(field.unexplained), *name));
+    for (name, field) in worst {
+        fields.row([name.clone()].into_iter().chain(counts(field)));
+    }
+    fields.row(["all".to_owned()].into_iter().chain(counts(&report.total())));
+    let mut text = format!("{captures}\n{fields}");
+    let mut surplus: BTreeMap<&str, u64> = BTreeMap::new();
+    for (kind, count) in report.captures.iter().flat_map(|capture| &capture.surplus) {
+        *surplus.entry(kind).or_default() += count;
+    }
+    if !surplus.is_empty() {
+        let list: Vec<String> = surplus.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        let _ = writeln!(text, "events that the goldens lack: {}", list.join(", "));
+    }
+    for (name, reason) in &report.unknown_fields {
+        let _ = writeln!(text, "not in the catalogue: {name}: {reason}");
+    }
+    let mut classes = Table::new(&[("class of known differences", Align::Left), ("explains", Align::Right)]);
+    report.classes.iter().for_each(|(id, count)| classes.row([id.clone(), count.to_string()]));
+    if !classes.is_empty() {
+        let _ = write!(text, "\n{classes}");
+    }
+    for (field, samples) in &report.samples {
+        let _ = writeln!(text, "\n{field}");
+        for sample in samples {
+            let class = sample.class.as_deref().map(|class| format!(" [{class}]")).unwrap_or_default();
+            let _ = writeln!(
+                text,
+                "  {} {} {}: golden \"{}\" ours \"{}\"{class}",
+                sample.capture,
+                sample.num,
+                sample.kind,
+                shown(&sample.golden),
+                shown(&sample.ours)
+            );
+        }
+    }
+    text
+}

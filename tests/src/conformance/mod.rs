@@ -1,0 +1,126 @@
+//! Conformance cases: inputs and expected results of Falco's engine, one kind a file (`CASEBOOK_CONFORMANCE`).
+//!
+//! Each kind has a module with one function: a case in JSON → passed, or what was different. The cases run through
+//! the real field catalogue and the real rule engine; there is no second schema here. Cases marked `quirk` (results
+//! that look unintended upstream) count like all others.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use serde_json::Value as Json;
+
+use crate::table::{Align, Table};
+
+pub mod event;
+
+/// Environment variable that names the folders of cases, separated by colons.
+pub const CONFORMANCE_VARIABLE: &str = "CASEBOOK_CONFORMANCE";
+
+/// Runs one case: nothing to say, or what was different.
+pub type Runner = fn(&Json) -> Result<(), String>;
+
+/// A kind of cases.
+#[derive(Clone, Copy)]
+pub struct Kind {
+    /// File name without extension.
+    pub name: &'static str,
+    /// How a case runs; a reason instead when this version has nothing to run it on.
+    pub run: Result<Runner, &'static str>,
+}
+
+/// How the cases of a kind went.
+#[derive(Debug, Default)]
+pub struct KindReport {
+    /// Cases that passed.
+    pub passed: u64,
+    /// Cases that did not run.
+    pub skipped: u64,
+    /// Cases that failed: id and what was different.
+    pub failed: Vec<(String, String)>,
+}
+
+/// Folders named by [`CONFORMANCE_VARIABLE`]; `None` when the variable is unset or empty.
+pub fn folders() -> Option<Vec<PathBuf>> {
+    let value = std::env::var_os(CONFORMANCE_VARIABLE).filter(|value| !value.is_empty())?;
+    Some(std::env::split_paths(&value).filter(|path| !path.as_os_str().is_empty()).collect())
+}
+
+/// Runs every case of `kinds` found in `folders`. A file of an unknown kind is an error: it would be passed over in
+/// silence.
+pub fn run(folders: &[PathBuf], kinds: &[Kind]) -> Result<BTreeMap<&'static str, KindReport>, String> {
+    let mut reports: BTreeMap<&'static str, KindReport> = BTreeMap::new();
+    for folder in folders {
+        let listing = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let mut files: Vec<PathBuf> = listing.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        files.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+        files.sort();
+        for file in files {
+            let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            let kind = kinds.iter().find(|kind| kind.name == stem);
+            let kind = kind.ok_or_else(|| format!("{}: no such kind of cases", file.display()))?;
+            run_file(&file, kind, reports.entry(kind.name).or_default())?;
+        }
+    }
+    Ok(reports)
+}
+
+fn run_file(file: &Path, kind: &Kind, report: &mut KindReport) -> Result<(), String> {
+    let cases = read(file)?;
+    let Ok(runner) = kind.run else {
+        report.skipped += cases.len() as u64;
+        return Ok(());
+    };
+    let results: Vec<_> = cases
+        .par_iter()
+        .map(|case| {
+            let id = case.get("id").and_then(Json::as_str).unwrap_or("without id").to_owned();
+            (id, runner(case))
+        })
+        .collect();
+    for (id, result) in results {
+        match result {
+            Ok(()) => report.passed += 1,
+            Err(message) => report.failed.push((id, message)),
+        }
+    }
+    Ok(())
+}
+
+fn read(file: &Path) -> Result<Vec<Json>, String> {
+    let error = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let mut cases = Vec::new();
+    for line in BufReader::new(File::open(file).map_err(|e| error(&e))?).lines() {
+        let line = line.map_err(|e| error(&e))?;
+        if !line.trim().is_empty() {
+            cases.push(serde_json::from_str(&line).map_err(|e| error(&e))?);
+        }
+    }
+    Ok(cases)
+}
+
+/// The table of passed and failed cases, then every failure in full.
+pub fn print(reports: &BTreeMap<&'static str, KindReport>, kinds: &[Kind]) -> String {
+    let mut table = Table::new(&[
+        ("kind", Align::Left),
+        ("passed", Align::Right),
+        ("failed", Align::Right),
+        ("skipped", Align::Right),
+        ("", Align::Left),
+    ]);
+    for kind in kinds {
+        let Some(report) = reports.get(kind.name) else { continue };
+        let counts = [report.passed, report.failed.len() as u64, report.skipped].map(|count| count.to_string());
+        let reason = kind.run.err().unwrap_or_default().to_owned();
+        table.row([kind.name.to_owned()].into_iter().chain(counts).chain([reason]));
+    }
+    let mut text = table.to_string();
+    for report in reports.values() {
+        for (id, message) in &report.failed {
+            text.push_str(&format!("\n{id}\n{message}\n"));
+        }
+    }
+    text
+}
