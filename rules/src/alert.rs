@@ -9,7 +9,9 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::event::EventFields;
 use crate::priority::Priority;
+use crate::ruleset::{ExtraOutput, Rule};
 
 /// What alerts show.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,6 +79,38 @@ struct Record<'r> {
     #[serde(skip_serializing_if = "Option::is_none")]
     tags: Option<&'r [&'r str]>,
     time: String,
+}
+
+impl<'a> Alert<'a> {
+    /// The alert of a rule on an event.
+    pub fn new<E: EventFields + ?Sized>(rule: &'a Rule, event: &E, time_ns: u64, hostname: &'a str) -> Self {
+        let mut message = Vec::new();
+        rule.output.render_text(event, &mut message);
+        Self {
+            time_ns,
+            rule: &rule.name,
+            source: &rule.source,
+            priority: rule.priority,
+            tags: rule.tags.iter().map(String::as_str).collect(),
+            hostname,
+            message,
+            fields: rule.output.render_fields(event).into_iter().collect(),
+            extra_fields: rule.extra_outputs.iter().map(|extra| (extra.name.clone(), extra.value(event))).collect(),
+        }
+    }
+}
+
+impl ExtraOutput {
+    /// The value of the field on an event.
+    fn value<E: EventFields + ?Sized>(&self, event: &E) -> Value {
+        if self.raw {
+            let mut fields = self.format.render_fields(event).into_iter();
+            return fields.find(|(name, _)| *name == self.name).map_or(Value::Null, |(_, value)| value);
+        }
+        let mut text = Vec::new();
+        self.format.render_text(event, &mut text);
+        Value::from(String::from_utf8_lossy(&text))
+    }
 }
 
 impl Alert<'_> {

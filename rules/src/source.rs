@@ -38,6 +38,8 @@ pub struct RuleFile {
     pub name: String,
     /// Content, not yet known to be UTF-8.
     pub bytes: Vec<u8>,
+    /// Why there is no content.
+    pub unreadable: Option<String>,
     /// Where it comes from when it is part of another file.
     pub embedded: Option<Embedded>,
 }
@@ -45,7 +47,12 @@ pub struct RuleFile {
 impl RuleFile {
     /// A file of its own.
     pub fn new(name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
-        Self { name: name.into(), bytes: bytes.into(), embedded: None }
+        Self { name: name.into(), bytes: bytes.into(), unreadable: None, embedded: None }
+    }
+
+    /// A file that could not be read; loading reports it where its turn comes.
+    pub fn unreadable(name: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { name: name.into(), bytes: Vec::new(), unreadable: Some(reason.into()), embedded: None }
     }
 }
 

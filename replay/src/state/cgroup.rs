@@ -195,12 +195,15 @@ fn ctr(path: &[u8]) -> Option<Found> {
         endings.into_iter().any(|ending| part.ends_with(ending))
     };
     // Folders that engines make themselves, between the root and their containers.
-    let is_engine =
-        [b"docker".as_slice(), b"kubepods", b"lxc", b"libpod_parent", b"mesos", b"init"].contains(&namespace);
+    let is_engine = [b"docker".as_slice(), b"kubepods", b"lxc", b"libpod_parent", b"mesos", b"init"].contains(&namespace);
     if !is_name || is_engine || is_unit(namespace) || is_unit(name) {
         return None;
     }
-    Some(Found { id: name[..name.len().min(SHOWN)].to_vec(), full_id: name.to_vec(), kind: ContainerKind::Containerd })
+    Some(Found {
+        id: name[..name.len().min(SHOWN)].to_vec(),
+        full_id: name.to_vec(),
+        kind: ContainerKind::Containerd,
+    })
 }
 
 /// systemd writes `-` inside names as `\x2d`.
@@ -228,8 +231,7 @@ impl State {
         if self.make_room_for(&id, ledger) {
             let version = self.next_version();
             let full_id = self.text(&found.full_id);
-            let container =
-                Container { version, id: Arc::clone(&id), full_id, kind: found.kind, ..Container::default() };
+            let container = Container { version, id: Arc::clone(&id), full_id, kind: found.kind, ..Container::default() };
             self.containers.insert(Arc::clone(&id), container);
         }
         id
@@ -310,16 +312,10 @@ mod tests {
         check("/lxc.payload.web/system.slice/x.service", Some(("web", ContainerKind::Lxc)));
         check("/lxc.payload/web", Some(("web", ContainerKind::Lxc)));
         check("/machine/web.libvirt-lxc", Some(("web", ContainerKind::LibvirtLxc)));
-        check(
-            "/machine.slice/machine-lxc\\x2d22\\x2dweb.scope/libvirt",
-            Some(("22\\x2dweb", ContainerKind::LibvirtLxc)),
-        );
+        check("/machine.slice/machine-lxc\\x2d22\\x2dweb.scope/libvirt", Some(("22\\x2dweb", ContainerKind::LibvirtLxc)));
         check("/libvirt/lxc/web", Some(("web", ContainerKind::LibvirtLxc)));
         check("/system.slice/runc-bpm-nats.scope", Some(("nats", ContainerKind::Bpm)));
-        check(
-            "/mesos/a9f41620-b165-4d24-abe0-af0af92e7b20",
-            Some(("a9f41620-b165-4d24-abe0-af0af92e7b20", ContainerKind::Mesos)),
-        );
+        check("/mesos/a9f41620-b165-4d24-abe0-af0af92e7b20", Some(("a9f41620-b165-4d24-abe0-af0af92e7b20", ContainerKind::Mesos)));
         check("/machine.slice/machine-my\\x2dbox.scope", Some(("my-box", ContainerKind::SystemdNspawn)));
         check("/machine.slice/systemd-nspawn@box.service", Some(("box", ContainerKind::SystemdNspawn)));
         check(

@@ -9,20 +9,7 @@ use super::Text;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[allow(missing_docs)] // names of the engines
 pub enum ContainerKind {
-    Docker,
-    Lxc,
-    LibvirtLxc,
-    Mesos,
-    Rkt,
-    Custom,
-    Cri,
-    Containerd,
-    CriO,
-    Bpm,
-    Static,
-    Podman,
-    SystemdNspawn,
-    Host,
+    Docker, Lxc, LibvirtLxc, Mesos, Rkt, Custom, Cri, Containerd, CriO, Bpm, Static, Podman, SystemdNspawn, Host,
     #[default]
     Unknown,
 }

@@ -70,12 +70,7 @@ impl State {
 
     /// The thread whose tid is the shared id; where that is impossible or unknown, the last of the parents that share it
     /// without a gap.
-    fn oldest_sharing<'s>(
-        &'s self,
-        thread: &'s Thread,
-        virtual_id: bool,
-        id_of: fn(&Thread) -> i64,
-    ) -> Option<&'s Thread> {
+    fn oldest_sharing<'s>(&'s self, thread: &'s Thread, virtual_id: bool, id_of: fn(&Thread) -> i64) -> Option<&'s Thread> {
         let id = id_of(thread);
         if id == -1 {
             return None;

@@ -28,13 +28,8 @@ impl State {
         for entry in entries {
             match entry {
                 UserEntry::User { uid, gid, name, home, shell } => {
-                    let user = super::User {
-                        uid,
-                        gid,
-                        name: self.text(&name),
-                        home: self.text(&home),
-                        shell: self.text(&shell),
-                    };
+                    let user =
+                        super::User { uid, gid, name: self.text(&name), home: self.text(&home), shell: self.text(&shell) };
                     self.users.add_user(&[], user, ledger);
                 }
                 UserEntry::Group { gid, name } => {
@@ -224,7 +219,11 @@ impl State {
 
 /// `0.0.0.0` or `::`.
 pub(crate) fn unspecified_like(ip: IpAddr) -> IpAddr {
-    if ip.is_ipv4() { IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED) }
+    if ip.is_ipv4() {
+        IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)
+    } else {
+        IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED)
+    }
 }
 
 /// Kind of a descriptor list's type code.

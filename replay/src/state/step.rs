@@ -60,8 +60,7 @@ pub(crate) struct Rows(&'static [Row]);
 
 impl Default for Rows {
     fn default() -> Self {
-        static ROWS: LazyLock<Vec<Row>> =
-            LazyLock::new(|| tables::events().map(|(etype, def)| Row::of(etype, def)).collect());
+        static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| tables::events().map(|(etype, def)| Row::of(etype, def)).collect());
         Self(&ROWS)
     }
 }
@@ -87,21 +86,11 @@ fn subject_of(def: &EventDef) -> Subject {
         // Their header packs process and thread id together.
         _ if def.origin == EventOrigin::Iter => Subject::Nobody,
         _ if def.flags.has(EventFlags::SKIPPARSERESET) => Subject::Nobody,
-        "PPME_CONTAINER_E"
-        | "PPME_CONTAINER_JSON_E"
-        | "PPME_CONTAINER_JSON_2_E"
-        | "PPME_USER_ADDED_E"
-        | "PPME_USER_DELETED_E"
-        | "PPME_GROUP_ADDED_E"
-        | "PPME_GROUP_DELETED_E"
-        | "PPME_PLUGINEVENT_E"
+        "PPME_CONTAINER_E" | "PPME_CONTAINER_JSON_E" | "PPME_CONTAINER_JSON_2_E" | "PPME_USER_ADDED_E"
+        | "PPME_USER_DELETED_E" | "PPME_GROUP_ADDED_E" | "PPME_GROUP_DELETED_E" | "PPME_PLUGINEVENT_E"
         | "PPME_ASYNCEVENT_E" => Subject::Nobody,
-        "PPME_SYSCALL_CLONE_20_X"
-        | "PPME_SYSCALL_CLONE3_X"
-        | "PPME_SYSCALL_FORK_20_X"
-        | "PPME_SYSCALL_VFORK_20_X"
-        | "PPME_PROCEXIT_1_E"
-        | "PPME_SCHEDSWITCH_6_E" => Subject::Known,
+        "PPME_SYSCALL_CLONE_20_X" | "PPME_SYSCALL_CLONE3_X" | "PPME_SYSCALL_FORK_20_X" | "PPME_SYSCALL_VFORK_20_X"
+        | "PPME_PROCEXIT_1_E" | "PPME_SCHEDSWITCH_6_E" => Subject::Known,
         _ => Subject::Anybody,
     }
 }

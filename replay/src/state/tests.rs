@@ -220,7 +220,11 @@ fn exit(tid: i64) -> Build {
 }
 
 fn open(tid: i64, fd: i64, path: &str, flags: i64) -> Build {
-    event(PPME_SYSCALL_OPENAT_2_X, tid).num("fd", fd).num("dirfd", -100).text("name", path).num("flags", flags)
+    event(PPME_SYSCALL_OPENAT_2_X, tid)
+        .num("fd", fd)
+        .num("dirfd", -100)
+        .text("name", path)
+        .num("flags", flags)
 }
 
 fn nothing(tid: i64) -> Build {
@@ -670,7 +674,12 @@ fn unix_sockets() {
     bench.apply(&connect(10, 3, 0, Some(ends)));
     assert_eq!(bench.name(10, 3), "abc->def /var/run/docker.sock");
     let effects = bench.apply(
-        &event(PPME_SOCKET_SOCKETPAIR_X, 10).num("res", 0).num("fd1", 5).num("fd2", 6).num("source", 1).num("peer", 2),
+        &event(PPME_SOCKET_SOCKETPAIR_X, 10)
+            .num("res", 0)
+            .num("fd1", 5)
+            .num("fd2", 6)
+            .num("source", 1)
+            .num("peer", 2),
     );
     assert_eq!(effects.fd, Some(6));
     assert!(bench.has_fd(10, 5) && bench.has_fd(10, 6));

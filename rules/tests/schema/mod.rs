@@ -138,6 +138,17 @@ impl TableSchema {
         }
     }
 
+    /// A field with its argument as the cases write it: `proc.aname[2]`, `evt.arg.flags`.
+    pub(crate) fn written(&self, field: &FieldRef) -> String {
+        let Some(def) = self.def(field.id) else { return String::new() };
+        match &field.arg {
+            FieldArg::None => def.name.to_owned(),
+            FieldArg::Index(index) => format!("{}[{index}]", def.name),
+            FieldArg::Key(key, _) if def.arg.dotted => format!("{}.{key}", def.name),
+            FieldArg::Key(key, _) => format!("{}[{key}]", def.name),
+        }
+    }
+
     fn def(&self, id: u16) -> Option<&FieldDef> {
         self.fields.get(usize::from(id)).map(|(field, _)| field)
     }

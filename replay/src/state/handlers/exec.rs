@@ -113,9 +113,9 @@ impl Program {
         let cgroups = event.param(CGROUPS).map(|cgroups| same(|thread| &thread.cgroups, cgroups));
         let exepath = match event.text(TRUSTED_EXEPATH) {
             Some(path) => Some(state.text(without_deleted_mark(path))),
-            None => enter
-                .and_then(|enter| path_of_enter(state, id, enter))
-                .map(|path| state.text(without_deleted_mark(&path))),
+            None => enter.and_then(|enter| path_of_enter(state, id, enter)).map(|path| {
+                state.text(without_deleted_mark(&path))
+            }),
         };
         Self { exe, comm, args, env, cgroups, exepath }
     }
@@ -217,8 +217,8 @@ impl State {
     pub(crate) fn take_enter(&mut self, id: ThreadId, exit: u16) -> Option<Box<Enter>> {
         let thread = self.threads.get_mut(id.0)?;
         let enter = thread.enter.take()?;
-        let is_half =
-            enter.etype + 1 == exit || (enter.etype == PPME_SYSCALL_EXECVEAT_E.0 && exit == PPME_SYSCALL_EXECVE_19_X.0);
+        let is_half = enter.etype + 1 == exit
+            || (enter.etype == PPME_SYSCALL_EXECVEAT_E.0 && exit == PPME_SYSCALL_EXECVE_19_X.0);
         (is_half && thread.last_enter == enter.etype).then_some(enter)
     }
 }

@@ -112,8 +112,7 @@ pub(super) fn fcntl(state: &mut State, step: &mut Step<'_, '_>) {
 
 fn set_cloexec(state: &mut State, record: Option<(TableId, i64)>, cloexec: bool) {
     let Some((table, number)) = record else { return };
-    let differs =
-        state.tables.get(table.0).and_then(|entry| entry.table.get(number)).is_some_and(|fd| fd.cloexec != cloexec);
+    let differs = state.tables.get(table.0).and_then(|entry| entry.table.get(number)).is_some_and(|fd| fd.cloexec != cloexec);
     if differs && let Some(fd) = state.change_fd(table, number) {
         fd.cloexec = cloexec;
     }

@@ -40,7 +40,10 @@ pub(crate) static HANDLERS: &[(&[EventType], Handler)] = &[
         open::enter,
     ),
     // Threads.
-    (&[PPME_SYSCALL_CLONE_20_X, PPME_SYSCALL_FORK_20_X, PPME_SYSCALL_VFORK_20_X, PPME_SYSCALL_CLONE3_X], clone::cloned),
+    (
+        &[PPME_SYSCALL_CLONE_20_X, PPME_SYSCALL_FORK_20_X, PPME_SYSCALL_VFORK_20_X, PPME_SYSCALL_CLONE3_X],
+        clone::cloned,
+    ),
     (&[PPME_SYSCALL_EXECVE_19_X, PPME_SYSCALL_EXECVEAT_X], exec::executed),
     (&[PPME_PROCEXIT_1_E], exit::exited),
     (&[PPME_SYSCALL_PRCTL_X], process::prctl),
@@ -64,7 +67,10 @@ pub(crate) static HANDLERS: &[(&[EventType], Handler)] = &[
     (&[PPME_SYSCALL_SETREGID_X, PPME_SYSCALL_SETRESGID_X], creds::setregid),
     (&[PPME_SYSCALL_CAPSET_X], creds::capset),
     (&[PPME_SYSCALL_UNSHARE_X, PPME_SYSCALL_SETNS_X], creds::namespaces_changed),
-    (&[PPME_USER_ADDED_E, PPME_USER_DELETED_E, PPME_GROUP_ADDED_E, PPME_GROUP_DELETED_E], creds::user_list_changed),
+    (
+        &[PPME_USER_ADDED_E, PPME_USER_DELETED_E, PPME_GROUP_ADDED_E, PPME_GROUP_DELETED_E],
+        creds::user_list_changed,
+    ),
     // Files.
     (
         &[
@@ -136,7 +142,10 @@ pub(crate) static HANDLERS: &[(&[EventType], Handler)] = &[
         transfer::sent,
     ),
     // Containers.
-    (&[PPME_CONTAINER_E, PPME_CONTAINER_JSON_E, PPME_CONTAINER_JSON_2_E, PPME_ASYNCEVENT_E], containers::described),
+    (
+        &[PPME_CONTAINER_E, PPME_CONTAINER_JSON_E, PPME_CONTAINER_JSON_2_E, PPME_ASYNCEVENT_E],
+        containers::described,
+    ),
     // Initial state read by kernel iterators.
     (&[PPME_ITER_TASK_E], iter::task),
     (
