@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use casebook_replay::context::EventContext;
 use casebook_replay::fields::Catalogue;
-use casebook_rules::ast;
+use casebook_rules::compile::{Condition, condition_from_text};
 use casebook_rules::event::EventFields as _;
+use casebook_rules::leaf::{Leaves, Memo};
 use casebook_rules::render;
 use casebook_rules::schema::{Display, FieldRef};
 
@@ -66,6 +67,7 @@ impl OurFields {
 /// The `when` conditions of a list of classes, compiled; by position in that list.
 pub struct Conditions {
     compiled: Vec<Option<Condition>>,
+    leaves: Leaves,
 }
 
 impl Conditions {
@@ -78,81 +80,35 @@ impl Conditions {
     pub fn of_alerts(known: &KnownDifferences) -> Result<Self, String> {
         Self::compile(known.alerts.iter().map(|class| (class.id.as_str(), class.when.as_str())))
     }
-}
 
-impl Conditions {
     fn compile<'k>(classes: impl Iterator<Item = (&'k str, &'k str)>) -> Result<Self, String> {
-        let compile = |(id, when): (&str, &str)| match when {
-            "" => Ok(None),
-            when => Condition::compile(when).map(Some).map_err(|error| format!("class {id}: {error}")),
-        };
-        Ok(Self { compiled: classes.map(compile).collect::<Result<_, _>>()? })
+        let mut leaves = Leaves::new();
+        let mut compiled = Vec::new();
+        for (id, when) in classes {
+            compiled.push(match when {
+                "" => None,
+                when => Some(
+                    condition_from_text(when, SYSCALL, &Catalogue::new(), &mut leaves)
+                        .map_err(|errors| {
+                            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                            format!("known-differences.md: condition of {id}: {}", errors.join("; "))
+                        })?
+                        .condition,
+                ),
+            });
+        }
+        Ok(Self { compiled, leaves })
     }
 
     /// Whether the condition of class `index` holds on this event; a class without one always does.
     pub fn holds(&self, index: usize, context: &EventContext<'_>) -> bool {
         match self.compiled.get(index) {
-            Some(Some(condition)) => condition.holds(context),
+            // An evaluation that Falco would abort explains nothing.
+            Some(Some(condition)) => {
+                condition.eval(&self.leaves, context, &mut Memo::new(&self.leaves)).unwrap_or(false)
+            }
             Some(None) => true,
             None => false,
-        }
-    }
-}
-
-enum Condition {
-    And(Vec<Condition>),
-    Or(Vec<Condition>),
-    Not(Box<Condition>),
-    Check(FieldRef, Display, ast::Operator, Vec<Vec<u8>>),
-}
-
-impl Condition {
-    fn compile(text: &str) -> Result<Self, String> {
-        let expr = casebook_rules::condition::parse(text)
-            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
-        Self::of(&expr)
-    }
-
-    fn of(expr: &ast::Expr) -> Result<Self, String> {
-        Ok(match &expr.node {
-            ast::Node::And(all) => Self::And(all.iter().map(Self::of).collect::<Result<_, _>>()?),
-            ast::Node::Or(all) => Self::Or(all.iter().map(Self::of).collect::<Result<_, _>>()?),
-            ast::Node::Not(one) => Self::Not(Box::new(Self::of(one)?)),
-            ast::Node::Check(check) => {
-                let ast::Operand::Field(field) = &check.left else { return Err("no calls".into()) };
-                let name = casebook_rules::print::field(field);
-                let catalogue = Catalogue::new();
-                let bound = catalogue.parse(SYSCALL, &name).map_err(|e| format!("{name}: {e}"))?;
-                let display = catalogue.display(&bound);
-                let right = match &check.right {
-                    ast::Right::Nothing => Vec::new(),
-                    ast::Right::Constant(one) => vec![one.bytes.clone()],
-                    ast::Right::List(_, all) => all.iter().map(|one| one.bytes.clone()).collect(),
-                    _ => return Err("constants only".into()),
-                };
-                Self::Check(bound, display, check.op, right)
-            }
-            ast::Node::Identifier(name) => return Err(format!("no macro {name}")),
-        })
-    }
-
-    fn holds(&self, context: &EventContext<'_>) -> bool {
-        match self {
-            Self::And(all) => all.iter().all(|one| one.holds(context)),
-            Self::Or(all) => all.iter().any(|one| one.holds(context)),
-            Self::Not(one) => !one.holds(context),
-            Self::Check(field, display, op, right) => {
-                let mut text = Vec::new();
-                if !render::extracted(&context.extract(field), *display, &mut text) {
-                    return false;
-                }
-                match op {
-                    ast::Operator::Exists => true,
-                    ast::Operator::NotEqual => !right.contains(&text),
-                    ast::Operator::StartsWith => right.iter().any(|one| text.starts_with(one)),
-                    _ => right.contains(&text),
-                }
-            }
         }
     }
 }
