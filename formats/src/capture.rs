@@ -359,7 +359,8 @@ impl CaptureReader {
 
     /// A file of section headers and blocks that are all unknown is a capture of network packets.
     fn end(&mut self) -> Result<Step, FormatError> {
-        if self.is_scap || self.ledger.get(Counter::UnknownBlocks) == 0 {
+        let damaged = self.ledger.get(Counter::DamagedBlocks) > 0;
+        if self.is_scap || damaged || self.ledger.get(Counter::UnknownBlocks) == 0 {
             return Ok(Step::End);
         }
         self.is_scap = true; // said once

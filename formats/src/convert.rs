@@ -9,6 +9,7 @@
 //! elsewhere than the event's own payload.
 
 use crate::blocks::event::Stored;
+use crate::container;
 use crate::event::{EventType, ParamRange};
 use crate::halves::{Half, Halves};
 use crate::ledger::{Counter, Ledger};
@@ -323,7 +324,12 @@ impl Converter {
                         Value::Own(range) => self.scratch.extend_from_slice(slice(stored.payload, range)),
                         Value::Half(range) => self.scratch.extend_from_slice(self.halves.bytes(stored.tid, range)),
                         Value::Zero(width) => self.scratch.extend_from_slice(&ZEROS[..width as usize]),
-                        Value::Container => container_json(&mut self.scratch, stored.payload, &self.container),
+                        Value::Container => {
+                            container::json(
+                                &mut self.scratch,
+                                self.container.map(|range| slice(stored.payload, range)),
+                            );
+                        }
                         Value::Empty => {}
                     }
                     ParamRange { start: start as u32, len: (self.scratch.len() - start) as u32 }
@@ -390,35 +396,4 @@ fn cut(value: Value, ty: ParamType) -> Value {
         Value::Half(range) => Value::Half(narrow(range)),
         other => other,
     }
-}
-
-/// The JSON of today's container event, made from the four parameters of the oldest one (id, type, name, image).
-/// libs leaves the outer key out, and then cannot read its own result; we write the form that all others have.
-fn container_json(out: &mut Vec<u8>, payload: &[u8], params: &[ParamRange; 4]) {
-    let [id, kind, name, image] = params.map(|range| slice(payload, range));
-    let kind = kind.first_chunk().map_or(0xFFFF, |bytes| u32::from_le_bytes(*bytes));
-    out.extend_from_slice(b"{\"container\":{\"id\":");
-    json_text(out, id);
-    out.extend_from_slice(format!(",\"type\":{kind},\"name\":").as_bytes());
-    json_text(out, name);
-    out.extend_from_slice(b",\"image\":");
-    json_text(out, image);
-    out.extend_from_slice(b"}}\0");
-}
-
-/// A text without its NUL as a JSON string; what is not UTF-8 becomes the replacement character.
-fn json_text(out: &mut Vec<u8>, text: &[u8]) {
-    out.push(b'"');
-    let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
-    for character in String::from_utf8_lossy(text).chars() {
-        match character {
-            '"' => out.extend_from_slice(b"\\\""),
-            '\\' => out.extend_from_slice(b"\\\\"),
-            control if (control as u32) < 0x20 => {
-                out.extend_from_slice(format!("\\u{:04x}", control as u32).as_bytes());
-            }
-            other => out.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
-        }
-    }
-    out.push(b'"');
 }

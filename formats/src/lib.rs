@@ -6,6 +6,7 @@
 
 mod blocks;
 pub mod capture;
+mod container;
 mod convert;
 pub mod event;
 mod halves;

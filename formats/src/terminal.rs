@@ -2,7 +2,7 @@
 //!
 //! Captures come from compromised hosts: file names and arguments may hold escape sequences that move the cursor,
 //! set the title or answer on the user's behalf, and direction marks that reorder what is read. Everything that
-//! could is shown as an escape; ordinary text, in whatever script, passes unchanged.
+//! could is shown as an escape; what can be seen passes unchanged, in whatever script.
 
 use std::fmt::{self, Display, Formatter, Write as _};
 use std::io::{self, Write};
