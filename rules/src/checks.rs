@@ -28,7 +28,7 @@ pub(crate) struct Typed {
     pub(crate) list: bool,
     /// Type and list-ness below all calls with one argument. That is what calls with several arguments look at.
     base: (FieldType, bool),
-    multiplicity: Multiplicity,
+    pub(crate) multiplicity: Multiplicity,
     no_rhs: bool,
     /// The field's name, when the operand is nothing but a field or one-argument calls on it.
     name: Option<&'static str>,
@@ -213,7 +213,7 @@ fn test(check: &Check, left: &Typed, constants: &[Constant]) -> Result<Test, Str
         Multiplicity::One => constants(Which::Only, matcher::build(left.ty, op, check.modifier, &bytes)?),
         Multiplicity::List => {
             let which = if op == Operator::In { Which::Each } else { Which::Some };
-            constants(which, matcher::build(left.ty, op, None, &bytes)?)
+            constants(which, matcher::elements(left.ty, &bytes)?)
         }
         // Falco looks the process ids of ancestors up with a length of 0, and finds nothing.
         Multiplicity::Ancestors if left.ty != FieldType::Text && matches!(op, Operator::In | Operator::Intersects) => {
@@ -282,7 +282,7 @@ pub(crate) fn typed_field(schema: &dyn Schema, source: &str, field: &Field) -> R
         no_rhs: bound.def.no_rhs,
         no_transformer: bound.def.no_transformer,
         name: Some(bound.def.name),
-        display: bound.def.display,
+        display: schema.display(&bound.field),
         filter_only: bound.def.filter_only,
         plugin: bound.def.plugin,
         source: Source::Field(bound.field),

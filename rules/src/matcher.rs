@@ -78,6 +78,8 @@ pub(crate) enum TextTest {
     Glob(Glob),
     Regex(Box<Regex>),
     In(Set<Box<[u8]>>),
+    /// For elements of lists, which are compared with their end mark.
+    Elements(Set<Box<[u8]>>),
     Paths(Paths),
 }
 
@@ -190,6 +192,14 @@ pub(crate) fn build(
         Modifier::AllOf => Matcher::All(each),
         Modifier::OneOf => Matcher::One(each),
     })
+}
+
+/// Compiles the constants that elements of a list are looked up in.
+pub(crate) fn elements(ty: FieldType, constants: &[&[u8]]) -> Result<Matcher, String> {
+    match constant::kind(ty) {
+        Kind::Text => Ok(Matcher::Text(TextTest::Elements(constants.iter().map(|one| Box::from(*one)).collect()))),
+        _ => list(ty, Operator::In, constants),
+    }
 }
 
 /// `result`, if every constant fits the type.
@@ -317,6 +327,7 @@ impl TextTest {
     fn matches(&self, value: &[u8]) -> bool {
         match self {
             Self::In(set) => return set.contains(without_end(value)),
+            Self::Elements(set) => return set.contains(value),
             Self::Paths(paths) => return paths.matches(without_end(value)),
             Self::Regex(regex) => return regex.is_match(&String::from_utf8_lossy(without_end(value))),
             _ => {}
@@ -329,7 +340,7 @@ impl TextTest {
             Self::StartsWith(right) => value.starts_with(right),
             Self::EndsWith(right) => value.ends_with(right),
             Self::Glob(glob) => glob.matches(value),
-            Self::In(_) | Self::Paths(_) | Self::Regex(_) => false,
+            Self::In(_) | Self::Elements(_) | Self::Paths(_) | Self::Regex(_) => false,
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::event::EventFields;
 use crate::operand::Source;
 use crate::print;
 use crate::render;
-use crate::schema::{Display, FieldRef, FieldType, Schema};
+use crate::schema::{Display, FieldArg, FieldRef, FieldType, Multiplicity, Schema};
 use crate::value::Value;
 
 /// Largest width: Falco has none, and would let a rule file ask for gigabytes.
@@ -179,9 +179,15 @@ impl Format {
 }
 
 impl Printed {
-    fn new(typed: Typed) -> Self {
+    fn new(mut typed: Typed) -> Self {
         // A number that a call makes of a text prints in the form of the field, and texts have none. Plugins give
         // every field one.
+        // An ancestor field without index looks at all ancestors in a condition and prints the process itself.
+        if let (Source::Field(field), Multiplicity::Ancestors) = (&mut typed.source, typed.multiplicity)
+            && field.arg == FieldArg::None
+        {
+            field.arg = FieldArg::Index(0);
+        }
         let number_of_text = typed.ty == FieldType::Uint64 && matches!(typed.source, Source::Apply { .. });
         Self {
             never: typed.filter_only || (number_of_text && !typed.plugin),

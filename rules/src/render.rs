@@ -77,11 +77,13 @@ pub fn value(value: &Value<'_>, display: Display, into: &mut Vec<u8>) {
             Display::Plain => write!(into, "{number}"),
             Display::Hex => write!(into, "{number:X}"),
             Display::Pad9 => write!(into, "{number:09}"),
+            Display::Octal => write!(into, "{number:o}"),
         },
         Value::U64(number) => match display {
             Display::Plain => write!(into, "{number}"),
             Display::Hex => write!(into, "{number:X}"),
             Display::Pad9 => write!(into, "{number:09}"),
+            Display::Octal => write!(into, "{number:o}"),
         },
         Value::Double(number) => write!(into, "{number:.1}"),
         Value::Bool(truth) => write!(into, "{truth}"),

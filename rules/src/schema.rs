@@ -79,6 +79,8 @@ pub enum Display {
     Hex,
     /// Padded with zeros to nine digits.
     Pad9,
+    /// Octal without prefix (`evt.rawarg.mode`).
+    Octal,
 }
 
 /// One row of the field catalogue as the rule language sees it.
@@ -163,6 +165,9 @@ pub trait Schema {
 
     /// Binds an argument. Dotted names are split by the caller: longest known field name first.
     fn bind(&self, source: &str, id: u16, arg: ArgText<'_>) -> Result<FieldRef, BindError>;
+
+    /// How a bound field prints its numbers: as its row says, but for fields whose type binding decides.
+    fn display(&self, field: &FieldRef) -> Display;
 
     /// Number of event types of the syscall source; types are `0..count`.
     fn event_type_count(&self) -> usize;

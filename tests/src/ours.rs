@@ -8,7 +8,7 @@ use casebook_rules::compile::{Condition, condition_from_text};
 use casebook_rules::event::EventFields as _;
 use casebook_rules::leaf::{Leaves, Memo};
 use casebook_rules::render;
-use casebook_rules::schema::{Display, FieldRef};
+use casebook_rules::schema::{Display, FieldRef, Schema};
 
 use crate::known::KnownDifferences;
 

@@ -248,18 +248,6 @@ impl Catalogue {
         }
         Err(BindError::Unknown)
     }
-
-    /// How a bound field prints its numbers. `evt.rawarg.X` prints as the parameter `X` does.
-    pub fn display(&self, field: &FieldRef) -> Display {
-        let Some(row) = row_of(field.id) else { return Display::Plain };
-        match (&row.extractor, &field.arg) {
-            (Extractor::Event(EventField::EvtRawarg), FieldArg::Key(name, _)) => match params::first_named(name) {
-                Some(ParamDef { format: PrintFormat::Hex, .. }) => Display::Hex,
-                _ => Display::Plain,
-            },
-            _ => row.def.display,
-        }
-    }
 }
 
 impl Schema for Catalogue {
@@ -297,6 +285,19 @@ impl Schema for Catalogue {
             }
         };
         Ok(FieldRef { id, ty, arg })
+    }
+
+    /// `evt.rawarg.X` prints as the parameter `X` does.
+    fn display(&self, field: &FieldRef) -> Display {
+        let Some(row) = row_of(field.id) else { return Display::Plain };
+        match (&row.extractor, &field.arg) {
+            (Extractor::Event(EventField::EvtRawarg), FieldArg::Key(name, _)) => match params::first_named(name) {
+                Some(ParamDef { format: PrintFormat::Hex, .. }) => Display::Hex,
+                Some(ParamDef { format: PrintFormat::Oct, .. }) => Display::Octal,
+                _ => Display::Plain,
+            },
+            _ => row.def.display,
+        }
     }
 
     fn event_type_count(&self) -> usize {
@@ -468,9 +469,19 @@ mod tests {
         assert_eq!(bind("evt.arg[1]").unwrap().arg, FieldArg::Index(1));
         assert!(matches!(bind("evt.abspath.src").unwrap().arg, FieldArg::Key(name, 0) if &*name == "src"));
         for refused in [
-            "nosuch.field", "proc.name[1]", "evt.arg", "evt.arg.nosuchparam", "evt.rawarg[1]", "evt.type.is",
-            "evt.type.is.nosuch", "evt.abspath.left", "container.label", "proc.aname[x]", "proc.aname[2",
-            "container.id[0]", "ka.verb",
+            "nosuch.field",
+            "proc.name[1]",
+            "evt.arg",
+            "evt.arg.nosuchparam",
+            "evt.rawarg[1]",
+            "evt.type.is",
+            "evt.type.is.nosuch",
+            "evt.abspath.left",
+            "container.label",
+            "proc.aname[x]",
+            "proc.aname[2",
+            "container.id[0]",
+            "ka.verb",
         ] {
             assert!(bind(refused).is_err(), "{refused} was accepted");
         }
@@ -505,7 +516,9 @@ mod tests {
     fn event_types_by_name() {
         let catalogue = Catalogue::new();
         let open = catalogue.event_types_named("open");
-        assert!(open.contains(&tables::ppme::PPME_SYSCALL_OPEN_X.0) && open.contains(&tables::ppme::PPME_SYSCALL_OPEN_E.0));
+        assert!(
+            open.contains(&tables::ppme::PPME_SYSCALL_OPEN_X.0) && open.contains(&tables::ppme::PPME_SYSCALL_OPEN_E.0)
+        );
         assert!(!open.contains(&tables::ppme::PPME_SYSCALL_OPENAT_2_X.0));
         assert_eq!(catalogue.event_types_named("sysinfo"), GENERIC, "a call without a type of its own");
         assert_eq!(catalogue.event_types_named("nosuch"), [0; 0]);

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 use casebook_rules::event::{EventFields, Extracted};
 use casebook_rules::render;
-use casebook_rules::schema::{FieldArg, FieldRef};
+use casebook_rules::schema::{FieldArg, FieldRef, Schema};
 use casebook_rules::value::Value;
 use smallvec::SmallVec;
 

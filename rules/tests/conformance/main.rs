@@ -5,7 +5,11 @@
 //! not matter whose field catalogue that is.
 #![allow(clippy::unwrap_used)] // a case that cannot be read is a failure of the test
 
+mod eval;
+mod evttypes;
+mod format;
 mod parser;
+mod table;
 
 use std::path::PathBuf;
 
@@ -45,4 +49,51 @@ fn run(kind: &str, test: impl Fn(&Json) -> Result<(), String>) {
 #[test]
 fn parser_cases() {
     run("parser", parser::test);
+}
+
+/// The reference's tables lie beside the directories of cases.
+fn table() -> Option<table::Table> {
+    let dirs = std::env::var("CASEBOOK_CONFORMANCE").ok()?;
+    let first = dirs.split(':').find(|dir| !dir.is_empty())?;
+    let dir = PathBuf::from(first).join("..");
+    if !dir.join("fields.tsv").exists() {
+        eprintln!("skipped: no fields.tsv beside {first}");
+        return None;
+    }
+    Some(table::Table::read(&dir))
+}
+
+/// Runs the cases of a kind that have an event.
+fn run_on_events(
+    kind: &str,
+    test: fn(
+        &Json,
+        &dyn casebook_rules::schema::Schema,
+        &str,
+        &dyn casebook_rules::event::EventFields,
+    ) -> Result<(), String>,
+) {
+    if let Some(table) = table() {
+        run(kind, |case| {
+            let event = table::Event { table: &table, values: &case["event"] };
+            test(case, &table, table::SOURCE, &event)
+        });
+    }
+}
+
+#[test]
+fn eval_cases() {
+    run_on_events("eval", eval::test);
+}
+
+#[test]
+fn format_cases() {
+    run_on_events("format", format::test);
+}
+
+#[test]
+fn evttypes_cases() {
+    if let Some(table) = table() {
+        run("evttypes", |case| evttypes::test(case, &table));
+    }
 }

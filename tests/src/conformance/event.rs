@@ -8,7 +8,9 @@ use std::net::IpAddr;
 
 use casebook_replay::fields::Catalogue;
 use casebook_rules::event::{EventFields, Extracted};
-use casebook_rules::schema::{ArgText, BindError, FieldArg, FieldDef, FieldRef, FieldType, Multiplicity, Schema};
+use casebook_rules::schema::{
+    ArgText, BindError, Display, FieldArg, FieldDef, FieldRef, FieldType, Multiplicity, Schema,
+};
 use casebook_rules::value::Value;
 use foldhash::fast::FixedState;
 use serde_json::Value as Json;
@@ -50,6 +52,10 @@ impl Schema for EverySource {
 
     fn bind(&self, _: &str, id: u16, arg: ArgText<'_>) -> Result<FieldRef, BindError> {
         self.0.bind(self.source_of(id), id, arg)
+    }
+
+    fn display(&self, field: &FieldRef) -> Display {
+        self.0.display(field)
     }
 
     fn event_type_count(&self) -> usize {
