@@ -19,7 +19,7 @@ use serde::Serialize;
 use crate::corpora::{Capture, Corpora};
 use crate::golden::containers;
 use crate::golden::fields::{ABSENT, Columns, EventKey, Row, Rows, kind_of, survey};
-use crate::known::{Against, Glob, KnownDifferences, any};
+use crate::known::{Against, Difference, FieldClass, Glob, KnownDifferences, any};
 use crate::ours::{Conditions, OurFields};
 
 /// Golden events looked through for one of ours that is not the next one.
@@ -174,10 +174,15 @@ pub fn compare(
     let names: BTreeSet<&String> = goldens.iter().flat_map(|golden| &golden.fields).collect();
     let names = names.into_iter().filter(|name| chosen.is_empty() || any(&chosen, name)).cloned();
     let (ours, unknown_fields) = OurFields::bind(names);
-    let columns = Columns::new(ours.names().map(str::to_owned));
+    // Behind the compared columns come those that classes ask about.
+    let beside: BTreeSet<&str> =
+        known.fields.iter().flat_map(|class| &class.beside).map(|beside| beside.field.as_str()).collect();
+    let compared: BTreeSet<&str> = ours.names().collect();
+    let asked = beside.difference(&compared).copied();
+    let columns = Columns::new(ours.names().chain(asked).map(str::to_owned));
     let comparison = Comparison { ours: &ours, columns: &columns, against, known, conditions: &conditions, options };
     let results: Vec<CaptureAgreement> = goldens.par_iter().map(|golden| comparison.capture(golden)).collect();
-    Ok(report(against, results, &columns, known, unknown_fields, options.samples))
+    Ok(report(against, results, &columns, compared.len(), known, unknown_fields, options.samples))
 }
 
 /// A golden of one capture, whatever its form.
@@ -279,12 +284,13 @@ fn report(
     against: Against,
     captures: Vec<CaptureAgreement>,
     columns: &Columns,
+    compared: usize,
     known: &KnownDifferences,
     unknown_fields: BTreeMap<String, String>,
     samples: usize,
 ) -> Report {
     let mut report = Report { numbered: against == Against::Falco, unknown_fields, ..Report::default() };
-    for (column, name) in columns.names().iter().enumerate() {
+    for (column, name) in columns.names().iter().enumerate().take(compared) {
         let field = report.fields.entry(name.clone()).or_default();
         captures.iter().filter_map(|capture| capture.columns.get(column)).for_each(|counts| field.add(*counts));
         let kept: Vec<Sample> = captures
@@ -318,7 +324,7 @@ struct Comparison<'r> {
 
 impl Comparison<'_> {
     fn capture(&self, golden: &Golden) -> CaptureAgreement {
-        let width = self.columns.names().len();
+        let width = self.ours.names().len();
         let mut result = CaptureAgreement {
             capture: golden.capture.name.clone(),
             golden_events: golden.events.len() as u64,
@@ -382,7 +388,7 @@ impl Comparison<'_> {
     }
 
     fn event(&self, context: &EventContext<'_>, row: &Row, text: &mut Vec<u8>, result: &mut CaptureAgreement) {
-        for column in 0..self.columns.names().len() {
+        for column in 0..self.ours.names().len() {
             text.clear();
             let ours = self
                 .ours
@@ -399,7 +405,7 @@ impl Comparison<'_> {
                 }
                 _ => {
                     counts.values += 1;
-                    self.difference(context, column, (golden, ours), result);
+                    self.difference(context, column, row, ours, result);
                 }
             }
         }
@@ -410,15 +416,19 @@ impl Comparison<'_> {
         &self,
         context: &EventContext<'_>,
         column: usize,
-        (golden, ours): (Option<&str>, Option<&[u8]>),
+        row: &Row,
+        ours: Option<&[u8]>,
         result: &mut CaptureAgreement,
     ) {
         let field = self.columns.names()[column].as_str();
-        let golden = golden.unwrap_or(ABSENT);
+        let golden = row.text(column).unwrap_or(ABSENT);
         let ours = ours.map_or(ABSENT.into(), String::from_utf8_lossy);
-        let class = self.known.fields.iter().enumerate().find(|(index, class)| {
-            class.covers(self.against, &result.capture, field, golden, &ours) && self.conditions.holds(*index, context)
-        });
+        let beside =
+            |field: &str| self.columns.position(field).map(|column| row.text(column).unwrap_or(ABSENT).to_owned());
+        let difference =
+            Difference { against: self.against, capture: &result.capture, field, golden, ours: &ours, beside: &beside };
+        let covers = |index, class: &FieldClass| class.covers(&difference) && self.conditions.holds(index, context);
+        let class = self.known.fields.iter().enumerate().find(|(index, class)| covers(*index, class));
         let counts = &mut result.columns[column];
         if let Some((index, _)) = class {
             counts.explained += 1;

@@ -1,10 +1,11 @@
 //! The chosen differences between Casebook and the real Falco, read from `tests/known-differences.md`.
 //!
 //! That page is for readers and for the harness alike: its tables are parsed here, so what is written there is what
-//! is applied, and nothing else. A class covers a difference only when field, capture, golden text, our text and the
-//! condition on the event all match; what no class covers is unexplained and fails the strict tests.
+//! is applied, and nothing else. A class covers a difference only when field, capture, golden text, our text, the
+//! golden's other fields and the condition on the event all match; what no class covers is unexplained and fails the
+//! strict tests.
 //!
-//! The `when` conditions are rule-language conditions on *our* event; the comparisons compiles and evaluates them.
+//! The `when` conditions are rule-language conditions on *our* event; [`crate::ours`] compiles and evaluates them.
 
 use std::fmt;
 
@@ -37,6 +38,35 @@ pub struct FieldClass {
     pub golden: Vec<Glob>,
     /// Our texts it covers.
     pub ours: Vec<Glob>,
+    /// What other fields of the same golden event have to say, all of it.
+    pub beside: Vec<Beside>,
+}
+
+/// A field of the golden event and the text that it has to have.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Beside {
+    /// The field.
+    pub field: String,
+    /// Its text.
+    pub text: Glob,
+}
+
+/// A difference, to be asked about.
+#[derive(Clone, Copy)]
+pub struct Difference<'d> {
+    /// Which tool's golden.
+    pub against: Against,
+    /// Capture name.
+    pub capture: &'d str,
+    /// The field.
+    pub field: &'d str,
+    /// Golden text.
+    pub golden: &'d str,
+    /// Our text.
+    pub ours: &'d str,
+    /// Text of another field of the golden event; `None` where the golden does not show that field (an alert shows
+    /// the fields of its output only), which no class can hold against a difference.
+    pub beside: &'d dyn Fn(&str) -> Option<String>,
 }
 
 /// A class of alerts that only one side prints.
@@ -214,11 +244,12 @@ impl KnownDifferences {
                 when: row.condition()?,
                 golden: row.globs("golden")?,
                 ours: row.globs("ours")?,
+                beside: row.beside()?,
             };
             let anything = [Glob::new("*")];
-            if class.fields == anything || (class.golden == anything && class.ours == anything && class.when.is_empty())
-            {
-                return Err(row.error("a class must name its fields, and golden, ours or when: no blanket exemptions"));
+            let any_value = class.golden == anything && class.ours == anything;
+            if class.fields == anything || (any_value && class.when.is_empty() && class.beside.is_empty()) {
+                return Err(row.error("a class must name its fields, and values or a condition: no blanket exemptions"));
             }
             self.fields.push(class);
         }
@@ -234,12 +265,14 @@ impl KnownDifferences {
 
 impl FieldClass {
     /// Everything but `when` matches.
-    pub fn covers(&self, against: Against, capture: &str, field: &str, golden: &str, ours: &str) -> bool {
-        self.against == against
-            && any(&self.fields, field)
-            && any(&self.captures, capture)
-            && any(&self.golden, golden)
-            && any(&self.ours, ours)
+    pub fn covers(&self, difference: &Difference<'_>) -> bool {
+        let beside = |beside: &Beside| (difference.beside)(&beside.field).is_none_or(|text| beside.text.matches(&text));
+        self.against == difference.against
+            && any(&self.fields, difference.field)
+            && any(&self.captures, difference.capture)
+            && any(&self.golden, difference.golden)
+            && any(&self.ours, difference.ours)
+            && self.beside.iter().all(beside)
     }
 }
 
@@ -264,16 +297,33 @@ impl Row<'_> {
 
     /// The code spans of a cell: one pattern each.
     fn globs(&self, title: &str) -> Result<Vec<Glob>, PageError> {
+        Ok(self.spans(title)?.into_iter().map(Glob::new).collect())
+    }
+
+    fn spans(&self, title: &str) -> Result<Vec<&str>, PageError> {
         let column = self.titles.iter().position(|other| other == title);
         let cell = column.and_then(|column| self.cells.get(column)).map_or("", String::as_str);
         if cell.matches('`').count() % 2 == 1 {
             return Err(self.error(format!("unpaired backtick in column '{title}'")));
         }
-        let globs: Vec<Glob> = cell.split('`').skip(1).step_by(2).map(Glob::new).collect();
-        if globs.is_empty() {
+        let spans: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();
+        if spans.is_empty() {
             return Err(self.error(format!("column '{title}' needs patterns in backticks")));
         }
-        Ok(globs)
+        Ok(spans)
+    }
+
+    /// The `golden beside` cell: code spans of the form `field=text`, or nothing.
+    fn beside(&self) -> Result<Vec<Beside>, PageError> {
+        if self.text("golden beside")?.is_empty() {
+            return Ok(Vec::new());
+        }
+        let spans = self.spans("golden beside")?;
+        let read = |span: &str| {
+            let (field, text) = span.split_once('=').ok_or_else(|| self.error("`golden beside` is `field=text`"))?;
+            Ok(Beside { field: field.to_owned(), text: Glob::new(text) })
+        };
+        spans.into_iter().map(read).collect()
     }
 
     /// The `when` cell: one code span, or nothing.
@@ -325,29 +375,41 @@ mod tests {
         KnownDifferences::of_this_project().unwrap();
     }
 
-    const HEAD: &str =
-        "| id | against | fields | captures | when | golden | ours | reason |\n|---|---|---|---|---|---|---|---|\n";
+    const HEAD: &str = "| id | against | fields | captures | when | golden | ours | golden beside | reason |\n\
+                        |---|---|---|---|---|---|---|---|---|\n";
 
     #[test]
     fn a_class_is_read_with_its_patterns() {
         let page = format!(
-            "# Title\n\n{HEAD}| uid | falco | `user.uid`, `group.gid` | `*` | `evt.type = execve` | `4294967295` | `<NA>` or `0` | a made-up value of the conversion |\n"
+            "# Title\n\n{HEAD}| uid | falco | `user.uid`, `group.gid` | `*` | `evt.type = execve` | `4294967295` | `<NA>` or `0` | `user.name=<NA>` | a made-up value of the conversion |\n"
         );
         let known = KnownDifferences::parse(&page).unwrap();
         let [class] = &known.fields[..] else { panic!("one class") };
         assert_eq!(class.when, "evt.type = execve");
-        assert!(class.covers(Against::Falco, "any", "group.gid", "4294967295", "0"));
-        assert!(!class.covers(Against::Falco, "any", "group.gid", "4294967295", "1"));
-        assert!(!class.covers(Against::Sysdig, "any", "group.gid", "4294967295", "0"));
-        assert!(!class.covers(Against::Falco, "any", "user.name", "4294967295", "0"));
+        let nobody = |_: &str| Some("<NA>".to_owned());
+        let root = |_: &str| Some("root".to_owned());
+        let difference = Difference {
+            against: Against::Falco,
+            capture: "any",
+            field: "group.gid",
+            golden: "4294967295",
+            ours: "0",
+            beside: &nobody,
+        };
+        assert!(class.covers(&difference));
+        assert!(class.covers(&Difference { beside: &|_| None, ..difference }));
+        assert!(!class.covers(&Difference { ours: "1", ..difference }));
+        assert!(!class.covers(&Difference { against: Against::Sysdig, ..difference }));
+        assert!(!class.covers(&Difference { field: "user.name", ..difference }));
+        assert!(!class.covers(&Difference { beside: &root, ..difference }));
     }
 
     #[test]
     fn blanket_exemptions_are_refused() {
-        let page = format!("{HEAD}| lazy | falco | `*` | `*` | | `a` | `b` | because it is so much easier |\n");
+        let page = format!("{HEAD}| lazy | falco | `*` | `*` | | `a` | `b` | | because it is so much easier |\n");
         let error = KnownDifferences::parse(&page).unwrap_err();
         assert_eq!(error.line, 3);
-        let page = format!("{HEAD}| lazy | falco | `fd.name` | `*` | | `*` | `*` | because it is so much easier |\n");
+        let page = format!("{HEAD}| lazy | falco | `fd.name` | `*` | | `*` | `*` | | because it is so much easier |\n");
         assert!(KnownDifferences::parse(&page).is_err());
     }
 

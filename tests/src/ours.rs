@@ -44,7 +44,7 @@ impl OurFields {
     }
 
     /// Names by column.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
         self.names.iter().map(String::as_str)
     }
 
