@@ -226,8 +226,8 @@ impl Replay {
             Item::Machine(machine) => self.state.seed_machine(machine),
             Item::Interfaces(interfaces) => self.state.seed_interfaces(interfaces),
             Item::Users(users) => self.state.seed_users(users, &mut self.ledger),
-            Item::Threads(threads) => self.state.seed_threads(threads, &mut self.ledger),
-            Item::Fds(list) => self.state.seed_fds(list, &mut self.ledger),
+            Item::Threads(threads) => self.state.seed_threads(&threads, &mut self.ledger),
+            Item::Fds(list) => self.state.seed_fds(&list, &mut self.ledger),
             Item::Event(_) => {}
         }
     }

@@ -195,15 +195,12 @@ fn ctr(path: &[u8]) -> Option<Found> {
         endings.into_iter().any(|ending| part.ends_with(ending))
     };
     // Folders that engines make themselves, between the root and their containers.
-    let is_engine = [b"docker".as_slice(), b"kubepods", b"lxc", b"libpod_parent", b"mesos", b"init"].contains(&namespace);
+    let is_engine =
+        [b"docker".as_slice(), b"kubepods", b"lxc", b"libpod_parent", b"mesos", b"init"].contains(&namespace);
     if !is_name || is_engine || is_unit(namespace) || is_unit(name) {
         return None;
     }
-    Some(Found {
-        id: name[..name.len().min(SHOWN)].to_vec(),
-        full_id: name.to_vec(),
-        kind: ContainerKind::Containerd,
-    })
+    Some(Found { id: name[..name.len().min(SHOWN)].to_vec(), full_id: name.to_vec(), kind: ContainerKind::Containerd })
 }
 
 /// systemd writes `-` inside names as `\x2d`.
@@ -219,10 +216,59 @@ fn unescape(name: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Control groups as they are stored: subsystem names as `/proc` has them, whatever the recorder's kernel called them
+/// (`io` was `blkio`, hooks say `mem_cgroup`), so that `thread.cgroup.memory` means the same everywhere.
+pub(crate) fn normal_form(cgroups: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(cgroups.len() + 8);
+    for entry in cgroups.split(|&byte| byte == 0).filter(|entry| !entry.is_empty()) {
+        let (subsystem, path) = memchr::memchr(b'=', entry).map_or((entry, &[][..]), |at| entry.split_at(at));
+        let name = match memchr::memmem::find(subsystem, b"_cgroup") {
+            Some(at) => [&subsystem[..at], &subsystem[at + 7..]].concat(),
+            None => subsystem.to_vec(),
+        };
+        out.extend_from_slice(match name.as_slice() {
+            b"perf" => b"perf_event",
+            b"mem" => b"memory",
+            b"io" => b"blkio",
+            name => name,
+        });
+        out.extend_from_slice(path);
+        out.push(0);
+    }
+    out
+}
+
+/// Control groups of a thread, and what follows from them.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// In normal form.
+    pub(crate) cgroups: Text,
+    /// Empty on the host.
+    pub(crate) container_id: Text,
+}
+
+/// Lists remembered; with more than these all are forgotten and found anew.
+const MAX_PLACES: usize = 4096;
+
 impl State {
+    /// Reads the control groups of an event or of the process list. Few lists occur again and again.
+    pub(crate) fn place_of(&mut self, cgroups: &[u8], ledger: &mut Ledger) -> Place {
+        if let Some(place) = self.places.get(cgroups) {
+            return place.clone();
+        }
+        if self.places.len() >= MAX_PLACES {
+            self.places.clear();
+        }
+        let normal = normal_form(cgroups);
+        let container_id = self.container_id_of(&normal, ledger);
+        let place = Place { cgroups: self.text(&normal), container_id };
+        self.places.insert(Box::from(cgroups), place.clone());
+        place
+    }
+
     /// Id of the container that these control groups belong to; empty on the host. A container seen for the first
     /// time gets an entry that knows its ids only.
-    pub(crate) fn container_id_of(&mut self, cgroups: &[u8], ledger: &mut Ledger) -> Text {
+    fn container_id_of(&mut self, cgroups: &[u8], ledger: &mut Ledger) -> Text {
         let Some(found) = find(cgroups) else { return Arc::clone(&self.texts.empty) };
         if let Some((id, _)) = self.containers.get_key_value(found.id.as_slice()) {
             return Arc::clone(id);
@@ -231,7 +277,8 @@ impl State {
         if self.make_room_for(&id, ledger) {
             let version = self.next_version();
             let full_id = self.text(&found.full_id);
-            let container = Container { version, id: Arc::clone(&id), full_id, kind: found.kind, ..Container::default() };
+            let container =
+                Container { version, id: Arc::clone(&id), full_id, kind: found.kind, ..Container::default() };
             self.containers.insert(Arc::clone(&id), container);
         }
         id
@@ -286,6 +333,14 @@ mod tests {
         check("/system.slice/nerdctl-HEX.scope", Some((id, ContainerKind::Containerd)));
     }
 
+    #[test]
+    fn subsystems_have_one_name() {
+        let stored = b"cpuset=/init\0io=/init\0mem_cgroup=/a=b\0perf_cgroup=/\0";
+        assert_eq!(normal_form(stored), b"cpuset=/init\0blkio=/init\0memory=/a=b\0perf_event=/\0");
+        assert_eq!(normal_form(b"\0\0"), b"");
+        assert_eq!(normal_form(b"odd"), b"odd\0");
+    }
+
     // Falco takes the last part of a path only and loses containers that run systemd themselves.
     #[test]
     fn the_container_of_a_service_inside_a_container() {
@@ -312,10 +367,16 @@ mod tests {
         check("/lxc.payload.web/system.slice/x.service", Some(("web", ContainerKind::Lxc)));
         check("/lxc.payload/web", Some(("web", ContainerKind::Lxc)));
         check("/machine/web.libvirt-lxc", Some(("web", ContainerKind::LibvirtLxc)));
-        check("/machine.slice/machine-lxc\\x2d22\\x2dweb.scope/libvirt", Some(("22\\x2dweb", ContainerKind::LibvirtLxc)));
+        check(
+            "/machine.slice/machine-lxc\\x2d22\\x2dweb.scope/libvirt",
+            Some(("22\\x2dweb", ContainerKind::LibvirtLxc)),
+        );
         check("/libvirt/lxc/web", Some(("web", ContainerKind::LibvirtLxc)));
         check("/system.slice/runc-bpm-nats.scope", Some(("nats", ContainerKind::Bpm)));
-        check("/mesos/a9f41620-b165-4d24-abe0-af0af92e7b20", Some(("a9f41620-b165-4d24-abe0-af0af92e7b20", ContainerKind::Mesos)));
+        check(
+            "/mesos/a9f41620-b165-4d24-abe0-af0af92e7b20",
+            Some(("a9f41620-b165-4d24-abe0-af0af92e7b20", ContainerKind::Mesos)),
+        );
         check("/machine.slice/machine-my\\x2dbox.scope", Some(("my-box", ContainerKind::SystemdNspawn)));
         check("/machine.slice/systemd-nspawn@box.service", Some(("box", ContainerKind::SystemdNspawn)));
         check(

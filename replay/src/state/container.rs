@@ -9,7 +9,20 @@ use super::Text;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[allow(missing_docs)] // names of the engines
 pub enum ContainerKind {
-    Docker, Lxc, LibvirtLxc, Mesos, Rkt, Custom, Cri, Containerd, CriO, Bpm, Static, Podman, SystemdNspawn, Host,
+    Docker,
+    Lxc,
+    LibvirtLxc,
+    Mesos,
+    Rkt,
+    Custom,
+    Cri,
+    Containerd,
+    CriO,
+    Bpm,
+    Static,
+    Podman,
+    SystemdNspawn,
+    Host,
     #[default]
     Unknown,
 }

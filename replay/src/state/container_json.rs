@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::Text;
 use super::container::{Container, ContainerKind, Mount, Probe};
 use super::limits::{MAX_CONTAINER_ITEMS, MAX_CONTAINER_JSON};
-use super::Text;
 
 /// What an event says of a container.
 pub(crate) struct Description {
@@ -147,10 +147,8 @@ struct ImageReference<'i> {
 fn split_image(image: &[u8]) -> ImageReference<'_> {
     let (rest, digest) = memchr::memchr(b'@', image).map_or((image, &[][..]), |at| (&image[..at], &image[at + 1..]));
     let name_at = memchr::memrchr(b'/', rest).map_or(0, |at| at + 1);
-    let (repository, tag) =
-        memchr::memchr(b':', &rest[name_at..]).map_or((rest, &[][..]), |at| {
-            (&rest[..name_at + at], &rest[name_at + at + 1..])
-        });
+    let (repository, tag) = memchr::memchr(b':', &rest[name_at..])
+        .map_or((rest, &[][..]), |at| (&rest[..name_at + at], &rest[name_at + at + 1..]));
     if repository == b"sha256" {
         return ImageReference { repository: &[], tag: &[], digest: &[] };
     }

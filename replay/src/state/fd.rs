@@ -10,8 +10,27 @@ use super::Text;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[allow(missing_docs)] // the names are those of `fd.type`
 pub enum FdKind {
-    Unknown, File, Directory, Ipv4, Ipv6, Ipv4Server, Ipv6Server, Fifo, Unix, Event, Unsupported, Signalfd,
-    Eventpoll, Inotify, Timerfd, Netlink, Bpf, Userfaultfd, IoUring, Memfd, Pidfd,
+    Unknown,
+    File,
+    Directory,
+    Ipv4,
+    Ipv6,
+    Ipv4Server,
+    Ipv6Server,
+    Fifo,
+    Unix,
+    Event,
+    Unsupported,
+    Signalfd,
+    Eventpoll,
+    Inotify,
+    Timerfd,
+    Netlink,
+    Bpf,
+    Userfaultfd,
+    IoUring,
+    Memfd,
+    Pidfd,
 }
 
 /// Ends of an internet socket. Client is the connecting end, server the accepting one.

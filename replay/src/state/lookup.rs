@@ -53,9 +53,9 @@ impl State {
     }
 
     /// Session leader (`proc.sname`): the thread with the session's id, else the oldest of an unbroken line of
-    /// ancestors in the same session.
+    /// ancestors in the same session. Inside a pid namespace only the latter, as the id may be one of the namespace.
     pub fn session_leader<'s>(&'s self, thread: &'s Thread) -> Option<&'s Thread> {
-        self.oldest_sharing(thread, false, |t| t.sid)
+        self.oldest_sharing(thread, true, |t| t.sid)
     }
 
     /// Leader of the process group by its id inside the pid namespace (`proc.vpgid.name`).
@@ -70,7 +70,12 @@ impl State {
 
     /// The thread whose tid is the shared id; where that is impossible or unknown, the last of the parents that share it
     /// without a gap.
-    fn oldest_sharing<'s>(&'s self, thread: &'s Thread, virtual_id: bool, id_of: fn(&Thread) -> i64) -> Option<&'s Thread> {
+    fn oldest_sharing<'s>(
+        &'s self,
+        thread: &'s Thread,
+        virtual_id: bool,
+        id_of: fn(&Thread) -> i64,
+    ) -> Option<&'s Thread> {
         let id = id_of(thread);
         if id == -1 {
             return None;

@@ -7,6 +7,9 @@
 //! The transitions follow Falco libs' parsers, so that rules see here what they see there; where libs forgets what
 //! the capture holds, it is kept, and where libs makes a value up, it stays unknown.
 
+// pid, ptid, tid, vtid, sid: the kernel's names for what this module is about.
+#![allow(clippy::similar_names)]
+
 mod address;
 mod cgroup;
 pub mod container;
@@ -96,6 +99,8 @@ pub struct State {
     pub(crate) tables: Slots<SharedTable>,
     pub(crate) users: user::Users,
     pub(crate) containers: Map<Text, Container>,
+    /// Control groups that occurred, by their bytes in the capture.
+    pub(crate) places: Map<Box<[u8]>, cgroup::Place>,
     /// Containers whose removal was reported, the first one first.
     pub(crate) containers_gone: VecDeque<Text>,
     pub(crate) texts: Texts,
@@ -177,8 +182,12 @@ impl State {
         Arc::from(&bytes[..bytes.len().min(limits::MAX_TEXT)])
     }
 
-    /// Shared copy of a list of NUL-terminated texts; the last NUL may be missing in an event.
+    /// Shared copy of a list of NUL-terminated texts; the last NUL may be missing in an event. A lone NUL is an empty
+    /// list, not a list of one empty text, as in libs.
     pub(crate) fn list(&self, bytes: &[u8]) -> Text {
+        if bytes == [0] {
+            return Arc::clone(&self.texts.empty);
+        }
         if bytes.is_empty() || bytes.last() == Some(&0) {
             return self.text(bytes);
         }

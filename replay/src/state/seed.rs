@@ -28,8 +28,13 @@ impl State {
         for entry in entries {
             match entry {
                 UserEntry::User { uid, gid, name, home, shell } => {
-                    let user =
-                        super::User { uid, gid, name: self.text(&name), home: self.text(&home), shell: self.text(&shell) };
+                    let user = super::User {
+                        uid,
+                        gid,
+                        name: self.text(&name),
+                        home: self.text(&home),
+                        shell: self.text(&shell),
+                    };
                     self.users.add_user(&[], user, ledger);
                 }
                 UserEntry::Group { gid, name } => {
@@ -41,7 +46,7 @@ impl State {
     }
 
     /// The process list.
-    pub fn seed_threads(&mut self, entries: Vec<ThreadEntry>, ledger: &mut Ledger) {
+    pub fn seed_threads(&mut self, entries: &[ThreadEntry], ledger: &mut Ledger) {
         let ids: Vec<ThreadId> = entries.iter().filter_map(|entry| self.seed_thread(entry, ledger)).collect();
         // Only now, as parents may come after their children.
         for id in ids {
@@ -67,7 +72,9 @@ impl State {
             thread.cwd = self.text(&as_directory(join(b"", &entry.cwd)));
         }
         thread.root = self.text(&entry.root);
-        thread.cgroups = self.list(&entry.cgroups);
+        let place = self.place_of(&entry.cgroups, ledger);
+        thread.cgroups = place.cgroups;
+        thread.container_id = place.container_id;
         thread.fdlimit = entry.fdlimit;
         thread.flags = entry.flags | ACTIVE | NAME_CHANGED;
         thread.dead = entry.flags & CLOSED != 0;
@@ -95,12 +102,11 @@ impl State {
         thread.exe_ino_ctime = entry.exe_ino_ctime;
         thread.exe_ino_mtime = entry.exe_ino_mtime;
         thread.placeholder = thread.is_invalid();
-        thread.container_id = self.container_id_of(&thread.cgroups, ledger);
         self.add_thread(thread, ledger)
     }
 
     /// The descriptors of one thread.
-    pub fn seed_fds(&mut self, list: FdList, ledger: &mut Ledger) {
+    pub fn seed_fds(&mut self, list: &FdList, ledger: &mut Ledger) {
         let Some(id) = self.id_of(list.tid) else {
             if !list.fds.is_empty() {
                 ledger.count(Counter::UnknownThreads);
@@ -219,11 +225,7 @@ impl State {
 
 /// `0.0.0.0` or `::`.
 pub(crate) fn unspecified_like(ip: IpAddr) -> IpAddr {
-    if ip.is_ipv4() {
-        IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)
-    } else {
-        IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED)
-    }
+    if ip.is_ipv4() { IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED) }
 }
 
 /// Kind of a descriptor list's type code.

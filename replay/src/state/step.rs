@@ -37,7 +37,7 @@ impl Step<'_, '_> {
 enum Subject {
     /// Of no thread.
     Nobody,
-    /// Of the thread, if it is known: the event itself introduces threads, or says nothing about one we missed.
+    /// Of the thread, if it is known.
     Known,
     /// Of the thread; an unknown one gets a placeholder, so that its descriptors have a place.
     Anybody,
@@ -52,6 +52,8 @@ struct Row {
     /// Uses or makes a descriptor: `fd.num` has a value, -1 where there is none.
     about_fd: bool,
     enter: bool,
+    /// The enter half of a call: its exit comes next. Not a context switch or a signal, which come in between.
+    opens_call: bool,
 }
 
 /// Rows by event type number.
@@ -60,7 +62,8 @@ pub(crate) struct Rows(&'static [Row]);
 
 impl Default for Rows {
     fn default() -> Self {
-        static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| tables::events().map(|(etype, def)| Row::of(etype, def)).collect());
+        static ROWS: LazyLock<Vec<Row>> =
+            LazyLock::new(|| tables::events().map(|(etype, def)| Row::of(etype, def)).collect());
         Self(&ROWS)
     }
 }
@@ -75,6 +78,7 @@ impl Row {
             fd_param: if def.flags.has(EventFlags::USES_FD) { fd_param_of(def) } else { None },
             about_fd,
             enter: def.dir == Direction::Enter,
+            opens_call: def.dir == Direction::Enter && def.origin == EventOrigin::Syscall,
         }
     }
 }
@@ -82,15 +86,18 @@ impl Row {
 /// As libs decides before it parses.
 fn subject_of(def: &EventDef) -> Subject {
     match def.symbol {
-        "PPME_PROCINFO_E" => Subject::Known,
         // Their header packs process and thread id together.
         _ if def.origin == EventOrigin::Iter => Subject::Nobody,
-        _ if def.flags.has(EventFlags::SKIPPARSERESET) => Subject::Nobody,
-        "PPME_CONTAINER_E" | "PPME_CONTAINER_JSON_E" | "PPME_CONTAINER_JSON_2_E" | "PPME_USER_ADDED_E"
-        | "PPME_USER_DELETED_E" | "PPME_GROUP_ADDED_E" | "PPME_GROUP_DELETED_E" | "PPME_PLUGINEVENT_E"
-        | "PPME_ASYNCEVENT_E" => Subject::Nobody,
-        "PPME_SYSCALL_CLONE_20_X" | "PPME_SYSCALL_CLONE3_X" | "PPME_SYSCALL_FORK_20_X" | "PPME_SYSCALL_VFORK_20_X"
-        | "PPME_PROCEXIT_1_E" | "PPME_SCHEDSWITCH_6_E" => Subject::Known,
+        // Markers and descriptions: of no thread, but recorders put tids into some of them.
+        _ if def.flags.has(EventFlags::SKIPPARSERESET) || def.origin == EventOrigin::Metaevent => Subject::Known,
+        "PPME_PLUGINEVENT_E" => Subject::Known,
+        // They introduce threads themselves, or say nothing about one that we missed.
+        "PPME_SYSCALL_CLONE_20_X"
+        | "PPME_SYSCALL_CLONE3_X"
+        | "PPME_SYSCALL_FORK_20_X"
+        | "PPME_SYSCALL_VFORK_20_X"
+        | "PPME_PROCEXIT_1_E"
+        | "PPME_SCHEDSWITCH_6_E" => Subject::Known,
         _ => Subject::Anybody,
     }
 }
@@ -114,7 +121,7 @@ impl State {
             Subject::Anybody => self.known_or_placeholder(event.tid, ledger),
         };
         let mut step = Step { event, thread, fx: Effects { thread, ..Effects::default() }, ledger };
-        if row.enter {
+        if row.opens_call {
             self.note_enter(&step);
         }
         if row.about_fd {

@@ -72,14 +72,14 @@ impl Bench {
     fn new() -> Self {
         let mut bench = Self { state: State::new(), ledger: Ledger::default() };
         let threads = vec![thread(1, 1, 0, "init"), thread(10, 10, 1, "bash")];
-        bench.state.seed_threads(threads, &mut bench.ledger);
+        bench.state.seed_threads(&threads, &mut bench.ledger);
         let tty = |fd| FdEntry {
             fd,
             ino: 3,
             fd_type: 16,
             info: FdInfo::Named { name: b"/dev/pts/0".to_vec(), open_flags: 3, dev: 1 },
         };
-        bench.state.seed_fds(FdList { tid: 10, fds: vec![tty(0), tty(1), tty(2)] }, &mut bench.ledger);
+        bench.state.seed_fds(&FdList { tid: 10, fds: vec![tty(0), tty(1), tty(2)] }, &mut bench.ledger);
         bench
     }
 
@@ -220,11 +220,7 @@ fn exit(tid: i64) -> Build {
 }
 
 fn open(tid: i64, fd: i64, path: &str, flags: i64) -> Build {
-    event(PPME_SYSCALL_OPENAT_2_X, tid)
-        .num("fd", fd)
-        .num("dirfd", -100)
-        .text("name", path)
-        .num("flags", flags)
+    event(PPME_SYSCALL_OPENAT_2_X, tid).num("fd", fd).num("dirfd", -100).text("name", path).num("flags", flags)
 }
 
 fn nothing(tid: i64) -> Build {
@@ -674,12 +670,7 @@ fn unix_sockets() {
     bench.apply(&connect(10, 3, 0, Some(ends)));
     assert_eq!(bench.name(10, 3), "abc->def /var/run/docker.sock");
     let effects = bench.apply(
-        &event(PPME_SOCKET_SOCKETPAIR_X, 10)
-            .num("res", 0)
-            .num("fd1", 5)
-            .num("fd2", 6)
-            .num("source", 1)
-            .num("peer", 2),
+        &event(PPME_SOCKET_SOCKETPAIR_X, 10).num("res", 0).num("fd1", 5).num("fd2", 6).num("source", 1).num("peer", 2),
     );
     assert_eq!(effects.fd, Some(6));
     assert!(bench.has_fd(10, 5) && bench.has_fd(10, 6));
@@ -790,7 +781,7 @@ fn sections_start_anew() {
 fn loops_among_parents_end() {
     let mut bench = Bench::new();
     let entries = vec![thread(50, 50, 51, "a"), thread(51, 51, 50, "b"), thread(52, 52, 52, "c")];
-    bench.state.seed_threads(entries, &mut bench.ledger);
+    bench.state.seed_threads(&entries, &mut bench.ledger);
     assert!(bench.state.ancestors(bench.thread(50)).count() <= 2);
     assert_eq!(bench.state.ancestors(bench.thread(52)).count(), 0);
     bench.state.session_leader(bench.thread(50));
@@ -810,7 +801,7 @@ fn ends_of_listed_connections() {
         FdEntry { fd: 7, ino: 1, fd_type: 3, info: connection },
         FdEntry { fd: 8, ino: 2, fd_type: 5, info: listener },
     ];
-    bench.state.seed_fds(FdList { tid: 10, fds }, &mut bench.ledger);
+    bench.state.seed_fds(&FdList { tid: 10, fds }, &mut bench.ledger);
     bench.apply(&nothing(10));
     let fd = bench.state.fd(bench.thread(10), 7).unwrap();
     assert_eq!(text(&fd.name), "10.0.0.9:5555->10.0.0.1:80");

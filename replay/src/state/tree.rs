@@ -236,8 +236,8 @@ impl State {
 
     /// The thread exited just now: a clone event that names it comes late and must not bring it back.
     pub(crate) fn exited_just_now(&self, tid: i64, ptid: i64, ts: u64) -> bool {
-        self.recent_exits.iter().any(|exit| {
-            exit.tid == tid && exit.ptid == ptid && ts >= exit.ts && ts - exit.ts < STALE_AFTER
-        })
+        self.recent_exits
+            .iter()
+            .any(|exit| exit.tid == tid && exit.ptid == ptid && ts >= exit.ts && ts - exit.ts < STALE_AFTER)
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use casebook_formats::ledger::{Counter, Ledger};
 
-use super::limits::{MAX_USERS, MAX_USER_LISTS};
+use super::limits::{MAX_USER_LISTS, MAX_USERS};
 use super::{Map, Text};
 
 /// A user.

@@ -247,24 +247,18 @@ fn inherit(state: &mut State, child: &mut Thread, from: ThreadId, from_is_known:
             state.share_of_table(from)
         };
     }
-    // The event's cgroups are the truth; files too old to have them keep the parent's.
-    match (event.param(CGROUPS), state.threads.get(from.0)) {
-        (Some(cgroups), Some(model)) if *model.cgroups == *cgroups => {
-            child.cgroups = Arc::clone(&model.cgroups);
-            child.container_id = Arc::clone(&model.container_id);
-        }
-        (None, Some(model)) => {
-            child.cgroups = Arc::clone(&model.cgroups);
-            child.container_id = Arc::clone(&model.container_id);
-        }
-        (Some(cgroups), _) => child.cgroups = state.list(cgroups),
-        (None, None) => {}
+    // Files too old to have them in the event keep the parent's.
+    if let (None, Some(model)) = (event.param(CGROUPS), state.threads.get(from.0)) {
+        child.cgroups = Arc::clone(&model.cgroups);
+        child.container_id = Arc::clone(&model.container_id);
     }
 }
 
 fn finish(state: &mut State, step: &mut Step<'_, '_>, mut child: Thread) -> Option<ThreadId> {
-    if child.container_id.is_empty() && !child.cgroups.is_empty() {
-        child.container_id = state.container_id_of(&child.cgroups, step.ledger);
+    if let Some(cgroups) = step.event.param(CGROUPS) {
+        let place = state.place_of(cgroups, step.ledger);
+        child.cgroups = place.cgroups;
+        child.container_id = place.container_id;
     }
     child.placeholder = child.is_invalid();
     let id = state.add_thread(child, step.ledger)?;

@@ -1,6 +1,8 @@
 //! Credentials of threads, and the lists of users and groups.
 
-use casebook_formats::tables::ppme::{PPME_GROUP_ADDED_E, PPME_SYSCALL_UNSHARE_X, PPME_USER_ADDED_E, PPME_USER_DELETED_E};
+use casebook_formats::tables::ppme::{
+    PPME_GROUP_ADDED_E, PPME_SYSCALL_UNSHARE_X, PPME_USER_ADDED_E, PPME_USER_DELETED_E,
+};
 
 use crate::state::flags::CLONE_NEWUSER;
 use crate::state::step::Step;

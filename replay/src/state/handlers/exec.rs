@@ -51,10 +51,7 @@ pub(super) fn executed(state: &mut State, step: &mut Step<'_, '_>) {
     let event = step.event;
     revive(state, id);
     let texts = Program::of(state, id, event, enter.as_deref());
-    let container_id = match &texts.cgroups {
-        Some(cgroups) => Some(state.container_id_of(cgroups, step.ledger)),
-        None => None,
-    };
+    let place = event.param(CGROUPS).map(|cgroups| state.place_of(cgroups, step.ledger));
     let Some(thread) = state.change(id) else { return };
     texts.put(thread);
     thread.set_name = None;
@@ -67,8 +64,9 @@ pub(super) fn executed(state: &mut State, step: &mut Step<'_, '_>) {
             thread.vpid = thread.pid;
         }
     }
-    if let Some(container_id) = container_id {
-        thread.container_id = container_id;
+    if let Some(place) = place {
+        thread.cgroups = place.cgroups;
+        thread.container_id = place.container_id;
     }
     put_numbers(thread, event);
     let kept = thread.flags & (PIPE_SRC | PIPE_DST | CLONE_INVERTED);
@@ -95,7 +93,6 @@ struct Program {
     comm: Option<Text>,
     args: Option<Text>,
     env: Option<Text>,
-    cgroups: Option<Text>,
     exepath: Option<Text>,
 }
 
@@ -106,18 +103,18 @@ impl Program {
         // Events of before 2014 have no comm.
         let comm = event.text(COMM).map(|comm| state.text(comm)).or_else(|| exe.clone());
         let args = event.param_raw(ARGS).map(|args| state.list(args));
-        let same = |old: fn(&Thread) -> &Text, new: &[u8]| {
-            thread.map(old).filter(|old| ***old == *new).map_or_else(|| state.list(new), Arc::clone)
-        };
-        let env = event.param(ENV).map(|env| same(|thread| &thread.env, env));
-        let cgroups = event.param(CGROUPS).map(|cgroups| same(|thread| &thread.cgroups, cgroups));
+        // Most programs inherit their environment: no second copy of it.
+        let env = event.param(ENV).map(|env| {
+            let old = thread.map(|thread| &thread.env).filter(|old| ***old == *env);
+            old.map_or_else(|| state.list(env), Arc::clone)
+        });
         let exepath = match event.text(TRUSTED_EXEPATH) {
             Some(path) => Some(state.text(without_deleted_mark(path))),
-            None => enter.and_then(|enter| path_of_enter(state, id, enter)).map(|path| {
-                state.text(without_deleted_mark(&path))
-            }),
+            None => enter
+                .and_then(|enter| path_of_enter(state, id, enter))
+                .map(|path| state.text(without_deleted_mark(&path))),
         };
-        Self { exe, comm, args, env, cgroups, exepath }
+        Self { exe, comm, args, env, exepath }
     }
 
     fn put(self, thread: &mut Thread) {
@@ -130,7 +127,6 @@ impl Program {
         replace(&mut thread.comm, self.comm);
         replace(&mut thread.args, self.args);
         replace(&mut thread.env, self.env);
-        replace(&mut thread.cgroups, self.cgroups);
         replace(&mut thread.exepath, self.exepath);
     }
 }
@@ -217,8 +213,8 @@ impl State {
     pub(crate) fn take_enter(&mut self, id: ThreadId, exit: u16) -> Option<Box<Enter>> {
         let thread = self.threads.get_mut(id.0)?;
         let enter = thread.enter.take()?;
-        let is_half = enter.etype + 1 == exit
-            || (enter.etype == PPME_SYSCALL_EXECVEAT_E.0 && exit == PPME_SYSCALL_EXECVE_19_X.0);
+        let is_half =
+            enter.etype + 1 == exit || (enter.etype == PPME_SYSCALL_EXECVEAT_E.0 && exit == PPME_SYSCALL_EXECVE_19_X.0);
         (is_half && thread.last_enter == enter.etype).then_some(enter)
     }
 }

@@ -112,7 +112,8 @@ pub(super) fn fcntl(state: &mut State, step: &mut Step<'_, '_>) {
 
 fn set_cloexec(state: &mut State, record: Option<(TableId, i64)>, cloexec: bool) {
     let Some((table, number)) = record else { return };
-    let differs = state.tables.get(table.0).and_then(|entry| entry.table.get(number)).is_some_and(|fd| fd.cloexec != cloexec);
+    let differs =
+        state.tables.get(table.0).and_then(|entry| entry.table.get(number)).is_some_and(|fd| fd.cloexec != cloexec);
     if differs && let Some(fd) = state.change_fd(table, number) {
         fd.cloexec = cloexec;
     }
@@ -137,8 +138,22 @@ pub(super) fn pipe(state: &mut State, step: &mut Step<'_, '_>) {
 /// Kernel values of the CLOEXEC flag where the event stores the kernel's own flags.
 const KERNEL_CLOEXEC: u64 = 0x8_0000;
 
-/// Descriptors that are nothing but their kind: eventfd, signalfd, timerfd, inotify, epoll, bpf, userfaultfd,
-/// io_uring.
+/// Commands of bpf whose result is a descriptor: maps, programs, links, their likes, and those got by id or path.
+const BPF_MAKES_FD: [u64; 14] = [0, 5, 7, 13, 14, 17, 18, 19, 28, 30, 32, 33, 36, 37];
+
+/// bpf has one result for many commands. libs takes every one that is not an error for a descriptor, and with it the
+/// 0 of a plain success for standard input.
+pub(super) fn bpf(state: &mut State, step: &mut Step<'_, '_>) {
+    let Some(number) = step.res().filter(|&number| number >= 0) else { return };
+    if step.event.u64(1).is_none_or(|command| BPF_MAKES_FD.contains(&command)) {
+        let mut fd = Fd::new(FdKind::Bpf, &state.texts.empty);
+        fd.cloexec = true; // The kernel always sets it.
+        state.open_fd(step, number, fd);
+    }
+}
+
+/// Descriptors that are nothing but their kind: eventfd, signalfd, timerfd, inotify, epoll, userfaultfd,
+/// `io_uring`.
 pub(super) fn special(state: &mut State, step: &mut Step<'_, '_>) {
     let event = step.event;
     let Some(number) = step.res().filter(|&number| number >= 0) else { return };
@@ -152,8 +167,7 @@ pub(super) fn special(state: &mut State, step: &mut Step<'_, '_>) {
         PPME_SYSCALL_TIMERFD_CREATE_X => (FdKind::Timerfd, 0, false),
         PPME_SYSCALL_INOTIFY_INIT_X => (FdKind::Inotify, 0, false),
         PPME_SYSCALL_INOTIFY_INIT1_X => (FdKind::Inotify, portable(1), portable(1) & O_CLOEXEC != 0),
-        // The kernel makes every bpf and io_uring descriptor with close-on-exec.
-        PPME_SYSCALL_BPF_2_X => (FdKind::Bpf, 0, true),
+        // The kernel always sets close-on-exec.
         PPME_SYSCALL_IO_URING_SETUP_X => (FdKind::IoUring, 0, true),
         PPME_SYSCALL_USERFAULTFD_X => (FdKind::Userfaultfd, 0, portable(1) & O_CLOEXEC != 0),
         PPME_SYSCALL_EPOLL_CREATE1_X => {

@@ -75,13 +75,14 @@ pub(super) fn task(state: &mut State, step: &mut Step<'_, '_>) {
     thread.vpid = id_at(24);
     thread.vtid = id_at(25);
     thread.pidns_init_start_ts = event.u64(26).map_or(0, |start| start.wrapping_add(state.machine.boot_ts));
-    thread.cgroups = state.list(event.param(27).unwrap_or_default());
+    let place = state.place_of(event.param(27).unwrap_or_default(), step.ledger);
+    thread.cgroups = place.cgroups;
+    thread.container_id = place.container_id;
     thread.root = state.text(text(28));
     thread.clone_ts = number(29);
     thread.tty = number(30) as u32;
     thread.loginuid = event.u64(31).map_or(u32::MAX, |uid| uid as u32);
     thread.placeholder = thread.is_invalid();
-    thread.container_id = state.container_id_of(&thread.cgroups, step.ledger);
     // What events told of the thread's descriptors meanwhile is at least as new.
     let old = state.id_of(tid).and_then(|id| state.threads.get_mut(id.0)).and_then(|old| old.files.take());
     thread.files = old;

@@ -3,6 +3,9 @@
 //! Events without a row change nothing. Handlers follow Falco libs' parsers; where they do more, or keep something
 //! unknown that libs makes up, their comments say so.
 
+// Half of the event table by name, here and in the families' files.
+#![allow(clippy::wildcard_imports)]
+
 mod clone;
 mod containers;
 mod creds;
@@ -40,10 +43,7 @@ pub(crate) static HANDLERS: &[(&[EventType], Handler)] = &[
         open::enter,
     ),
     // Threads.
-    (
-        &[PPME_SYSCALL_CLONE_20_X, PPME_SYSCALL_FORK_20_X, PPME_SYSCALL_VFORK_20_X, PPME_SYSCALL_CLONE3_X],
-        clone::cloned,
-    ),
+    (&[PPME_SYSCALL_CLONE_20_X, PPME_SYSCALL_FORK_20_X, PPME_SYSCALL_VFORK_20_X, PPME_SYSCALL_CLONE3_X], clone::cloned),
     (&[PPME_SYSCALL_EXECVE_19_X, PPME_SYSCALL_EXECVEAT_X], exec::executed),
     (&[PPME_PROCEXIT_1_E], exit::exited),
     (&[PPME_SYSCALL_PRCTL_X], process::prctl),
@@ -67,10 +67,7 @@ pub(crate) static HANDLERS: &[(&[EventType], Handler)] = &[
     (&[PPME_SYSCALL_SETREGID_X, PPME_SYSCALL_SETRESGID_X], creds::setregid),
     (&[PPME_SYSCALL_CAPSET_X], creds::capset),
     (&[PPME_SYSCALL_UNSHARE_X, PPME_SYSCALL_SETNS_X], creds::namespaces_changed),
-    (
-        &[PPME_USER_ADDED_E, PPME_USER_DELETED_E, PPME_GROUP_ADDED_E, PPME_GROUP_DELETED_E],
-        creds::user_list_changed,
-    ),
+    (&[PPME_USER_ADDED_E, PPME_USER_DELETED_E, PPME_GROUP_ADDED_E, PPME_GROUP_DELETED_E], creds::user_list_changed),
     // Files.
     (
         &[
@@ -97,7 +94,6 @@ pub(crate) static HANDLERS: &[(&[EventType], Handler)] = &[
             PPME_SYSCALL_TIMERFD_CREATE_X,
             PPME_SYSCALL_INOTIFY_INIT_X,
             PPME_SYSCALL_INOTIFY_INIT1_X,
-            PPME_SYSCALL_BPF_2_X,
             PPME_SYSCALL_USERFAULTFD_X,
             PPME_SYSCALL_IO_URING_SETUP_X,
             PPME_SYSCALL_EPOLL_CREATE_X,
@@ -105,6 +101,7 @@ pub(crate) static HANDLERS: &[(&[EventType], Handler)] = &[
         ],
         fds::special,
     ),
+    (&[PPME_SYSCALL_BPF_2_X], fds::bpf),
     (&[PPME_SYSCALL_MEMFD_CREATE_X], fds::memfd),
     (&[PPME_SYSCALL_PIDFD_OPEN_X], fds::pidfd_open),
     (&[PPME_SYSCALL_PIDFD_GETFD_X], fds::pidfd_getfd),
@@ -142,10 +139,7 @@ pub(crate) static HANDLERS: &[(&[EventType], Handler)] = &[
         transfer::sent,
     ),
     // Containers.
-    (
-        &[PPME_CONTAINER_E, PPME_CONTAINER_JSON_E, PPME_CONTAINER_JSON_2_E, PPME_ASYNCEVENT_E],
-        containers::described,
-    ),
+    (&[PPME_CONTAINER_E, PPME_CONTAINER_JSON_E, PPME_CONTAINER_JSON_2_E, PPME_ASYNCEVENT_E], containers::described),
     // Initial state read by kernel iterators.
     (&[PPME_ITER_TASK_E], iter::task),
     (

@@ -1,11 +1,11 @@
-//! open, openat, openat2, creat, open_by_handle_at, and the enter halves that some calls need.
+//! open, openat, openat2, creat, `open_by_handle_at`, and the enter halves that some calls need.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use casebook_formats::event::Event;
 use casebook_formats::tables::ppme::{
-    PPME_SYSCALL_CREAT_X, PPME_SYSCALL_EXECVEAT_E, PPME_SOCKET_CONNECT_E, PPME_SYSCALL_OPEN_BY_HANDLE_AT_X,
+    PPME_SOCKET_CONNECT_E, PPME_SYSCALL_CREAT_X, PPME_SYSCALL_EXECVEAT_E, PPME_SYSCALL_OPEN_BY_HANDLE_AT_X,
     PPME_SYSCALL_OPEN_X, PPME_SYSCALL_OPENAT_2_X, PPME_SYSCALL_OPENAT2_X,
 };
 
@@ -99,7 +99,8 @@ impl<'a> Opened<'a> {
 pub(super) fn opened(state: &mut State, step: &mut Step<'_, '_>) {
     let Some(id) = step.thread else { return };
     let event = step.event;
-    let enter = if event.etype == PPME_SYSCALL_OPEN_BY_HANDLE_AT_X { None } else { state.take_enter(id, event.etype.0) };
+    let enter =
+        if event.etype == PPME_SYSCALL_OPEN_BY_HANDLE_AT_X { None } else { state.take_enter(id, event.etype.0) };
     let Some(number) = step.res().filter(|&number| number >= 0) else { return };
     let layout = match event.etype {
         PPME_SYSCALL_OPEN_X => OPEN,
@@ -114,7 +115,8 @@ pub(super) fn opened(state: &mut State, step: &mut Step<'_, '_>) {
     }
     let Some(thread) = state.threads.get(id.0) else { return };
     let path = call.name.map(|name| path_of(state, thread, name, &call, event));
-    let mut fd = Fd::new(if call.flags & O_DIRECTORY != 0 { FdKind::Directory } else { FdKind::File }, &state.texts.empty);
+    let mut fd =
+        Fd::new(if call.flags & O_DIRECTORY != 0 { FdKind::Directory } else { FdKind::File }, &state.texts.empty);
     fd.name = path.map_or_else(|| Arc::clone(&state.texts.empty), |path| state.text(&path));
     fd.name_raw = call.name.map_or_else(|| Arc::clone(&state.texts.empty), |name| state.text(name));
     fd.open_flags = call.flags;

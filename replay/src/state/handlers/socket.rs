@@ -6,9 +6,7 @@ use std::sync::Arc;
 use casebook_formats::snapshot::Interface;
 
 use crate::state::address::{Address, Ends, kind_of, server_kind_of, tuple_text, unix_text};
-use crate::state::flags::{
-    AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, L4_ICMP, L4_RAW, L4_TCP, L4_UDP, L4_UNKNOWN,
-};
+use crate::state::flags::{AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, L4_ICMP, L4_RAW, L4_TCP, L4_UDP, L4_UNKNOWN};
 use crate::state::seed::unspecified_like;
 use crate::state::step::Step;
 use crate::state::{Fd, FdKind, State, Tuple};
@@ -141,11 +139,7 @@ pub(super) fn connected(state: &mut State, step: &mut Step<'_, '_>) {
 
 /// Destination that the kernel used: the tuple's, unless that merely repeats what the caller's memory held at the end
 /// of the call and the enter half saw something else.
-fn trusted(
-    in_tuple: (IpAddr, u16),
-    promised: Option<Address<'_>>,
-    entered: Option<Address<'_>>,
-) -> (IpAddr, u16) {
+fn trusted(in_tuple: (IpAddr, u16), promised: Option<Address<'_>>, entered: Option<Address<'_>>) -> (IpAddr, u16) {
     match (promised, entered) {
         (Some(Address::Inet(ip, port)), Some(Address::Inet(entered_ip, entered_port))) if (ip, port) == in_tuple => {
             (entered_ip, entered_port)
@@ -243,7 +237,8 @@ pub(super) fn accepted(state: &mut State, step: &mut Step<'_, '_>) {
     fd.name = state.text(&ends.text());
     fd.is_server = true;
     fd.connected = true;
-    fd.cloexec = event.u64(5).is_some_and(|flags| flags & (SOCK_CLOEXEC | u64::from(crate::state::flags::O_CLOEXEC)) != 0);
+    fd.cloexec =
+        event.u64(5).is_some_and(|flags| flags & (SOCK_CLOEXEC | u64::from(crate::state::flags::O_CLOEXEC)) != 0);
     state.open_fd(step, number, fd);
 }
 
@@ -262,7 +257,8 @@ pub(super) fn getsockopt(state: &mut State, step: &mut Step<'_, '_>) {
     let Some(error) = value.try_into().ok().map(i64::from_le_bytes) else { return };
     step.fx.error = Some(error);
     let Some((table, number)) = step.fx.record else { return };
-    let pending = state.tables.get(table.0).and_then(|entry| entry.table.get(number)).is_some_and(|fd| fd.connect_pending);
+    let pending =
+        state.tables.get(table.0).and_then(|entry| entry.table.get(number)).is_some_and(|fd| fd.connect_pending);
     if pending && let Some(fd) = state.change_fd(table, number) {
         fd.connect_pending = false;
     }

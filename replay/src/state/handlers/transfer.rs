@@ -60,12 +60,17 @@ fn transferred(state: &mut State, step: &mut Step<'_, '_>, tuple: Option<usize>,
     let is_inet = matches!(fd.kind, FdKind::Ipv4 | FdKind::Ipv6);
     let is_tcp = is_inet && fd.l4 == L4_TCP;
     let learn = tuple.is_some() && (fd.name.is_empty() || !is_tcp);
-    if is_inet && !fd.connected && let Some(fd) = state.change_fd(table, number) {
+    if is_inet
+        && !fd.connected
+        && let Some(fd) = state.change_fd(table, number)
+    {
         fd.connected = true;
     }
     let Some(ends) = tuple.filter(|_| learn).and_then(|at| step.event.param(at)).and_then(Ends::parse) else { return };
     match ends {
-        Ends::Inet(source, destination) => learn_tuple(state, step, Tuple { client: source, server: destination }, incoming),
+        Ends::Inet(source, destination) => {
+            learn_tuple(state, step, Tuple { client: source, server: destination }, incoming);
+        }
         Ends::Unix(source, destination, _) => {
             let name = state.text(&ends.text());
             let Some(old) = state.record_of(step) else { return };
