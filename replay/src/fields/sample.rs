@@ -150,7 +150,7 @@ pub(super) fn state() -> State {
     bash.args = b"-c\0echo hi\0".to_vec();
     let mut nobody = thread(200, 50, "nobody");
     (nobody.uid, nobody.gid, nobody.loginuid, nobody.pgid) = (1000, 1000, 1001, -1);
-    state.seed_threads(vec![thread(1, 0, "init"), thread(50, 1, "sshd"), bash, nobody], &mut ledger);
+    state.seed_threads(&[thread(1, 0, "init"), thread(50, 1, "sshd"), bash, nobody], &mut ledger);
     let named = |name: &str| FdInfo::Named { name: text(name), open_flags: 1, dev: 0xca02 };
     let tuple = FdInfo::V4 {
         sip: [10, 0, 0, 1].into(),
@@ -164,6 +164,6 @@ pub(super) fn state() -> State {
         FdEntry { fd: 3, ino: 11, fd_type: 2, info: named("/srv") },
         FdEntry { fd: 4, ino: 12, fd_type: 3, info: tuple },
     ];
-    state.seed_fds(FdList { tid: 100, fds }, &mut ledger);
+    state.seed_fds(&FdList { tid: 100, fds }, &mut ledger);
     state
 }
