@@ -86,7 +86,9 @@ impl EventTypeSet {
 ///
 /// # Errors
 /// All uses of `evt.type` or `syscall.type` that the index cannot read: calls on them, or fields on their right side.
+/// A tree that is nested too deeply.
 pub fn event_types(expr: &Expr, schema: &dyn Schema) -> Result<EventTypeSet, Vec<CompileError>> {
+    compile::check_depth(expr)?;
     let mut index = Index { schema, errors: Vec::new() };
     let types = index.types(expr, false);
     if index.errors.is_empty() { Ok(types) } else { Err(index.errors) }

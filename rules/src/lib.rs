@@ -38,6 +38,8 @@ pub mod render;
 pub mod report;
 mod resolver;
 pub mod ruleset;
+#[cfg(test)]
+mod sample;
 pub mod schema;
 pub mod select;
 mod services;
