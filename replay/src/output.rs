@@ -284,6 +284,9 @@ mod tests {
         let mut out = Vec::new();
         push_safe(&mut out, "a\x1b[31m\u{9b}2J\u{202e}\x7f é\u{e0041}\t".as_bytes());
         push_safe(&mut out, b"\xff|");
-        assert_eq!(String::from_utf8_lossy(&out), "a\\u001b[31m\\u009b2J\\u202e\\u007f é\\udb40\\udc41\\u0009\u{fffd}|");
+        assert_eq!(
+            String::from_utf8_lossy(&out),
+            "a\\u001b[31m\\u009b2J\\u202e\\u007f é\\udb40\\udc41\\u0009\u{fffd}|"
+        );
     }
 }

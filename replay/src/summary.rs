@@ -207,7 +207,7 @@ fn origin_name(origin: Origin) -> &'static str {
 
 /// ISO 8601 in UTC with nanoseconds, as the `time` of a JSON alert.
 pub fn iso_time(ns: u64) -> String {
-    jiff::Timestamp::from_nanosecond(i128::from(ns)).map(|time| format!("{time:.9}")).unwrap_or_default()
+    casebook_rules::alert::iso8601(ns, "Z")
 }
 
 #[derive(Serialize)]
@@ -245,7 +245,8 @@ impl Serialize for Severities {
 
 #[derive(Serialize)]
 struct Capture<'a> {
-    capture: &'a str,
+    #[serde(rename = "capture")]
+    name: &'a str,
     completeness: Completeness,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
@@ -262,7 +263,7 @@ impl<'a> Capture<'a> {
     fn of(report: &'a CaptureReport) -> Self {
         let time = |ns| (report.events > 0).then(|| iso_time(ns));
         Self {
-            capture: &report.name,
+            name: &report.name,
             completeness: report.completeness,
             error: report.error.as_deref(),
             events: report.events,

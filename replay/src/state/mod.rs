@@ -89,7 +89,7 @@ impl Default for Texts {
 }
 
 /// System state at one moment of a capture.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct State {
     pub(crate) machine: MachineInfo,
     pub(crate) interfaces: Vec<Interface>,

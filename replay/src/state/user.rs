@@ -32,14 +32,14 @@ pub struct Group {
 }
 
 /// One list: of the host, or of a container.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Names {
     users: Map<u32, User>,
     groups: Map<u32, Group>,
 }
 
 /// Users and groups by container id (`""` is the host) and number.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Users {
     host: Names,
     containers: Map<Text, Names>,

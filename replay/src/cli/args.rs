@@ -1,0 +1,278 @@
+//! The clap tables: every option, its help, the examples.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use casebook_rules::priority::Priority;
+use casebook_rules::ruleset::Matching;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::exit;
+use crate::detect::Form;
+
+/// Replays captures of system calls through Falco rules.
+///
+/// Without a subcommand it runs `run`: reads .scap captures of any age (plain, gzip, zstd), rebuilds the processes,
+/// files, sockets and containers of the recorded machine, evaluates rules on every event, and prints the alerts and
+/// the summary that Falco prints, then a ledger of what the captures could not show.
+#[derive(Parser, Debug)]
+#[command(name = "casebook-replay", version, args_conflicts_with_subcommands = true, after_help = after_help())]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+
+    #[command(flatten)]
+    pub(super) run: RunArgs,
+}
+
+/// Subcommands.
+#[derive(Subcommand, Debug)]
+pub(super) enum Command {
+    /// Replay captures and print alerts (what happens without a subcommand)
+    #[command(after_help = after_help())]
+    Run(RunArgs),
+    /// List the fields that conditions and outputs can use
+    Fields(FieldsArgs),
+}
+
+/// Options of `run`.
+// Switches of a command line are what they are: each is on its own.
+#[allow(clippy::struct_excessive_bools)]
+#[derive(Args, Debug)]
+pub(super) struct RunArgs {
+    /// Captures: files, directories, glob patterns, `-` for standard input
+    ///
+    /// A directory is walked to all depths and gives the files that are named like captures (.scap, .scap.gz,
+    /// .scap.zst) or begin like one, in the order of their paths. Every capture is replayed on its own, with fresh
+    /// state; alerts come in the order of the captures, then one summary for all.
+    #[arg(value_name = "CAPTURE")]
+    pub(super) captures: Vec<PathBuf>,
+
+    /// Replay the example capture that is built into this program
+    #[arg(long, conflicts_with = "captures")]
+    pub(super) example: bool,
+
+    /// Rule file, or directory of .yaml and .yml files in the order of their names; repeat for more
+    ///
+    /// Files are loaded in the order given, later ones can append to and override earlier ones, as in Falco. Without
+    /// this option the ruleset that is built into this program is used.
+    #[arg(short = 'r', long = "rules", value_name = "FILE|DIR", help_heading = "Rules")]
+    pub(super) rules: Vec<PathBuf>,
+
+    /// Load the built-in ruleset first, and the files of -r on top of it
+    ///
+    /// It defines the macros and lists that rules written for Falco rely on, such as `spawned_process`, `container`
+    /// and `open_write`, so that a file with only your own rules loads.
+    #[arg(long, help_heading = "Rules")]
+    pub(super) default_rules: bool,
+
+    /// Leave out rules that are weaker than this
+    #[arg(
+        long,
+        value_name = "PRIORITY",
+        default_value = "debug",
+        ignore_case = true,
+        hide_possible_values = false,
+        help_heading = "Rules"
+    )]
+    pub(super) priority: PriorityArg,
+
+    /// Run only rules that have one of these tags, also those that are disabled in their file; repeat for more
+    #[arg(short = 't', long = "tag", value_name = "TAG", help_heading = "Rules")]
+    pub(super) tags: Vec<String>,
+
+    /// Leave out rules that have this tag; repeat for more
+    ///
+    /// Applied after -t, so `-t process -T container` runs what has the one and not the other.
+    #[arg(short = 'T', long = "no-tag", value_name = "TAG", help_heading = "Rules")]
+    pub(super) no_tags: Vec<String>,
+
+    /// Leave out rules whose name contains this text; repeat for more
+    ///
+    /// With a `*` in it, it is a pattern for the whole name, as in Falco's `rules:` configuration. Case matters.
+    #[arg(short = 'D', long = "disable", value_name = "TEXT|PATTERN", help_heading = "Rules")]
+    pub(super) disable: Vec<String>,
+
+    /// Give only events to the rules on which this condition is true
+    ///
+    /// A condition of the rule language without macros and lists, for example 'container.id != host and proc.name =
+    /// bash'. State is kept from all events.
+    #[arg(long, value_name = "CONDITION", help_heading = "Rules")]
+    pub(super) filter: Option<String>,
+
+    /// Report the first rule that is true on an event, or all of them
+    #[arg(long, value_name = "WHICH", default_value = "first", help_heading = "Rules")]
+    pub(super) rule_matching: MatchingArg,
+
+    /// Stop each capture after this many seconds by its own clock, counted from its first event
+    #[arg(short = 'M', long = "seconds", value_name = "SECONDS", value_parser = seconds)]
+    pub(super) seconds: Option<u64>,
+
+    /// Form of alerts and summary
+    ///
+    /// json: one object a line, the last one is {"summary": ...}.
+    #[arg(long, value_name = "FORM", default_value = "text", help_heading = "Output")]
+    pub(super) output: FormArg,
+
+    /// Write alerts and summary to this file instead of standard output
+    #[arg(short = 'o', long = "output-file", value_name = "FILE", help_heading = "Output")]
+    pub(super) output_file: Option<PathBuf>,
+
+    /// End with status 1 when there were alerts of this priority or stronger (any, without one)
+    #[arg(long, value_name = "PRIORITY", num_args = 0..=1, require_equals = true, default_missing_value = "debug", ignore_case = true, help_heading = "Output")]
+    pub(super) fail_on_alert: Option<PriorityArg>,
+
+    /// Captures to replay at the same time [default: one per CPU]
+    ///
+    /// The output is the same, byte for byte, whatever the number.
+    #[arg(short = 'j', long = "jobs", value_name = "N")]
+    pub(super) jobs: Option<NonZeroUsize>,
+
+    /// No progress bar (there is none anyway unless standard error is a terminal)
+    #[arg(long, help_heading = "Output")]
+    pub(super) no_progress: bool,
+
+    /// Say nothing on standard error but errors: no headings, no warnings about rules, no progress
+    #[arg(short = 'q', long, help_heading = "Output")]
+    pub(super) quiet: bool,
+}
+
+/// Options of `fields`.
+#[derive(Args, Debug)]
+pub(super) struct FieldsArgs {
+    /// Only fields whose name contains one of these texts
+    #[arg(value_name = "TEXT")]
+    pub(super) contains: Vec<String>,
+
+    /// Only fields of this source
+    #[arg(long, value_name = "SOURCE")]
+    pub(super) source: Option<String>,
+}
+
+/// Priorities as options, strongest first: the discriminant is the priority's number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum)]
+#[allow(missing_docs)] // the names are the language's own
+pub(super) enum PriorityArg {
+    Emergency,
+    Alert,
+    Critical,
+    Error,
+    Warning,
+    Notice,
+    #[value(alias = "info")]
+    Informational,
+    Debug,
+}
+
+/// Form of the output.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum FormArg {
+    /// Lines as Falco prints them.
+    Text,
+    /// JSON lines.
+    Json,
+}
+
+/// Rules reported per event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum MatchingArg {
+    /// The first in load order.
+    First,
+    /// Every one.
+    All,
+}
+
+impl From<PriorityArg> for Priority {
+    fn from(priority: PriorityArg) -> Self {
+        match priority {
+            PriorityArg::Emergency => Self::Emergency,
+            PriorityArg::Alert => Self::Alert,
+            PriorityArg::Critical => Self::Critical,
+            PriorityArg::Error => Self::Error,
+            PriorityArg::Warning => Self::Warning,
+            PriorityArg::Notice => Self::Notice,
+            PriorityArg::Informational => Self::Informational,
+            PriorityArg::Debug => Self::Debug,
+        }
+    }
+}
+
+impl From<FormArg> for Form {
+    fn from(form: FormArg) -> Self {
+        match form {
+            FormArg::Text => Self::Text,
+            FormArg::Json => Self::Json,
+        }
+    }
+}
+
+impl From<MatchingArg> for Matching {
+    fn from(matching: MatchingArg) -> Self {
+        match matching {
+            MatchingArg::First => Self::First,
+            MatchingArg::All => Self::All,
+        }
+    }
+}
+
+/// Decimal seconds to nanoseconds, exactly.
+fn seconds(text: &str) -> Result<u64, String> {
+    let problem = || format!("'{text}' is not a number of seconds like 90 or 0.5");
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(fraction) || fraction.len() > 9 {
+        return Err(problem());
+    }
+    let whole: u64 = whole.parse().map_err(|_| problem())?;
+    let fraction: u64 = format!("{fraction:0<9}").parse().map_err(|_| problem())?;
+    let ns = whole.checked_mul(1_000_000_000).and_then(|ns| ns.checked_add(fraction)).ok_or_else(problem)?;
+    if ns == 0 { Err(problem()) } else { Ok(ns) }
+}
+
+fn after_help() -> String {
+    format!(
+        "\
+Examples:
+  casebook-replay --example
+      the built-in capture through the built-in rules: what alerts look like
+  casebook-replay incident.scap.gz
+      one capture through the built-in rules
+  casebook-replay -r falco_rules.yaml -r local/ evidence/
+      every capture below evidence/ through your own rules
+  casebook-replay --default-rules -r local.yaml incident.scap
+      your rules on top of the built-in ones
+  casebook-replay --output json evidence/ | jq -c 'select(.rule)'
+      alerts as JSON lines
+  casebook-replay --filter 'container.id = 3ad7b26ded6d' --priority warning incident.scap
+      one container, from Warning up
+  zstd -dc big.scap.zst | casebook-replay -M 60 -
+      the first minute of a stream
+
+{}
+Standard output carries alerts and summary only; everything else goes to standard error. Times are UTC, times and
+host name are those of the capture. See also: casebook-replay fields, casebook-replay run --help.",
+        exit::help()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_tables_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn seconds_are_exact() {
+        assert_eq!(seconds("1"), Ok(1_000_000_000));
+        assert_eq!(seconds("0.5"), Ok(500_000_000));
+        assert_eq!(seconds("2.000000001"), Ok(2_000_000_001));
+        for bad in ["", ".", "-1", "+1", "1e3", "0", "0.0", "1.", "inf", "99999999999999999999", "1.0000000001"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+}

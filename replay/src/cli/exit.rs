@@ -1,0 +1,62 @@
+//! Exit codes: one table, from which `--help` takes its text.
+
+use std::fmt::Write as _;
+use std::io;
+use std::process::ExitCode;
+
+/// How the tool ended. The numbers are part of the interface and stay.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Exit {
+    /// Everything was replayed.
+    Complete = 0,
+    /// `--fail-on-alert` and there was one.
+    Alerts = 1,
+    /// The command line makes no sense.
+    Usage = 2,
+    /// The rules did not load.
+    Rules = 3,
+    /// Some capture could not be read.
+    Unreadable = 4,
+    /// Some capture was cut off or damaged.
+    Incomplete = 5,
+    /// The output could not be written.
+    Output = 6,
+    /// Whoever read the output went away: what a shell reports for a program that SIGPIPE ended.
+    BrokenPipe = 141,
+}
+
+/// What `--help` says about each; where several apply, the first of 2, 3, 6, 4, 5, 1 wins.
+pub(super) const EXITS: &[(Exit, &str)] = &[
+    (Exit::Complete, "every capture was replayed to its end, with or without alerts"),
+    (Exit::Alerts, "--fail-on-alert was given and there were such alerts"),
+    (Exit::Usage, "the command line makes no sense; nothing was replayed"),
+    (Exit::Rules, "a rule file, --filter or a selection has errors; nothing was replayed"),
+    (Exit::Unreadable, "a capture is missing, unreadable or no capture; all others were replayed"),
+    (Exit::Incomplete, "a capture is cut off or damaged; all that can be read was replayed (see the ledger)"),
+    (Exit::Output, "the output could not be written"),
+    (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
+];
+
+impl Exit {
+    /// How a failed write to the output ends the tool.
+    pub(super) fn of_output(error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe { Self::BrokenPipe } else { Self::Output }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// The table as help text.
+pub(super) fn help() -> String {
+    let mut text = String::from("Exit codes:\n");
+    for (exit, meaning) in EXITS {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  {:>3}  {meaning}", *exit as u8);
+    }
+    text
+}

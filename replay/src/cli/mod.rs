@@ -1,0 +1,68 @@
+//! The command line of `casebook-replay`: arguments in, exit code out. Everything it does is library code beside it.
+
+mod args;
+mod exit;
+mod talk;
+
+mod fields;
+mod rules;
+mod run;
+
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use args::{Cli, Command};
+pub use exit::Exit;
+
+/// Which of the standard streams somebody is watching.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Terminals {
+    /// Standard output: alerts go out one by one.
+    pub out: bool,
+    /// Standard error: a progress bar is drawn there, in colour where it helps.
+    pub err: bool,
+}
+
+impl Terminals {
+    /// As the process was started.
+    pub fn detect() -> Self {
+        Self { out: std::io::stdout().is_terminal(), err: std::io::stderr().is_terminal() }
+    }
+}
+
+/// Runs the tool: `args` begin with the program's name, data goes to `out`, talk goes to `err`. No progress bar.
+pub fn run(
+    args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    out: &mut (dyn Write + Send),
+    err: &mut (dyn Write + Send),
+) -> ExitCode {
+    run_on(args, out, err, Terminals::default()).into()
+}
+
+/// Same, where `out` and `err` may be terminals.
+pub fn run_on(
+    args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    out: &mut (dyn Write + Send),
+    err: &mut (dyn Write + Send),
+    terminals: Terminals,
+) -> Exit {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            let text = error.render();
+            // Nothing better can be done about an output that refuses its help text.
+            let _ = if asked { write!(out, "{text}") } else { write!(err, "{text}") };
+            return if asked { Exit::Complete } else { Exit::Usage };
+        }
+    };
+    match cli.command {
+        None => run::run(&cli.run, out, err, terminals),
+        Some(Command::Run(args)) => run::run(&args, out, err, terminals),
+        Some(Command::Fields(args)) => fields::run(&args, out, err),
+    }
+}

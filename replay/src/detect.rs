@@ -1,0 +1,151 @@
+//! Detection: which rules are true on an event, and what their alerts say.
+//!
+//! [`EventContext`] → filter → ruleset → rule numbers → alert lines. A [`Detector`] is shared by all captures of a
+//! run; a [`Session`] is one capture's memory for verdicts. Loading and selecting rules happens elsewhere, counting and
+//! ordering alerts too.
+
+use std::collections::BTreeMap;
+
+use casebook_formats::ledger::{Counter, Ledger};
+use casebook_formats::tables::ppme;
+use casebook_rules::alert::{Alert, AlertOptions};
+use casebook_rules::compile::{CompileError, Condition, condition_from_text};
+use casebook_rules::default_rules::default_rules;
+use casebook_rules::leaf::{Leaves, Memo};
+use casebook_rules::load::{LoadOptions, load};
+use casebook_rules::ruleset::{Matching, Rule, RuleSet, SourceId};
+
+use crate::context::EventContext;
+use crate::fields::Catalogue;
+use crate::fields::catalogue::SYSCALL_SOURCE;
+use crate::summary::RuleLabel;
+
+/// Form of an alert.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// The line that Falco prints.
+    Text,
+    /// The JSON object that Falco prints.
+    Json,
+}
+
+/// A condition in front of all rules.
+#[derive(Debug)]
+pub struct Filter {
+    condition: Condition,
+    leaves: Leaves,
+}
+
+impl Filter {
+    /// Compiles a condition for system call events. It can name fields, but no macros and lists.
+    ///
+    /// # Errors
+    /// All mistakes in it; their spans are places in `text`.
+    pub fn parse(text: &str) -> Result<Self, Vec<CompileError>> {
+        let mut leaves = Leaves::new();
+        let compiled = condition_from_text(text, SYSCALL_SOURCE, &Catalogue::new(), &mut leaves)?;
+        Ok(Self { condition: compiled.condition, leaves })
+    }
+}
+
+/// Rules ready to be asked about events.
+#[derive(Debug)]
+pub struct Detector {
+    rules: RuleSet,
+    /// The source whose events captures hold; none when no rule is for it.
+    source: Option<SourceId>,
+    matching: Matching,
+    filter: Option<Filter>,
+}
+
+impl Detector {
+    /// Asks `rules`, reports what `matching` says, on events that pass `filter`.
+    pub fn new(rules: RuleSet, matching: Matching, filter: Option<Filter>) -> Self {
+        Self { source: rules.source_id(SYSCALL_SOURCE), rules, matching, filter }
+    }
+
+    /// The ruleset that is built into the program; `None` when it does not load, which its tests exclude.
+    pub fn built_in() -> Option<Self> {
+        let outcome = load(&default_rules(), &Catalogue::new(), &LoadOptions::default());
+        outcome.ruleset.map(|rules| Self::new(rules, Matching::First, None))
+    }
+
+    /// All rules as a summary names them; the position is the rule's number.
+    pub fn labels(&self) -> Vec<RuleLabel> {
+        let label = |rule: &Rule| RuleLabel { name: rule.name.clone(), severity: rule.priority as usize };
+        self.rules.rules().iter().map(label).collect()
+    }
+
+    /// Begins a capture.
+    pub fn session(&self, form: Form) -> Session<'_> {
+        let filter = self.filter.as_ref().map(|filter| (filter, Memo::new(&filter.leaves)));
+        Session { detector: self, form, memo: self.rules.memo(), filter }
+    }
+}
+
+/// One capture's evaluation.
+pub struct Session<'d> {
+    detector: &'d Detector,
+    form: Form,
+    memo: Memo,
+    filter: Option<(&'d Filter, Memo)>,
+}
+
+impl Session<'_> {
+    /// Puts the numbers of the rules to report into `matched`, in load order. An evaluation that Falco would abort
+    /// is counted, and what was true before it is reported.
+    #[inline]
+    pub fn matching(&mut self, context: &EventContext<'_>, ledger: &mut Ledger, matched: &mut Vec<u32>) {
+        matched.clear();
+        let etype = context.event.etype;
+        if etype == ppme::PPME_PLUGINEVENT_E {
+            // Its content is the business of a plugin and its rules.
+            return ledger.count(Counter::UnsupportedSource);
+        }
+        let Detector { rules, source, matching, .. } = self.detector;
+        let Some(source) = *source else { return };
+        if rules.candidates(source, etype.0).is_empty() || !self.passes(context, ledger) {
+            return;
+        }
+        if rules.matching(context, etype.0, source, *matching, &mut self.memo, matched).is_err() {
+            ledger.count(Counter::EvaluationErrors);
+        }
+    }
+
+    /// Whether the filter lets an event through.
+    fn passes(&mut self, context: &EventContext<'_>, ledger: &mut Ledger) -> bool {
+        let Some((filter, memo)) = &mut self.filter else { return true };
+        memo.start_event();
+        filter.condition.eval(&filter.leaves, context, memo).unwrap_or_else(|_| {
+            ledger.count(Counter::EvaluationErrors);
+            false
+        })
+    }
+
+    /// Appends the alert of a rule on an event to `line`, without a line end.
+    pub fn render(&self, rule: u32, context: &EventContext<'_>, line: &mut Vec<u8>) {
+        let Some(rule) = self.detector.rules.rules().get(rule as usize) else { return };
+        let hostname = String::from_utf8_lossy(&context.state.machine.hostname);
+        let mut message = Vec::new();
+        rule.output.render_text(context, &mut message);
+        let mut alert = Alert {
+            time_ns: context.event.ts,
+            rule: &rule.name,
+            source: &rule.source,
+            priority: rule.priority,
+            tags: rule.tags.iter().map(String::as_str).collect(),
+            hostname: &hostname,
+            message,
+            fields: BTreeMap::new(),
+            extra_fields: BTreeMap::new(),
+        };
+        let text = match self.form {
+            Form::Text => alert.text(AlertOptions::default()),
+            Form::Json => {
+                alert.fields = rule.output.render_fields(context).into_iter().collect();
+                alert.json(AlertOptions::default())
+            }
+        };
+        line.extend_from_slice(text.as_bytes());
+    }
+}

@@ -1,0 +1,226 @@
+//! A run: captures through the engine and the rules, to alerts and reports.
+//!
+//! [`Source`]s → [`crate::engine`] → fields → `casebook-rules` → alert lines into the [`Sequencer`], one
+//! [`CaptureReport`] a capture. Captures are independent of each other: each starts with fresh state, so any number
+//! of them is replayed at the same time, and the sequencer puts their lines into the order of the captures.
+//!
+//! What to run comes in a [`Plan`]; where it comes from (options, files) is the business of [`crate::cli`].
+
+use std::io::Cursor;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use casebook_formats::capture::{CaptureReader, FormatError};
+use casebook_formats::ledger::{Ledger, Origin, Severity};
+
+use crate::context::EventContext;
+use crate::detect::{Detector, Form, Session};
+use crate::engine::{End, Position, Replay, Visitor};
+use crate::output::{CaptureOutput, Sequencer};
+use crate::summary::{CaptureReport, Completeness, iso_time};
+
+/// Stack of a worker: conditions nest, and the depth that the rule language allows has to fit with room to spare.
+const STACK: usize = 16 << 20;
+
+/// Where a capture comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A file; `-` is standard input.
+    File(PathBuf),
+    /// A capture in memory.
+    Memory {
+        /// How it is called in headings, notes and the summary.
+        name: String,
+        /// Its bytes.
+        bytes: &'static [u8],
+    },
+    /// An argument that names no capture; it is reported in its place.
+    Missing {
+        /// The argument.
+        name: String,
+        /// Why it names none.
+        reason: String,
+    },
+}
+
+impl Source {
+    /// How it is called in headings, notes and the summary.
+    pub fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Memory { name, .. } | Self::Missing { name, .. } => name.clone(),
+        }
+    }
+
+    fn open(&self) -> Result<CaptureReader, String> {
+        match self {
+            Self::File(path) => CaptureReader::open(path).map_err(|error| error.to_string()),
+            Self::Memory { name, bytes } => CaptureReader::from_reader(Box::new(Cursor::new(*bytes)), name)
+                .map_err(|error: FormatError| error.to_string()),
+            Self::Missing { name, reason } => Err(format!("{name}: {reason}")),
+        }
+    }
+}
+
+/// What every capture is put through.
+#[derive(Debug)]
+pub struct Plan {
+    /// Rules, and what is reported of them.
+    pub rules: Detector,
+    /// Form of the alerts.
+    pub form: Form,
+    /// Nanoseconds of capture time after which each capture stops.
+    pub span: Option<u64>,
+    /// Captures at the same time; 0 counts as 1.
+    pub jobs: usize,
+}
+
+/// Replays all captures, `plan.jobs` at a time, each into its place of `output`. `advance` hears of bytes read and
+/// events replayed since it was last called. The reports come in the order of the captures.
+pub fn replay(
+    plan: &Plan,
+    captures: &[Source],
+    output: &Sequencer<'_>,
+    advance: &(dyn Fn(u64, u64) + Sync),
+) -> Vec<CaptureReport> {
+    let next = AtomicUsize::new(0);
+    let reports: Vec<Mutex<Option<CaptureReport>>> = captures.iter().map(|_| Mutex::new(None)).collect();
+    // Captures are taken in order: the sequencer relies on the first unfinished one being worked on.
+    let work = || {
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let (Some(source), Some(report)) = (captures.get(index), reports.get(index)) else { return };
+            let done = capture(plan, source, output.capture(index), advance);
+            *report.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
+        }
+    };
+    thread::scope(|scope| {
+        let workers = plan.jobs.clamp(1, captures.len().max(1));
+        let started = (0..workers)
+            .filter(|n| {
+                thread::Builder::new().name(format!("replay-{n}")).stack_size(STACK).spawn_scoped(scope, work).is_ok()
+            })
+            .count();
+        if started == 0 {
+            // The system gives us no thread: this one has to do.
+            work();
+        }
+    });
+    reports.into_iter().filter_map(|report| report.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
+}
+
+/// Replays one capture into its output.
+fn capture(
+    plan: &Plan,
+    source: &Source,
+    output: CaptureOutput<'_, '_>,
+    advance: &(dyn Fn(u64, u64) + Sync),
+) -> CaptureReport {
+    let mut output = output;
+    let name = source.name();
+    let mut reader = match source.open() {
+        Ok(reader) => reader,
+        Err(error) => {
+            output.note(format!("error: {error}"));
+            return CaptureReport::unreadable(name, error);
+        }
+    };
+    let mut replay = Replay::new().stop_after(plan.span);
+    let mut alerts = Alerts {
+        session: plan.rules.session(plan.form),
+        output: &mut output,
+        report: CaptureReport::new(name),
+        matched: Vec::new(),
+        line: Vec::new(),
+        advance,
+        told: (0, 0),
+    };
+    let end = replay.run_with(&mut reader, &mut alerts);
+    let mut report = alerts.report;
+    let position = replay.position();
+    (report.events, report.first_ts, report.last_ts) = (position.events, position.first_ts, position.last_ts);
+    report.ledger.merge(&replay.ledger(&reader));
+    let damage = damage(&report.ledger);
+    report.completeness = match &end {
+        Err(_) => Completeness::Unreadable,
+        Ok(_) if damage.is_some() => Completeness::Incomplete,
+        Ok(End::SpanOver | End::Stopped) => Completeness::Stopped,
+        Ok(End::Finished) => Completeness::Complete,
+    };
+    if let Err(error) = end {
+        let error = format!("{error}, {}", reached(&position));
+        output.note(format!("error: {error}"));
+        report.error = Some(error);
+    } else if let Some(damage) = damage {
+        output.note(format!("warning: {}: {damage}; {}", report.name, reached(&position)));
+        report.error = Some(damage);
+    }
+    report
+}
+
+/// What the file itself has lost, in words; `None` when it is whole.
+fn damage(ledger: &Ledger) -> Option<String> {
+    let losses: Vec<String> = ledger
+        .findings()
+        .filter(|(counter, _)| counter.severity == Severity::DataLoss && counter.origin == Origin::File)
+        .map(|(counter, n)| format!("{} {n}", counter.name))
+        .collect();
+    if losses.is_empty() { None } else { Some(format!("cut off or damaged ({})", losses.join(", "))) }
+}
+
+/// How far a replay came, in words.
+fn reached(position: &Position) -> String {
+    if position.events == 0 {
+        return "no event was replayed".to_owned();
+    }
+    format!(
+        "{} events were replayed, the last one at {} from offset {}",
+        position.events,
+        iso_time(position.last_ts),
+        position.offset
+    )
+}
+
+/// Evaluates the rules on the events of one capture and writes the alerts.
+struct Alerts<'a, 's, 'w> {
+    session: Session<'a>,
+    output: &'a mut CaptureOutput<'s, 'w>,
+    report: CaptureReport,
+    matched: Vec<u32>,
+    line: Vec<u8>,
+    advance: &'a (dyn Fn(u64, u64) + Sync),
+    /// Bytes and events that `advance` has heard of.
+    told: (u64, u64),
+}
+
+impl Visitor for Alerts<'_, '_, '_> {
+    #[inline]
+    fn event(&mut self, context: &EventContext<'_>) -> ControlFlow<()> {
+        self.session.matching(context, &mut self.report.ledger, &mut self.matched);
+        if self.matched.is_empty() { ControlFlow::Continue(()) } else { self.write(context) }
+    }
+
+    fn progress(&mut self, bytes_read: u64, events: u64) {
+        let (bytes_told, events_told) = self.told;
+        (self.advance)(bytes_read.saturating_sub(bytes_told), events.saturating_sub(events_told));
+        self.told = (bytes_read, events);
+    }
+}
+
+impl Alerts<'_, '_, '_> {
+    /// Writes the alerts of the matched rules. Breaks when there is nobody to write for.
+    fn write(&mut self, context: &EventContext<'_>) -> ControlFlow<()> {
+        for &rule in &self.matched {
+            self.report.count(rule as usize);
+            self.line.clear();
+            self.session.render(rule, context, &mut self.line);
+            if !self.output.line(&self.line) {
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
