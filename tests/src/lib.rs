@@ -10,7 +10,6 @@
 
 pub mod agreement;
 pub mod cli;
-pub mod conformance;
 pub mod corpora;
 pub mod golden;
 pub mod known;

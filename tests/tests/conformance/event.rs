@@ -17,13 +17,13 @@ use serde_json::Value as Json;
 
 /// The real catalogue without the walls between sources: some cases use fields of two of them at once.
 #[derive(Clone, Copy, Default)]
-pub struct EverySource(Catalogue);
+pub(crate) struct EverySource(Catalogue);
 
 const SOURCES: [&str; 2] = ["syscall", "k8s_audit"];
 
 impl EverySource {
     /// Binds a field as written, argument and all.
-    pub fn parse(&self, text: &str) -> Result<FieldRef, BindError> {
+    pub(crate) fn parse(&self, text: &str) -> Result<FieldRef, BindError> {
         let [first, second] = SOURCES;
         self.0.parse(first, text).or_else(|_| self.0.parse(second, text))
     }
@@ -81,7 +81,7 @@ impl Schema for EverySource {
 
 /// An event of a case.
 #[derive(Debug, Default)]
-pub struct CaseEvent {
+pub(crate) struct CaseEvent {
     values: HashMap<FieldRef, Extracted<'static>, FixedState>,
 }
 
@@ -90,12 +90,12 @@ const TWO_ENDS: [[&str; 3]; 4] = [
     ["fd.ip", "fd.cip", "fd.sip"],
     ["fd.port", "fd.cport", "fd.sport"],
     ["fd.net", "fd.cip", "fd.sip"],
-    ["fd.proto", "fd.cproto", "fd.sproto"],
+    ["fd.proto", "fd.cport", "fd.sport"],
 ];
 
 impl CaseEvent {
     /// Reads the `event` object of a case.
-    pub fn read(event: &Json) -> Result<Self, String> {
+    pub(crate) fn read(event: &Json) -> Result<Self, String> {
         let schema = EverySource::default();
         let mut read = Self::default();
         let fields = event.as_object().ok_or("event is not an object")?;

@@ -1,131 +1,20 @@
-//! Runs the conformance cases about loading, selecting and alerts.
-//!
-//! `CASEBOOK_CONFORMANCE` names the directories that hold the case files, separated by colons; without it the tests
-//! say so and pass.
-#![allow(clippy::unwrap_used)] // a case that cannot be read is a failure of the test
-
-mod schema;
+//! `load.jsonl`: rule files to rules, warnings and errors.
 
 use std::collections::BTreeMap;
 
-use casebook_rules::alert::{Alert, AlertOptions};
+use casebook_replay::fields::Catalogue;
 use casebook_rules::ast::Expr;
 use casebook_rules::condition;
-use casebook_rules::event::{EventFields, Extracted};
-use casebook_rules::load::{AppendOutput, ExtraField, LoadOptions, LoadOutcome, load};
+use casebook_rules::load::{AppendOutput, LoadOptions, LoadOutcome, load};
 use casebook_rules::print::canonical;
 use casebook_rules::priority::Priority;
 use casebook_rules::ruleset::Rule;
-use casebook_rules::schema::FieldRef;
-use casebook_rules::select::{Selector, Switch, name_fits};
+use casebook_rules::select::{Selector, Switch};
 use casebook_rules::source::RuleFile;
-use casebook_rules::value::Value;
 use casebook_rules::version::Version;
-use schema::TableSchema;
 use serde_json::{Value as Json, json};
 
-/// Runs all cases of a kind, prints every failure in full and fails when there was one.
-fn run(kind: &str, test: impl Fn(&Json) -> Result<(), String>) {
-    let cases = schema::cases(kind);
-    let mut failed = 0;
-    for case in &cases {
-        if let Err(what) = test(case) {
-            failed += 1;
-            println!("{} ({}): {what}\n    {case}", case["id"], case["group"]);
-        }
-    }
-    println!("{kind}: {} passed, {failed} failed", cases.len() - failed);
-    assert_eq!(failed, 0, "{kind} cases failed");
-}
-
-#[test]
-fn select_cases() {
-    run("select", |case| {
-        let fits = name_fits(case["pattern"].as_str().unwrap(), case["name"].as_str().unwrap());
-        if Json::Bool(fits) == case["expect"] { Ok(()) } else { Err(format!("gives {fits}")) }
-    });
-}
-
-/// An event whose fields are the entries of a JSON object.
-struct Event<'e> {
-    schema: &'e TableSchema,
-    fields: &'e Json,
-}
-
-impl EventFields for Event<'_> {
-    fn extract<'e>(&'e self, field: &FieldRef) -> Extracted<'e> {
-        match &self.fields[self.schema.written(field)] {
-            Json::String(text) => Extracted::One(Value::text(text.as_bytes())),
-            Json::Number(number) => Extracted::One(match number.as_u64() {
-                Some(number) => Value::U64(number),
-                None => Value::I64(number.as_i64().unwrap()),
-            }),
-            Json::Null => Extracted::Absent,
-            other => panic!("{other} in an alert case"),
-        }
-    }
-}
-
-#[test]
-fn alert_cases() {
-    let Some(schema) = schema::from_environment() else { return };
-    run("alert", |case| alert_case(case, &schema));
-}
-
-fn alert_case(case: &Json, schema: &TableSchema) -> Result<(), String> {
-    let on = |key: &str, default: bool| case["options"][key].as_bool().unwrap_or(default);
-    let shown = AlertOptions {
-        include_output: on("include_output", true),
-        include_tags: on("include_tags", true),
-        include_message: on("include_message", false),
-        include_output_fields: on("include_output_fields", true),
-        iso8601: on("iso8601", false),
-    };
-    let item = json!([{
-        "rule": case["rule"],
-        "desc": "d",
-        "condition": "evt.num > 0",
-        "output": case["format"],
-        "priority": case["priority"],
-        "source": case["source"],
-        "tags": case["tags"],
-    }]);
-    let fields = case["extra_fields"].as_array().into_iter().flatten().map(|field| ExtraField {
-        name: text(&field["name"]),
-        format: text(&field["format"]),
-        raw: field["raw"] == json!(true),
-    });
-    let addition = AppendOutput { fields: fields.collect(), ..AppendOutput::default() };
-    let options = LoadOptions { append_output: vec![addition], ..LoadOptions::default() };
-    // JSON is YAML.
-    let outcome = load(&[RuleFile::new("rules.json", item.to_string())], schema, &options);
-    let Some(ruleset) = &outcome.ruleset else { return Err(format!("{:?}", outcome.diagnostics)) };
-    let event = Event { schema, fields: &case["event"] };
-    let hostname = text(&case["hostname"]);
-    let alert = Alert::new(&ruleset.rules()[0], &event, case["time_ns"].as_u64().unwrap(), &hostname);
-    if case["json"] == json!(true) {
-        let line = alert.json(shown);
-        let ours: Json = serde_json::from_str(&line).unwrap();
-        let expected = &case["expect"]["json"];
-        if ours != *expected {
-            return Err(format!("gives {line}"));
-        }
-        if line.contains('\n') {
-            return Err(format!("gives more than one line: {line}"));
-        }
-    } else if alert.text(shown) != text(&case["expect"]["text"]) {
-        return Err(format!("gives {}", alert.text(shown)));
-    }
-    Ok(())
-}
-
-#[test]
-fn load_cases() {
-    let Some(schema) = schema::from_environment() else { return };
-    run("load", |case| load_case(case, &schema));
-}
-
-fn text(value: &Json) -> String {
+pub(crate) fn text(value: &Json) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
@@ -168,7 +57,7 @@ fn same_condition(what: &str, ours: &Expr, expected: &Json) -> Result<(), String
     }
 }
 
-fn load_case(case: &Json, schema: &TableSchema) -> Result<(), String> {
+pub(crate) fn test(case: &Json) -> Result<(), String> {
     let files: Vec<RuleFile> = case["files"]
         .as_array()
         .unwrap()
@@ -176,7 +65,7 @@ fn load_case(case: &Json, schema: &TableSchema) -> Result<(), String> {
         .map(|file| RuleFile::new(text(&file["name"]), text(&file["content"])))
         .collect();
     let expect = &case["expect"];
-    let mut outcome = load(&files, schema, &options(&case["config"]));
+    let mut outcome = load(&files, &Catalogue::new(), &options(&case["config"]));
     // Plugins are checked apart.
     outcome.diagnostics.retain(|diagnostic| diagnostic.code.is_falco());
     let failed = outcome.failed.map(|file| outcome.sources.name(file).to_owned());

@@ -1,8 +1,19 @@
-//! Conformance cases: inputs and expected results of Falco's engine, one kind a file (`CASEBOOK_CONFORMANCE`).
+//! Conformance cases: inputs and expected results of Falco's engine, one kind a file.
 //!
-//! Each kind has a module with one function: a case in JSON → passed, or what was different. The cases run through
-//! the real field catalogue and the real rule engine; there is no second schema here. Cases marked `quirk` (results
-//! that look unintended upstream) count like all others.
+//! `CASEBOOK_CONFORMANCE` names the folders that hold the case files, separated by colons; without it the test says
+//! that it skips. Each kind has a module with one function: a case in JSON → passed, or what was different. The cases
+//! run through the real field catalogue and the real rule engine; there is no second schema. Cases marked `quirk`
+//! (results that look unintended upstream) count like all others.
+#![allow(clippy::unwrap_used)] // a case that cannot be read is a failure of the test
+
+mod alert;
+mod eval;
+mod event;
+mod evttypes;
+mod format;
+mod load;
+mod parser;
+mod select;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,45 +23,65 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde_json::Value as Json;
 
-use crate::table::{Align, Table};
-
-pub mod event;
+use casebook_rules::event::EventFields;
+use casebook_rules::schema::Schema;
+use casebook_tests::table::{Align, Table};
+use event::{CaseEvent, EverySource};
 
 /// Environment variable that names the folders of cases, separated by colons.
-pub const CONFORMANCE_VARIABLE: &str = "CASEBOOK_CONFORMANCE";
+const CONFORMANCE_VARIABLE: &str = "CASEBOOK_CONFORMANCE";
 
 /// Runs one case: nothing to say, or what was different.
-pub type Runner = fn(&Json) -> Result<(), String>;
+type Runner = fn(&Json) -> Result<(), String>;
 
 /// A kind of cases.
 #[derive(Clone, Copy)]
-pub struct Kind {
+struct Kind {
     /// File name without extension.
-    pub name: &'static str,
+    name: &'static str,
     /// How a case runs; a reason instead when this version has nothing to run it on.
-    pub run: Result<Runner, &'static str>,
+    run: Result<Runner, &'static str>,
 }
 
 /// How the cases of a kind went.
 #[derive(Debug, Default)]
-pub struct KindReport {
+struct KindReport {
     /// Cases that passed.
-    pub passed: u64,
+    passed: u64,
     /// Cases that did not run.
-    pub skipped: u64,
+    skipped: u64,
     /// Cases that failed: id and what was different.
-    pub failed: Vec<(String, String)>,
+    failed: Vec<(String, String)>,
+}
+
+/// All kinds, in the order of the table.
+const KINDS: [Kind; 8] = [
+    Kind { name: "parser", run: Ok(parser::test) },
+    Kind { name: "load", run: Ok(load::test) },
+    Kind { name: "eval", run: Ok(|case| on_event(case, eval::test)) },
+    Kind { name: "format", run: Ok(|case| on_event(case, format::test)) },
+    Kind { name: "select", run: Ok(select::test) },
+    Kind { name: "evttypes", run: Ok(|case| evttypes::test(case, &EverySource::default())) },
+    Kind { name: "alert", run: Ok(alert::test) },
+    Kind { name: "k8s_audit", run: Err("Kubernetes audit events have no reader yet") },
+];
+
+/// A case with an event: what its kind does with schema, source and event.
+type EventRunner = fn(&Json, &dyn Schema, &str, &dyn EventFields) -> Result<(), String>;
+
+fn on_event(case: &Json, test: EventRunner) -> Result<(), String> {
+    test(case, &EverySource::default(), "syscall", &CaseEvent::read(&case["event"])?)
 }
 
 /// Folders named by [`CONFORMANCE_VARIABLE`]; `None` when the variable is unset or empty.
-pub fn folders() -> Option<Vec<PathBuf>> {
+fn folders() -> Option<Vec<PathBuf>> {
     let value = std::env::var_os(CONFORMANCE_VARIABLE).filter(|value| !value.is_empty())?;
     Some(std::env::split_paths(&value).filter(|path| !path.as_os_str().is_empty()).collect())
 }
 
 /// Runs every case of `kinds` found in `folders`. A file of an unknown kind is an error: it would be passed over in
 /// silence.
-pub fn run(folders: &[PathBuf], kinds: &[Kind]) -> Result<BTreeMap<&'static str, KindReport>, String> {
+fn run(folders: &[PathBuf], kinds: &[Kind]) -> Result<BTreeMap<&'static str, KindReport>, String> {
     let mut reports: BTreeMap<&'static str, KindReport> = BTreeMap::new();
     for folder in folders {
         let listing = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
@@ -102,7 +133,7 @@ fn read(file: &Path) -> Result<Vec<Json>, String> {
 }
 
 /// The table of passed and failed cases, then every failure in full.
-pub fn print(reports: &BTreeMap<&'static str, KindReport>, kinds: &[Kind]) -> String {
+fn print(reports: &BTreeMap<&'static str, KindReport>, kinds: &[Kind]) -> String {
     let mut table = Table::new(&[
         ("kind", Align::Left),
         ("passed", Align::Right),
@@ -123,4 +154,17 @@ pub fn print(reports: &BTreeMap<&'static str, KindReport>, kinds: &[Kind]) -> St
         }
     }
     text
+}
+
+#[test]
+fn all_cases_pass() {
+    let Some(folders) = folders() else {
+        println!("skipped: {CONFORMANCE_VARIABLE} is not set");
+        return;
+    };
+    let reports = run(&folders, &KINDS).unwrap();
+    println!("{}", print(&reports, &KINDS));
+    assert!(reports.values().any(|report| report.passed > 0), "no cases in {folders:?}");
+    let failed: usize = reports.values().map(|report| report.failed.len()).sum();
+    assert_eq!(failed, 0, "cases failed, see above");
 }
