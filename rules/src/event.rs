@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use crate::schema::FieldRef;
+use crate::schema::{Display, FieldRef};
 use crate::value::Value;
 
 /// What a field gives on one event.
@@ -21,4 +21,11 @@ pub enum Extracted<'e> {
 pub trait EventFields {
     /// The value of a field. Must not have side effects.
     fn extract<'e>(&'e self, field: &FieldRef) -> Extracted<'e>;
+
+    /// How the field's numbers print on this event: `usual` ([`crate::schema::Schema::display`]) but for fields that
+    /// are another parameter on every event (`evt.rawarg.res` is an address where memory was mapped).
+    fn display(&self, field: &FieldRef, usual: Display) -> Display {
+        let _ = field;
+        usual
+    }
 }

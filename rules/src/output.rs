@@ -197,6 +197,13 @@ impl Printed {
         }
     }
 
+    fn display<E: EventFields + ?Sized>(&self, event: &E) -> Display {
+        match &self.source {
+            Source::Field(field) => event.display(field, self.display),
+            _ => self.display,
+        }
+    }
+
     fn text<E: EventFields + ?Sized>(&self, event: &E, into: &mut Vec<u8>) -> bool {
         if self.never {
             return false;
@@ -210,7 +217,7 @@ impl Printed {
             return true;
         }
         let Some(value) = values.first() else { return false };
-        render::value(value, self.display, into);
+        render::value(value, self.display(event), into);
         if matches!(value, Value::Bytes(_)) {
             into.truncate(start + MAX_LONG_TEXT);
         }
@@ -225,7 +232,7 @@ impl Printed {
         if self.list {
             return Json::Array(values.iter().map(|value| render::json(value, self.display)).collect());
         }
-        values.first().map_or(Json::Null, |value| render::json(value, self.display))
+        values.first().map_or(Json::Null, |value| render::json(value, self.display(event)))
     }
 }
 

@@ -51,7 +51,7 @@ impl OurFields {
     /// Appends the text of a column to `into`; false when the field is absent.
     pub fn text(&self, column: usize, context: &EventContext<'_>, into: &mut Vec<u8>) -> bool {
         let Some((field, display)) = self.fields.get(column) else { return false };
-        render::extracted(&context.extract(field), *display, into)
+        render::extracted(&context.extract(field), context.display(field, *display), into)
     }
 
     /// `evt.type` of an event.

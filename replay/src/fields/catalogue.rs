@@ -291,11 +291,9 @@ impl Schema for Catalogue {
     fn display(&self, field: &FieldRef) -> Display {
         let Some(row) = row_of(field.id) else { return Display::Plain };
         match (&row.extractor, &field.arg) {
-            (Extractor::Event(EventField::EvtRawarg), FieldArg::Key(name, _)) => match params::first_named(name) {
-                Some(ParamDef { format: PrintFormat::Hex, .. }) => Display::Hex,
-                Some(ParamDef { format: PrintFormat::Oct, .. }) => Display::Octal,
-                _ => Display::Plain,
-            },
+            (Extractor::Event(EventField::EvtRawarg), FieldArg::Key(name, _)) => {
+                params::first_named(name).map_or(Display::Plain, |param| display_of(param.format))
+            }
             _ => row.def.display,
         }
     }
@@ -387,6 +385,17 @@ fn dotted(row: &FieldRow, name: &str) -> Result<(FieldArg, Option<&'static Param
         Some(DottedForm::End) if matches!(name, "src" | "dst") => Ok((key(0), None)),
         Some(DottedForm::Any) if !name.is_empty() => Ok((key(0), None)),
         Some(DottedForm::End | DottedForm::Any) => Err(BindError::Unknown),
+    }
+}
+
+/// How `evt.rawarg.X` prints for a parameter's print format.
+pub(crate) fn display_of(format: PrintFormat) -> Display {
+    match format {
+        PrintFormat::Hex => Display::Hex,
+        PrintFormat::Oct => Display::Octal,
+        PrintFormat::Na | PrintFormat::Dec | PrintFormat::PaddedDec | PrintFormat::Id | PrintFormat::Dir => {
+            Display::Plain
+        }
     }
 }
 

@@ -21,7 +21,7 @@ const SHORT_ID: usize = 12;
 
 pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: ContainerField, arg: &FieldArg) -> Extracted<'e> {
     let Some(thread) = context.thread else { return Extracted::Absent };
-    let started = Some(thread.pidns_init_start_ts).filter(|&start| start != 0);
+    let started = Some(thread.pidns_init_start_ts).filter(|&start| start != 0 && !thread.container_id.is_empty());
     match field {
         ContainerField::ContainerStartTs => return when(started, unsigned),
         ContainerField::ContainerDuration => {

@@ -30,7 +30,8 @@ const ANY_EXEC: u64 = 0o111;
 pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: EventField, arg: &FieldArg) -> Extracted<'e> {
     let event = context.event;
     match field {
-        EventField::EvtNum | EventField::UtilCnt => unsigned(event.num),
+        EventField::EvtNum => unsigned(event.num),
+        EventField::UtilCnt => unsigned(context.clock.shown),
         EventField::EvtTime | EventField::EvtOutputtime => owned(print::time_of_day(event.ts, true)),
         EventField::EvtTimeS => owned(print::time_of_day(event.ts, false)),
         EventField::EvtTimeIso8601 => owned(print::iso8601(event.ts)),
@@ -186,7 +187,7 @@ fn category(context: &EventContext<'_>) -> &'static str {
 }
 
 /// Position of the parameter that `evt.arg` or `evt.rawarg` names.
-fn argument(event: &Event<'_>, arg: &FieldArg) -> Option<usize> {
+pub(super) fn argument(event: &Event<'_>, arg: &FieldArg) -> Option<usize> {
     match arg {
         FieldArg::Index(index) => usize::try_from(*index).ok(),
         FieldArg::Key(_, number) => params::ParamNames::get().position(event.etype, *number),

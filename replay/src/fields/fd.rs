@@ -101,11 +101,9 @@ fn chained(thread: &Thread, name: &[u8]) -> Vec<u8> {
 
 /// `fd.name`: of the record, or of what the call was asked to make.
 fn name<'e>(context: &'e EventContext<'_>, record: Option<&'e Fd>) -> Option<Cow<'e, [u8]>> {
-    // A connect that failed shows where it wanted to go, not where the socket was before.
-    let refused = context.event.etype == ppme::PPME_SOCKET_CONNECT_X && context.event.i64(0).is_some_and(|r| r < 0);
     match record {
-        Some(fd) if !refused => Some(Cow::Borrowed(&fd.name)),
-        _ => name_from_call(context, false),
+        Some(fd) => Some(Cow::Borrowed(&fd.name)),
+        None => name_from_call(context, false),
     }
 }
 
@@ -198,10 +196,8 @@ pub(super) fn type_char(kind: FdKind) -> u8 {
     match kind {
         FdKind::File => b'f',
         FdKind::Directory => b'd',
-        FdKind::Ipv4 => b'4',
-        FdKind::Ipv6 => b'6',
-        FdKind::Ipv4Server => b'2',
-        FdKind::Ipv6Server => b'3',
+        FdKind::Ipv4 | FdKind::Ipv4Server => b'4',
+        FdKind::Ipv6 | FdKind::Ipv6Server => b'6',
         FdKind::Fifo => b'p',
         FdKind::Unix | FdKind::Userfaultfd => b'u',
         FdKind::Event => b'e',

@@ -108,7 +108,7 @@ fn given<'e>(context: &'e EventContext<'_>, at: At) -> Option<&'e [u8]> {
 fn absolute<'e>(context: &'e EventContext<'_>, at: At) -> Option<Cow<'e, [u8]>> {
     let given = given(context, at)?;
     let thread = context.thread?;
-    if given.starts_with(b"/") {
+    if given.starts_with(b"/") || given.is_empty() {
         return Some(Cow::Owned(path::join(b"", given)));
     }
     let cwd = || context.state.cwd(thread).unwrap_or(event::UNKNOWN_DIRECTORY);

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 use casebook_rules::event::{EventFields, Extracted};
 use casebook_rules::render;
-use casebook_rules::schema::{FieldArg, FieldRef, Schema};
+use casebook_rules::schema::{Display, FieldArg, FieldRef, Schema};
 use casebook_rules::value::Value;
 use smallvec::SmallVec;
 
@@ -35,7 +35,7 @@ mod sample;
 mod user;
 
 pub use catalogue::Catalogue;
-use catalogue::Extractor;
+use catalogue::{EventField, Extractor};
 
 impl EventFields for EventContext<'_> {
     fn extract<'e>(&'e self, field: &FieldRef) -> Extracted<'e> {
@@ -51,6 +51,15 @@ impl EventFields for EventContext<'_> {
             Extractor::Offline(_) => Extracted::Absent,
         }
     }
+
+    fn display(&self, field: &FieldRef, usual: Display) -> Display {
+        let rawarg = Extractor::Event(EventField::EvtRawarg);
+        if catalogue::row_of(field.id).is_none_or(|row| row.extractor != rawarg) {
+            return usual;
+        }
+        let param = event::argument(self.event, &field.arg).and_then(|at| params::param(self.event, at));
+        param.map_or(usual, |param| catalogue::display_of(param.format))
+    }
 }
 
 /// Text of one field on one event, as outputs print it; `None` when the field is absent.
@@ -61,7 +70,7 @@ pub fn text(catalogue: &Catalogue, context: &EventContext<'_>, field: &FieldRef)
         return None;
     }
     let mut out = Vec::new();
-    render::extracted(&context.extract(field), catalogue.display(field), &mut out).then_some(out)
+    render::extracted(&context.extract(field), context.display(field, catalogue.display(field)), &mut out).then_some(out)
 }
 
 // Short ways to make an [`Extracted`], so that extractors read as tables.
