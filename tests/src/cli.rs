@@ -7,10 +7,12 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use casebook_formats::terminal::Safe;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::agreement::{self, Agreement, Options, Report};
-use crate::corpora::{CORPORA_VARIABLE, Corpora};
+use crate::alerts::{self, AlertAgreement};
+use crate::corpora::{CORPORA_VARIABLE, Corpora, RuleSet};
 use crate::known::{Against, KnownDifferences};
 use crate::table::{Align, Table, percent, shown};
 
@@ -44,6 +46,8 @@ enum Command {
     Fields(FieldArgs),
     /// Container fields against falco-goldens/containers (sysdig 0.29.3).
     Containers(FieldArgs),
+    /// Alerts and summary against falco-goldens/alerts.
+    Alerts(AlertArgs),
 }
 
 #[derive(Args)]
@@ -63,6 +67,41 @@ struct FieldArgs {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Args)]
+struct AlertArgs {
+    /// Captures to compare (patterns); all without it.
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    capture: Vec<String>,
+    /// Rule sets to compare.
+    #[arg(long, value_name = "SET", num_args = 1..)]
+    config: Vec<Config>,
+    /// Show the first N differences of each capture and rule set.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    show: usize,
+    /// Print one JSON object a capture and rule set.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Config {
+    Stable,
+    All,
+    Probe,
+    ProbeAll,
+}
+
+impl From<Config> for RuleSet {
+    fn from(config: Config) -> Self {
+        match config {
+            Config::Stable => Self::Stable,
+            Config::All => Self::All,
+            Config::Probe => Self::Probe,
+            Config::ProbeAll => Self::ProbeAll,
+        }
+    }
 }
 
 /// Runs the command; `args` begins with the program's name.
@@ -104,6 +143,17 @@ fn compare(cli: Cli, out: &mut dyn Write) -> Result<bool, String> {
     match cli.command {
         Command::Fields(args) => fields(&corpora, Against::Falco, &known, args, out),
         Command::Containers(args) => fields(&corpora, Against::Sysdig, &known, args, out),
+        Command::Alerts(args) => {
+            let sets: Vec<RuleSet> = args.config.iter().map(|config| (*config).into()).collect();
+            let sets = if sets.is_empty() { &RuleSet::EVERY[..] } else { &sets };
+            let results = alerts::compare(&corpora, &known, &args.capture, sets)?;
+            if results.is_empty() {
+                return Err("no capture with an alert golden matches".to_owned());
+            }
+            let text = if args.json { json_lines(&results)? } else { alert_table(&results, args.show) };
+            emit(out, &text)?;
+            Ok(results.iter().all(AlertAgreement::agrees))
+        }
     }
 }
 
@@ -213,6 +263,44 @@ pub fn field_tables(report: &Report) -> String {
                 shown(&sample.golden),
                 shown(&sample.ours)
             );
+        }
+    }
+    text
+}
+
+/// Agreement per capture and rule set, and the first `show` differences of each.
+pub fn alert_table(results: &[AlertAgreement], show: usize) -> String {
+    let mut table = Table::new(&[
+        ("capture", Align::Left),
+        ("rules", Align::Left),
+        ("golden", Align::Right),
+        ("ours", Align::Right),
+        ("equal", Align::Right),
+        ("differ", Align::Right),
+        ("missing", Align::Right),
+        ("extra", Align::Right),
+        ("explained", Align::Right),
+        ("", Align::Left),
+    ]);
+    let mut sum = [0; 7];
+    for result in results {
+        let splits = [result.different, result.missing, result.extra];
+        let [different, missing, extra] = splits.map(|split| split.unexplained);
+        let explained = splits.iter().map(|split| split.explained).sum();
+        let numbers = [result.golden, result.ours, result.equal, different, missing, extra, explained];
+        sum.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number);
+        let note = result.error.as_deref().or(result.summary.as_deref()).unwrap_or_default();
+        let row = [result.capture.clone(), result.rules.clone()].into_iter();
+        table.row(row.chain(numbers.map(|number| number.to_string())).chain([shown(note)]));
+    }
+    table.row(["all".to_owned(), String::new()].into_iter().chain(sum.map(|number| number.to_string())));
+    let mut text = table.to_string();
+    for result in results {
+        for detail in result.details.iter().take(show) {
+            let _ = writeln!(text, "\n{} {}", result.capture, result.rules);
+            detail.lines().for_each(|line| {
+                let _ = writeln!(text, "{}", Safe(line.as_bytes()));
+            });
         }
     }
     text

@@ -9,6 +9,7 @@
 //! What the tools themselves must do stands in their own crates; nothing here is needed to use Casebook.
 
 pub mod agreement;
+pub mod alerts;
 pub mod cli;
 pub mod corpora;
 pub mod golden;

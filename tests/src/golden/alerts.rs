@@ -79,6 +79,8 @@ impl Run {
                 } else if !line.is_empty() {
                     run.lines.push(line.to_owned());
                 }
+            } else if section == Section::Other {
+                // Our ledger: Falco has none.
             } else if let (Some(entry), Some(summary)) = (line.strip_prefix("   "), run.summary.as_mut()) {
                 let (name, count) = entry.rsplit_once(": ").ok_or_else(|| error(&"no count"))?;
                 let count = count.parse().map_err(|e: std::num::ParseIntError| error(&e))?;
@@ -144,7 +146,7 @@ mod tests {
     #[test]
     fn alerts_and_summary_are_read() {
         let text = format!(
-            "{ALERT}\nEvents detected: 1\nRule counts by severity:\n   NOTICE: 1\nTriggered rules by rule name:\n   a: b: 1\nLedger:\n   clock_steps: 3\n"
+            "{ALERT}\nEvents detected: 1\nRule counts by severity:\n   NOTICE: 1\nTriggered rules by rule name:\n   a: b: 1\nLedger of anomalies:\n   clock_steps (info): 3. Events out of order.\n"
         );
         let run = Run::parse(&text).unwrap();
         assert_eq!(run.alerts[0].rule, "r");
