@@ -20,6 +20,15 @@ const HOST: &str = "host";
 const SHORT_ID: usize = 12;
 
 pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: ContainerField, arg: &FieldArg) -> Extracted<'e> {
+    if context.effects.is_about_container()
+        && let Some(container) = context.state.event_container(context.effects)
+    {
+        return match field {
+            ContainerField::ContainerId => borrowed(&container.id),
+            ContainerField::ContainerStartTs | ContainerField::ContainerDuration => Extracted::Absent,
+            _ => described(context, container, field, arg),
+        };
+    }
     let Some(thread) = context.thread else { return Extracted::Absent };
     let started = Some(thread.pidns_init_start_ts).filter(|&start| start != 0 && !thread.container_id.is_empty());
     match field {

@@ -16,7 +16,16 @@ pub struct Effects {
     /// This event gave the descriptor another name (`fd.name_changed`): a tuple learned late, and also every
     /// descriptor that comes to life with a name.
     pub fd_name_changed: bool,
+    /// The event describes a container; read it through [`super::State::event_container`].
+    pub(crate) describes_container: bool,
     /// Error that the event itself reveals in place of its return value: `SO_ERROR` read by `getsockopt`
     /// (negative errno, 0 for none).
     pub error: Option<i64>,
+}
+
+impl Effects {
+    /// The event describes a container, whatever thread it came from.
+    pub fn is_about_container(&self) -> bool {
+        self.describes_container
+    }
 }

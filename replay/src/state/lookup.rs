@@ -23,6 +23,15 @@ impl State {
         self.tables.get(table.0)?.table.get(number)
     }
 
+    /// Container of the event that `effects` came from: the one that a container event describes, also as it goes,
+    /// else that of the event's thread; `None` on the host.
+    pub fn event_container(&self, effects: &Effects) -> Option<&Container> {
+        if effects.describes_container {
+            return self.described.as_ref().and_then(|id| self.container(id));
+        }
+        self.container_of(self.event_thread(effects)?)
+    }
+
     /// A thread by its host tid.
     #[inline]
     pub fn thread(&self, tid: i64) -> Option<&Thread> {

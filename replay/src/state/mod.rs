@@ -101,6 +101,8 @@ pub struct State {
     pub(crate) containers: Map<Text, Container>,
     /// Control groups that occurred, by their bytes in the capture.
     pub(crate) places: Map<Box<[u8]>, cgroup::Place>,
+    /// Container that the last container event was about.
+    pub(crate) described: Option<Text>,
     /// Containers whose removal was reported, the first one first.
     pub(crate) containers_gone: VecDeque<Text>,
     pub(crate) texts: Texts,

@@ -737,7 +737,8 @@ fn container_metadata_comes_late() {
     };
     assert_eq!(missing(&bench), 1);
     let json = br#"{"container":{"id":"7951fb549ab9","name":"web","type":0,"image":"nginx:1.25"}}"#;
-    bench.apply(&event(PPME_CONTAINER_JSON_2_E, -1).raw("json", json));
+    let effects = bench.apply(&event(PPME_CONTAINER_JSON_2_E, -1).raw("json", json));
+    assert_eq!(text(&bench.state.event_container(&effects).unwrap().name), "web");
     let container = bench.state.container_of(bench.thread(20)).unwrap();
     assert_eq!((text(&container.name), text(&container.image_repository)), ("web".into(), "nginx".into()));
     assert!(container.version != version);

@@ -1,10 +1,12 @@
 //! Events that describe containers.
 
+use std::sync::Arc;
+
 use casebook_formats::tables::ppme::{PPME_ASYNCEVENT_E, PPME_CONTAINER_E};
 
 use crate::state::container_json::{Description, parse};
 use crate::state::step::Step;
-use crate::state::{Container, State};
+use crate::state::{Container, State, Text};
 
 /// A container appeared, was described anew, or is gone.
 pub(super) fn described(state: &mut State, step: &mut Step<'_, '_>) {
@@ -22,7 +24,9 @@ pub(super) fn described(state: &mut State, step: &mut Step<'_, '_>) {
             Some(b"container_removed") => {
                 if let Some(described) = event.param(2).and_then(parse) {
                     // Its threads may still be exiting: what is known of it stays until the table is full.
-                    state.containers_gone.push_back(described.short_id());
+                    let id = described.short_id();
+                    about(state, step, &id);
+                    state.containers_gone.push_back(id);
                 }
                 return;
             }
@@ -46,5 +50,12 @@ fn take_in(state: &mut State, step: &mut Step<'_, '_>, described: Description) {
     }
     let version = state.next_version();
     let container = Container { version, ..described.into_container() };
+    about(state, step, &id);
     state.containers.insert(id, container);
+}
+
+/// The event is about this container, whatever thread it came from.
+fn about(state: &mut State, step: &mut Step<'_, '_>, id: &Text) {
+    step.fx.describes_container = true;
+    state.described = Some(Arc::clone(id));
 }
