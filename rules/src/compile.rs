@@ -173,7 +173,9 @@ pub(crate) fn check_depth(expr: &Expr) -> Result<(), Vec<CompileError>> {
 fn compile_checks(expr: &Expr, checks: &mut CheckCompiler<'_>, ids: &mut Vec<LeafId>) {
     match &expr.node {
         Node::And(children) | Node::Or(children) => {
-            children.iter().for_each(|child| compile_checks(child, checks, ids));
+            for child in children {
+                compile_checks(child, checks, ids);
+            }
         }
         Node::Not(child) => compile_checks(child, checks, ids),
         Node::Check(check) => ids.extend(checks.compile(check, expr.span)),
@@ -244,13 +246,12 @@ impl Condition {
     ) -> Result<bool, EvalError> {
         let mut at = 0;
         while let Some(step) = self.steps.get(at as usize) {
-            let verdict = match memo.get(step.leaf) {
-                Some(verdict) => verdict,
-                None => {
-                    let verdict = leaves.evaluate(step.leaf, event)?;
-                    memo.set(step.leaf, verdict);
-                    verdict
-                }
+            let verdict = if let Some(verdict) = memo.get(step.leaf) {
+                verdict
+            } else {
+                let verdict = leaves.evaluate(step.leaf, event)?;
+                memo.set(step.leaf, verdict);
+                verdict
             };
             at = if verdict { step.yes } else { step.no };
         }

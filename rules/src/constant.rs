@@ -142,7 +142,7 @@ fn port(text: &[u8]) -> Result<u16, String> {
     if text.iter().all(u8::is_ascii_digit) {
         let number = if text.is_empty() { 0 } else { decimal(text)?.unsigned() };
         // A 32-bit number is read and then cut.
-        return if number <= i32::MAX as u64 {
+        return if i32::try_from(number).is_ok() {
             Ok(number as u16)
         } else {
             Err(format!("`{}` is too large for a port", String::from_utf8_lossy(text)))

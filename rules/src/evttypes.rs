@@ -112,12 +112,16 @@ impl Index<'_> {
         match (&expr.node, negated) {
             (Node::And(children), false) | (Node::Or(children), true) => {
                 let mut types = self.all();
-                children.iter().for_each(|child| types.intersect(&self.types(child, negated)));
+                for child in children {
+                    types.intersect(&self.types(child, negated));
+                }
                 types
             }
             (Node::And(children), true) | (Node::Or(children), false) => {
                 let mut types = self.none();
-                children.iter().for_each(|child| types.union(&self.types(child, negated)));
+                for child in children {
+                    types.union(&self.types(child, negated));
+                }
                 types
             }
             (Node::Not(child), _) => self.types(child, !negated),
@@ -152,13 +156,15 @@ impl Index<'_> {
         }
         let mut types = self.none();
         for constant in compile::constants(check) {
-            named(self.schema, &constant.text()).into_iter().for_each(|ty| types.insert(ty));
+            for ty in named(self.schema, &constant.text()) {
+                types.insert(ty);
+            }
         }
         Some(if op == Operator::NotEqual { types.complement() } else { types })
     }
 
     /// How to look names up, when the left side is one of the two type fields. Notes calls on them.
-    fn is_type(&mut self, left: &Operand) -> Option<fn(&dyn Schema, &str) -> Vec<u16>> {
+    fn is_type(&mut self, left: &Operand) -> Option<LookUp> {
         match left {
             Operand::Field(field) if is_type_field(field) => Some(if field.name == "evt.type" {
                 |schema, name| schema.event_types_named(name)
@@ -184,6 +190,9 @@ impl Index<'_> {
         });
     }
 }
+
+/// How the names of a type field are looked up.
+type LookUp = fn(&dyn Schema, &str) -> Vec<u16>;
 
 fn is_type_field(field: &Field) -> bool {
     field.arg.is_none() && matches!(field.name.as_str(), "evt.type" | "syscall.type")

@@ -3,10 +3,10 @@
 
 use crate::ast::{Call, Check, Constant, Function, Operand, Operator};
 use crate::bind;
-use crate::checks;
 use crate::compile::{Hint, HintKind};
 use crate::condition;
 use crate::schema::Schema;
+use crate::typing;
 
 /// Hints about a constant.
 pub(crate) fn constant(schema: &dyn Schema, source: &str, op: Operator, constant: &Constant) -> Vec<Hint> {
@@ -22,13 +22,8 @@ pub(crate) fn constant(schema: &dyn Schema, source: &str, op: Operator, constant
     // White space is left out of the comparison wherever it stands.
     let stripped: String = shown.chars().filter(|c| !(c.is_ascii_whitespace() || *c == '\x0b')).collect();
     match condition::parse_operand(&stripped) {
-        Ok((Operand::Field(field), len)) if len == stripped.len() => {
-            if bind::bind(schema, source, &field).is_ok() {
-                add(
-                    HintKind::FieldAsConstant,
-                    format!("`{shown}` is a text here; a field is written `val({stripped})`"),
-                );
-            }
+        Ok((Operand::Field(field), len)) if len == stripped.len() && bind::bind(schema, source, &field).is_ok() => {
+            add(HintKind::FieldAsConstant, format!("`{shown}` is a text here; a field is written `val({stripped})`"));
         }
         _ if spells_call(&stripped) => {
             add(HintKind::CallAsConstant, format!("`{shown}` is a text here; a call stands without quotes"));
@@ -60,7 +55,7 @@ pub(crate) fn unsafe_na(check: &Check) -> bool {
 
 fn call_reads(call: &Call, wanted: &dyn Fn(&str) -> bool) -> bool {
     let mut found = false;
-    checks::call_fields(call, &mut |field| found |= wanted(&field.name));
+    typing::call_fields(call, &mut |field| found |= wanted(&field.name));
     found
 }
 

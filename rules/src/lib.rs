@@ -46,6 +46,7 @@ mod services;
 pub mod source;
 pub mod suggest;
 pub mod text;
+mod typing;
 pub mod value;
 pub mod version;
 mod yaml;

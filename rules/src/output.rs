@@ -7,7 +7,6 @@
 use serde_json::Value as Json;
 
 use crate::ast::{Field, Operand, Span};
-use crate::checks::{self, Typed};
 use crate::compile::{CompileError, CompileErrorKind, DEPRECATED_FIELDS};
 use crate::condition;
 use crate::event::EventFields;
@@ -15,6 +14,7 @@ use crate::operand::Source;
 use crate::print;
 use crate::render;
 use crate::schema::{Display, FieldArg, FieldRef, FieldType, Multiplicity, Schema};
+use crate::typing::{self, Typed};
 use crate::value::Value;
 
 /// Largest width: Falco has none, and would let a rule file ask for gigabytes.
@@ -113,7 +113,7 @@ impl Format {
     fn name_fields(&mut self, operand: &Operand, source: &str, schema: &dyn Schema) {
         let mut note = |field: &Field| {
             let name = print::field(field);
-            if let Ok(typed) = checks::typed_field(schema, source, field)
+            if let Ok(typed) = typing::typed_field(schema, source, field)
                 && let Source::Field(bound) = typed.source.clone()
                 && self.fields.iter().all(|known| known.name != name)
             {
@@ -122,7 +122,7 @@ impl Format {
         };
         match operand {
             Operand::Field(field) => note(field),
-            Operand::Call(call) => checks::call_fields(call, &mut note),
+            Operand::Call(call) => typing::call_fields(call, &mut note),
         }
     }
 
@@ -286,7 +286,7 @@ fn shorter(text: &str) -> Vec<usize> {
 /// The field or call at the beginning of a text, with its length.
 fn attempt(text: &str, source: &str, schema: &dyn Schema) -> Result<(Operand, Typed, usize), CompileError> {
     let (operand, len) = condition::parse_operand(text)?;
-    let typed = checks::typed(schema, source, &operand).map_err(|errors| {
+    let typed = typing::typed(schema, source, &operand).map_err(|errors| {
         let fallback = || error(0, len, CompileErrorKind::UnknownField, "no field follows".to_owned());
         errors.into_iter().next().unwrap_or_else(fallback)
     })?;

@@ -233,17 +233,14 @@ impl Translation<'_> {
     /// `\xHH` or `\x{H...}` after the `x`.
     fn hexadecimal(&mut self) -> Step<char> {
         let wrong = || "`\\x` needs two hexadecimal digits, or some between braces".to_owned();
-        let digits = match self.rest.strip_prefix('{') {
-            Some(body) => {
-                let len = body.find('}').ok_or_else(wrong)?;
-                self.rest = &body[len + 1..];
-                &body[..len]
-            }
-            None => {
-                let digits = self.rest.get(..2).ok_or_else(wrong)?;
-                self.rest = &self.rest[2..];
-                digits
-            }
+        let digits = if let Some(body) = self.rest.strip_prefix('{') {
+            let len = body.find('}').ok_or_else(wrong)?;
+            self.rest = &body[len + 1..];
+            &body[..len]
+        } else {
+            let digits = self.rest.get(..2).ok_or_else(wrong)?;
+            self.rest = &self.rest[2..];
+            digits
         };
         if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(wrong());

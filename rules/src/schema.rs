@@ -40,6 +40,7 @@ pub enum FieldType {
 }
 
 /// Whether a field takes an argument.
+#[allow(clippy::struct_excessive_bools)] // columns of a table, each for itself
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ArgSpec {
     /// Without it the field is an error.
@@ -84,6 +85,7 @@ pub enum Display {
 }
 
 /// One row of the field catalogue as the rule language sees it.
+#[allow(clippy::struct_excessive_bools)] // columns of a table, each for itself
 #[derive(Clone, Debug)]
 pub struct FieldDef {
     /// Name without argument, for example `proc.aname`.
@@ -102,7 +104,7 @@ pub struct FieldDef {
     pub no_rhs: bool,
     /// Not usable under a transformer.
     pub no_transformer: bool,
-    /// Mentioning it gives LOAD_DEPRECATED_ITEM (`evt.dir`, `evt.latency` family).
+    /// Mentioning it gives `LOAD_DEPRECATED_ITEM` (`evt.dir`, `evt.latency` family).
     pub deprecated: bool,
     /// Fields of a plugin refuse leading zeros in an index and report a surplus argument as an error of its own.
     pub plugin: bool,
