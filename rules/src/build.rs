@@ -49,7 +49,7 @@ pub(crate) fn build(
     let rules: Vec<Rule> =
         collector.rules.iter().filter(|rule| rule.known_source).filter_map(|rule| builder.rule(rule)).collect();
     let failed = builder.out.iter().skip(first).any(Diagnostic::is_error);
-    if !failed && !broken.everything {
+    if !failed && broken.is_empty() {
         builder.unused();
     }
     let Builder { resolver, leaves, .. } = builder;
@@ -151,7 +151,8 @@ impl Builder<'_, '_> {
         let skip = unknown && def.skip_if_unknown_filter;
         let code = if skip { Code::UnknownFilter } else { Code::CompileCondition };
         for error in errors.into_iter().take(if skip { 1 } else { usize::MAX }) {
-            let diagnostic = self.resolver.diagnostic(code, error.message, error.span, number).hint(error.hint);
+            let message = if skip { left_out(&error.message) } else { error.message };
+            let diagnostic = self.resolver.diagnostic(code, message, error.span, number).hint(error.hint);
             self.out.push(diagnostic);
         }
     }
@@ -173,7 +174,7 @@ impl Builder<'_, '_> {
                 Diagnostic::new(Code::NoEvttype, format!("the condition can be true on {} event types", types.len()))
                     .at(def.head.span)
                     .of(ItemKind::Rule, def.head.name.value.clone())
-                    .hint("add an evt.type term, or 'warn_evttypes: false' if this is meant".to_owned()),
+                    .hint("add an evt.type term, or `warn_evttypes: false` if this is meant".to_owned()),
             );
         }
         Some(Some(types))
@@ -231,7 +232,8 @@ impl Builder<'_, '_> {
         for error in errors.into_iter().take(if skip { 1 } else { usize::MAX }) {
             let (start, end) = (error.span.start as usize, error.span.end as usize);
             let span = self.place(text, start, end).unwrap_or(def.head.span);
-            let error = Diagnostic::new(code, error.message).at(span).hint(error.hint);
+            let message = if skip { left_out(&error.message) } else { error.message };
+            let error = Diagnostic::new(code, message).at(span).hint(error.hint);
             self.out.push(error.of(item.kind, item.name.clone()));
         }
         None
@@ -284,6 +286,11 @@ impl Builder<'_, '_> {
             );
         }
     }
+}
+
+/// The message that an error which a rule asked for keeps the rule out.
+fn left_out(message: &str) -> String {
+    format!("{message}, the rule is left out")
 }
 
 /// Text from the configuration; errors in it are shown at the rule's name.

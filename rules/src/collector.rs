@@ -118,6 +118,11 @@ impl Broken {
         self.names.insert((kind, name.to_owned()));
     }
 
+    /// Whether everything could be read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.names.is_empty() && !self.everything
+    }
+
     pub(crate) fn has(&self, kind: ItemKind, name: &str) -> bool {
         self.everything || self.names.contains(&(kind, name.to_owned()))
     }
@@ -194,13 +199,13 @@ impl Collector {
         for plugin in &wanted {
             if Version::parse(&plugin.version.value).is_none() {
                 let message = format!(
-                    "'{}' is no version of plugin '{}': x.y.z is expected",
+                    "`{}` is no version of plugin `{}`: x.y.z is expected",
                     plugin.version.value, plugin.name.value
                 );
                 return Err(refuse(message, plugin.version.span));
             }
             if !names.insert(plugin.name.value.clone()) {
-                let message = format!("plugin '{}' occurs twice among the alternatives", plugin.name.value);
+                let message = format!("plugin `{}` occurs twice among the alternatives", plugin.name.value);
                 return Err(refuse(message, plugin.name.span));
             }
         }
@@ -255,7 +260,7 @@ impl Collector {
         let known_source = around.schema.sources().contains(&&*source);
         if !known_source {
             out.push(
-                Diagnostic::new(Code::UnknownSource, format!("unknown source '{source}', the rule is left out"))
+                Diagnostic::new(Code::UnknownSource, format!("unknown source `{source}`, the rule is left out"))
                     .at(place)
                     .of(ItemKind::Rule, item.head.name.value.clone())
                     .hint(did_you_mean(&source, around.schema.sources())),
@@ -265,7 +270,7 @@ impl Collector {
         let mut checked = Vec::new();
         for exception in item.exceptions {
             if !exception.fields.is_given() {
-                let message = format!("exception '{}' has no fields", exception.name.value);
+                let message = format!("exception `{}` has no fields", exception.name.value);
                 return Err(refuse(message, exception.fields.span));
             }
             checked.push(exceptions::checked(exception, check)?);
@@ -370,6 +375,6 @@ fn same_source(rule: &RuleDef, change: &RuleChange) -> Outcome<()> {
 }
 
 fn other_source(rule: &RuleDef, source: &str, span: FileSpan) -> Box<Diagnostic> {
-    let message = format!("the rule is for source '{}' and cannot be changed to '{source}'", rule.source);
+    let message = format!("the rule is for source `{}` and cannot be changed to `{source}`", rule.source);
     Box::new(refuse(message, span).and_at(rule.head.span, "first defined here"))
 }

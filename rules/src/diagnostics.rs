@@ -70,7 +70,7 @@ codes! {
         "The condition does not follow the grammar, names a field or an event type that does not exist, or compares a \
          field with something it cannot be compared with.";
     CompileOutput "LOAD_ERR_COMPILE_OUTPUT" Error "output does not compile",
-        "The output names a field that does not exist for the rule's source, or a '%' that starts no field.";
+        "The output names a field that does not exist for the rule's source, or a `%` that starts no field.";
     Validate "LOAD_ERR_VALIDATE" Error "item does not fit the others",
         "The item refers to something that is not there (a macro, an earlier rule), asks for another engine version, \
          or has an exception whose parts do not fit each other.";
@@ -78,7 +78,7 @@ codes! {
     UnknownSource "LOAD_UNKNOWN_SOURCE" Warning "unknown event source",
         "The rule is for a source whose events this tool does not read. The rule is left out.";
     UnsafeNaCheck "LOAD_UNSAFE_NA_CHECK" Warning "unsafe comparison with <NA>",
-        "An absent field equals nothing, so this is no test for absence. Use 'exists'.";
+        "An absent field equals nothing, so this is no test for absence. Use `exists`.";
     NoEvttype "LOAD_NO_EVTTYPE" Warning "condition applies to too many event types",
         "The condition can be true on more than 100 event types, so the rule is evaluated on nearly all events. Add \
          an evt.type term, or set warn_evttypes: false if this is meant.";
@@ -101,7 +101,7 @@ codes! {
         "Names of macros consist of letters, digits and underscores and begin with a letter. No condition can refer \
          to this one.";
     InvalidListName "LOAD_INVALID_LIST_NAME" Warning "unsuitable name of a list",
-        "Names of lists should have no blanks, parentheses, quotes, commas or '='.";
+        "Names of lists should have no blanks, parentheses, quotes, commas or `=`.";
     ConditionHint "LOAD_COMPILE_CONDITION" Warning "condition may not mean what it says",
         "The condition compiles, but part of it looks like something else was meant.";
     PluginRequirement "CB_PLUGIN_REQUIREMENT" Error "required plugin is not there",
@@ -111,9 +111,6 @@ codes! {
     OverrideIgnored "CB_OVERRIDE_IGNORED" Warning "override is no mapping",
         "override must map keys to append or replace. As it stands it is ignored, and the item counts as a complete \
          definition.";
-    LenientYaml "CB_LENIENT_YAML" Warning "YAML that other parsers refuse",
-        "Falco's YAML library accepts the indentation or tab here, the YAML standard does not. Indent continuation \
-         lines by more than the key they belong to.";
     NoRules "CB_NO_RULE_FILES" Warning "no rule files here",
         "The directory, values file or manifest holds no rule file.";
 }
@@ -127,7 +124,6 @@ impl Code {
                 | Self::DuplicateKey
                 | Self::UnknownInnerKey
                 | Self::OverrideIgnored
-                | Self::LenientYaml
                 | Self::NoRules
         )
     }
@@ -239,19 +235,17 @@ impl Diagnostic {
         self.code.severity() == Severity::Error
     }
 
-    /// Whether two diagnostics say the same about the same place.
-    pub fn repeats(&self, other: &Self) -> bool {
-        self.code == other.code
-            && self.message == other.message
-            && self.primary == other.primary
-            && self.item == other.item
-            && self.secondary == other.secondary
+    /// What a diagnostic says about which place: equal for repetitions.
+    pub fn key(&self) -> (Code, &str, Option<FileSpan>, Option<&ItemRef>, Option<FileSpan>) {
+        let place = |label: &Label| label.span;
+        let second = self.secondary.first().map(place);
+        (self.code, &self.message, self.primary.as_ref().map(place), self.item.as_ref(), second)
     }
 }
 
 /// `did you mean 'x'?` for the candidate nearest to a misspelt word.
 pub fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<String> {
-    crate::suggest::closest(word, candidates).map(|near| format!("did you mean '{near}'?"))
+    crate::suggest::closest(word, candidates).map(|near| format!("did you mean `{near}`?"))
 }
 
 #[cfg(test)]

@@ -60,8 +60,8 @@ pub(crate) fn checked(item: ExceptionItem, schema: Option<(&dyn Schema, &str)>) 
             }
             let comp = exception.comps.first().map_or("", String::as_str);
             if !takes_values(comp) {
-                let message = format!("'{comp}' cannot compare a single field with a list of values");
-                let hint = "use in, pmatch, intersects, an operator with a modifier like 'startswith anyof', or \
+                let message = format!("`{comp}` cannot compare a single field with a list of values");
+                let hint = "use in, pmatch, intersects, an operator with a modifier like `startswith anyof`, or \
                             write fields and comps as sequences";
                 return Err(Box::new(refuse(message, item.comps.span).hint(hint.to_owned())));
             }
@@ -73,7 +73,7 @@ pub(crate) fn checked(item: ExceptionItem, schema: Option<(&dyn Schema, &str)>) 
             let text = field.text().map_or("", |text| &text.value);
             if !is_field(text, schema, source) {
                 let names = schema.fields(source).map(|(_, field)| field.name);
-                let message = format!("'{text}' is no field of source '{source}'");
+                let message = format!("`{text}` is no field of source `{source}`");
                 return Err(Box::new(refuse(message, field.span).hint(did_you_mean(text, names))));
             }
         }
@@ -101,12 +101,12 @@ pub(crate) fn append(
 ) -> Outcome<()> {
     let Some(earlier) = exceptions.iter_mut().find(|earlier| earlier.name.value == item.name.value) else {
         if !item.fields.is_given() {
-            let message = format!("exception '{}' is new to this rule and needs fields", item.name.value);
+            let message = format!("exception `{}` is new to this rule and needs fields", item.name.value);
             let names = exceptions.iter().map(|earlier| &*earlier.name.value);
             return Err(Box::new(refuse(message, item.span).hint(did_you_mean(&item.name.value, names))));
         }
         if item.values.is_empty() {
-            let message = format!("exception '{}' is new to this rule and needs values", item.name.value);
+            let message = format!("exception `{}` is new to this rule and needs values", item.name.value);
             return Err(refuse(message, item.span));
         }
         exceptions.push(checked(item, schema)?);
@@ -115,7 +115,7 @@ pub(crate) fn append(
     for (what, entry) in [("fields", &item.fields), ("comps", &item.comps)] {
         if entry.is_given() {
             let message =
-                format!("exception '{}' exists already: only values can be appended to it, no {what}", item.name.value);
+                format!("exception `{}` exists already: only values can be appended to it, no {what}", item.name.value);
             return Err(Box::new(refuse(message, entry.span).and_at(earlier.name.span, "defined here")));
         }
     }
@@ -129,7 +129,7 @@ fn known_operator(comp: &Entry) -> Outcome<()> {
         return Ok(());
     }
     let names = Operator::ALL.iter().map(|operator| operator.text());
-    Err(Box::new(refuse(format!("'{text}' is no comparison operator"), comp.span).hint(did_you_mean(text, names))))
+    Err(Box::new(refuse(format!("`{text}` is no comparison operator"), comp.span).hint(did_you_mean(text, names))))
 }
 
 /// Whether an operator compares with a list: `in`, `pmatch`, `intersects`, or one with a modifier.
@@ -238,9 +238,9 @@ impl Part<'_> {
             let values = tuple.list().unwrap_or_default();
             if values.len() != list.len() {
                 let message = format!(
-                    "{} values for {} fields: each element of values is a sequence with one value for each field",
-                    if tuple.list().is_some() { values.len() } else { 1 },
-                    list.len()
+                    "{} for {}: each element of values is a sequence with one value for each field",
+                    counted(if tuple.list().is_some() { values.len() } else { 1 }, "value"),
+                    counted(list.len(), "field")
                 );
                 return Err(Box::new(refuse(message, tuple.span).and_at(exception.fields.span, "the fields")));
             }
@@ -289,6 +289,10 @@ impl Part<'_> {
             _ => self.value(value),
         }
     }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Whether an item or value is quoted when it is put into a condition.

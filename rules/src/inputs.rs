@@ -43,6 +43,9 @@ fn read_directory(path: &Path, files: &mut Vec<RuleFile>) {
     }
     paths.retain(|path| is_yaml(path) && !path.is_dir());
     paths.sort();
+    if paths.is_empty() {
+        files.push(RuleFile::nothing(path.display().to_string()));
+    }
     for path in &paths {
         read_file(path, files);
     }
@@ -77,6 +80,9 @@ pub fn unpack(file: RuleFile) -> Vec<RuleFile> {
     }
     if !is_outer {
         return vec![file];
+    }
+    if found.is_empty() {
+        return vec![RuleFile::nothing(file.name)];
     }
     let Ok(text) = String::from_utf8(file.bytes) else { return Vec::new() };
     let text: Arc<str> = Arc::from(text);
@@ -129,7 +135,7 @@ fn embedded(outer: &str, text: &Arc<str>, key: &str, content: &Scalar) -> RuleFi
     RuleFile {
         name: format!("{outer}: {key}"),
         bytes: content.value.clone().into_bytes(),
-        unreadable: None,
+        problem: None,
         embedded: Some(Embedded { name: outer.to_owned(), text: Arc::clone(text), map }),
     }
 }
@@ -138,7 +144,7 @@ fn embedded(outer: &str, text: &Arc<str>, key: &str, content: &Scalar) -> RuleFi
 mod tests {
     #![allow(clippy::unwrap_used)] // a test ends at the first surprise
     use super::*;
-    use crate::source::{FileSpan, Sources};
+    use crate::source::{FileSpan, Problem, Sources};
 
     const HELM: &str = "image: x\ncustomRules:\n  b.yaml: |-\n    - list: l\n      items: [a]\n  a.yaml: |\n    # nothing\n\
                         \n    - macro: m\n      condition: evt.num > 0\n";
@@ -181,6 +187,6 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_kept_in_its_place() {
         let files = read(&["/nonexistent/rules.yaml"]);
-        assert!(files[0].unreadable.is_some());
+        assert!(matches!(files[0].problem, Some(Problem::Unreadable(_))));
     }
 }

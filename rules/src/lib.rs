@@ -33,6 +33,7 @@ mod posix;
 pub mod print;
 pub mod priority;
 mod read_exceptions;
+mod read_values;
 mod reader;
 pub mod render;
 pub mod report;

@@ -90,59 +90,74 @@ impl<'c> ResolvedList<'c> {
         Self { def, items, used: false, name: Arc::from(name), finder: Finder::new(name), joined, starts }
     }
 
-    fn find(&self, text: &LoadedText, from: usize) -> Option<usize> {
-        self.finder.find(text.text().as_bytes().get(from..)?).map(|at| from + at)
-    }
-
+    /// Replaces this list's name everywhere, in one pass: `done` is the new text up to byte `from` of the old one.
     fn expand(&mut self, text: &mut LoadedText) -> Result<(), TooLong> {
-        let mut from = 0;
-        while let Some(at) = self.find(text, from) {
-            let bytes = text.text().as_bytes();
-            let (mut start, mut end) = (at, at + self.name.len());
+        let bytes = text.text().as_bytes();
+        let mut done = LoadedText::default();
+        let (mut from, mut search) = (0, 0);
+        while let Some(at) = bytes.get(search..).and_then(|rest| self.finder.find(rest)).map(|at| search + at) {
+            let mut end = at + self.name.len();
+            let before = if at > from { bytes.get(at - 1) } else { done.text().as_bytes().last() };
             let delimited = |byte: Option<&u8>| byte.is_none_or(|byte| DELIMITERS.contains(byte));
-            if !delimited(start.checked_sub(1).and_then(|i| bytes.get(i))) || !delimited(bytes.get(end)) {
-                from = at + 1;
+            if !delimited(before) || !delimited(bytes.get(end)) {
+                search = at + 1;
                 continue;
             }
+            done.push_part(text, from, at);
             let blank = |byte: Option<&u8>| byte.is_some_and(|byte| BLANKS.contains(byte));
-            while start > 0 && blank(bytes.get(start - 1)) {
-                start -= 1;
-            }
+            let kept = done.text().trim_end_matches(|c: char| c.is_ascii() && BLANKS.contains(&(c as u8))).len();
+            done.truncate(kept);
             while blank(bytes.get(end)) {
                 end += 1;
             }
             if self.joined.is_empty() {
-                if start > 0 && bytes.get(start - 1) == Some(&b',') {
-                    start -= 1;
+                if done.text().ends_with(',') {
+                    done.truncate(kept - 1);
                 } else if bytes.get(end) == Some(&b',') {
                     end += 1;
                 }
             }
-            self.replace(text, at, start, end);
+            // At the start of a condition Falco puts no blank before the items, but counts one.
+            let at_start = done.text().is_empty();
+            self.put(&mut done, text.origin(at));
             self.used = true;
-            if text.text().len() > MAX_CONDITION {
+            if done.text().len() > MAX_CONDITION {
                 return Err(TooLong);
             }
-            // Falco counts one blank before the items, which is not there at the start of a condition.
-            from = start + self.joined.len() + 2;
+            from = end;
+            search = end + usize::from(at_start);
+        }
+        if from > 0 {
+            done.push_part(text, from, text.text().len());
+            *text = done;
         }
         Ok(())
     }
 
-    /// Puts the items, with a blank on both sides, in the place of the name at `at` and the blanks around it.
-    fn replace(&self, text: &mut LoadedText, at: usize, start: usize, end: usize) {
-        let before = if start > 0 { " " } else { "" };
-        let Some(place) = text.origin(at) else { return };
-        let mut pieces = Vec::with_capacity(self.starts.len() + 1);
-        if !before.is_empty() || self.starts.is_empty() {
-            pieces.push((0, place.clone()));
+    /// Adds the items, with a blank on both sides.
+    fn put(&self, done: &mut LoadedText, place: Option<Origin>) {
+        let Some(place) = place else { return };
+        if !done.text().is_empty() {
+            done.push_glue(" ");
+        }
+        if self.starts.is_empty() {
+            done.push(" ", place);
+            return;
         }
         let via = Via::List(Arc::new(ListUse { name: Arc::clone(&self.name), place }));
-        for &(at, item, offset) in &self.starts {
-            let Some(scalar) = self.items.get(item) else { continue };
-            pieces.push((before.len() + at, Origin { scalar: Arc::clone(scalar), offset, via: via.clone() }));
+        let ends = self.starts.iter().skip(1).map(|&(at, ..)| at).chain([self.joined.len()]);
+        for (&(at, item, offset), end) in self.starts.iter().zip(ends) {
+            if let (Some(scalar), Some(text)) = (self.items.get(item), self.joined.get(at..end)) {
+                done.push(text, Origin { scalar: Arc::clone(scalar), offset, via: via.clone() });
+            }
         }
-        let new = format!("{before}{} ", self.joined);
-        text.replace(start, end, &new, &pieces);
+        if self.joined.is_empty()
+            && let Some(scalar) = self.items.first()
+        {
+            // Items that are all empty: the blank behind them needs some origin.
+            done.push(" ", Origin { scalar: Arc::clone(scalar), offset: 0, via });
+            return;
+        }
+        done.push_glue(" ");
     }
 }

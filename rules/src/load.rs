@@ -4,6 +4,8 @@
 //! everything is read and compiled that can be, so that one run shows all errors, with Falco's first one first. What
 //! refers to something that has an error is not reported again.
 
+use std::collections::HashSet;
+
 use crate::build::{self, Built};
 use crate::collector::{Broken, Collector, Surroundings};
 use crate::diagnostics::{Code, Diagnostic, ItemKind};
@@ -11,7 +13,7 @@ use crate::priority::Priority;
 use crate::reader::{self, ReadFile, ReadItem};
 use crate::ruleset::RuleSet;
 use crate::schema::Schema;
-use crate::source::{FileId, RuleFile, Sources};
+use crate::source::{FileId, Problem, RuleFile, Sources};
 use crate::version::Version;
 
 /// Most diagnostics of one load; a hostile file could have millions.
@@ -105,12 +107,9 @@ impl LoadOutcome {
 
     /// The diagnostics, each once.
     pub fn distinct(&self) -> Vec<&Diagnostic> {
-        let mut distinct: Vec<&Diagnostic> = Vec::new();
-        for diagnostic in &self.diagnostics {
-            if !distinct.iter().any(|earlier| earlier.repeats(diagnostic)) {
-                distinct.push(diagnostic);
-            }
-        }
+        let mut seen = HashSet::new();
+        let mut distinct = self.diagnostics.iter().collect::<Vec<_>>();
+        distinct.retain(|diagnostic| seen.insert(diagnostic.key()));
         distinct
     }
 }
@@ -152,10 +151,13 @@ struct Loader<'l> {
 impl Loader<'_> {
     fn file(&mut self, id: FileId, file: &RuleFile) {
         let first = self.out.len();
-        match &file.unreadable {
-            Some(reason) => {
+        match &file.problem {
+            Some(Problem::Unreadable(reason)) => {
                 self.broken.everything = true;
                 self.out.push(Diagnostic::new(Code::FileRead, format!("{}: {reason}", file.name)));
+            }
+            Some(Problem::NoRuleFiles) => {
+                self.out.push(Diagnostic::new(Code::NoRules, format!("{}: no rule files here", file.name)));
             }
             None => match reader::read(id, &file.bytes) {
                 ReadFile::Unreadable(error) => {
@@ -178,7 +180,8 @@ impl Loader<'_> {
         let mut later = self.out.split_off(first);
         if self.failed.is_some() {
             // Falco has stopped by now: what it would repeat for every file need not be repeated.
-            later.retain(|diagnostic| !self.out.iter().any(|earlier| earlier.repeats(diagnostic)));
+            let known: HashSet<_> = self.out.iter().map(Diagnostic::key).collect();
+            later.retain(|diagnostic| !known.contains(&diagnostic.key()));
         }
         self.out.append(&mut later);
         self.out.truncate(MAX_DIAGNOSTICS);
@@ -220,7 +223,7 @@ impl Loader<'_> {
             let error = match decisive {
                 None => Diagnostic::new(
                     Code::PluginRequirement,
-                    format!("plugin '{name}' is required, version {}, and not there", first.version.value),
+                    format!("plugin `{name}` is required, version {}, and not there", first.version.value),
                 )
                 .at(first.name.span),
                 Some((requirement, have)) => {
@@ -229,7 +232,7 @@ impl Loader<'_> {
                         continue;
                     }
                     let message = format!(
-                        "plugin '{}' is required in version {}, this is {have}",
+                        "plugin `{}` is required in version {}, this is {have}",
                         requirement.name.value, requirement.version.value
                     );
                     Diagnostic::new(Code::PluginRequirement, message).at(requirement.version.span)

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use crate::diagnostics::{Code, Diagnostic};
 use crate::items::{Entry, EntryKind, ExceptionItem};
-use crate::reader::{Outcome, invalid, required, unknown_inner_keys};
+use crate::read_values::{required, unknown_inner_keys};
+use crate::reader::{Outcome, invalid};
 use crate::source::FileSpan;
 use crate::yaml::{Kind, Node};
 
@@ -17,7 +18,7 @@ pub(crate) fn exceptions(node: &Node, append: bool, warnings: &mut Vec<Diagnosti
         return Ok(Vec::new());
     }
     let Some(entries) = node.sequence() else {
-        let message = format!("the value of 'exceptions' is a sequence, but this is {}", node.kind_name());
+        let message = format!("the value of `exceptions` is a sequence, but this is {}", node.kind_name());
         return Err(Box::new(invalid(message, node.span)));
     };
     let mut found: Vec<ExceptionItem> = Vec::new();
@@ -27,7 +28,7 @@ pub(crate) fn exceptions(node: &Node, append: bool, warnings: &mut Vec<Diagnosti
             warnings.push(
                 Diagnostic::new(
                     Code::ExceptionNameNotUnique,
-                    format!("exception '{}' is defined twice in this rule", item.name.value),
+                    format!("exception `{}` is defined twice in this rule", item.name.value),
                 )
                 .at(item.name.span)
                 .and_at(earlier.name.span, "first defined here"),
@@ -49,7 +50,7 @@ fn exception(node: &Node, append: bool, warnings: &mut Vec<Diagnostic>) -> Outco
     let key = node.entry("name").map_or(name.span, |(key, _)| key.span);
     let span = if key.start <= name.span.start { FileSpan { start: key.start, ..name.span } } else { name.span };
     if node.get("fields").is_none() && !append {
-        let message = format!("exception '{}' has no 'fields'", name.value);
+        let message = format!("exception `{}` has no `fields`", name.value);
         return Err(Box::new(invalid(message, span)));
     }
     let fields = optional_entry(node, "fields", span)?;
@@ -58,7 +59,7 @@ fn exception(node: &Node, append: bool, warnings: &mut Vec<Diagnostic>) -> Outco
     match node.get("values") {
         Some(list) => {
             let Some(elements) = list.sequence() else {
-                let message = format!("the value of 'values' is a sequence, but this is {}", list.kind_name());
+                let message = format!("the value of `values` is a sequence, but this is {}", list.kind_name());
                 return Err(Box::new(invalid(message, list.span)));
             };
             for element in elements {
@@ -66,7 +67,7 @@ fn exception(node: &Node, append: bool, warnings: &mut Vec<Diagnostic>) -> Outco
             }
         }
         None if append => warnings.push(
-            Diagnostic::new(Code::AppendNoValues, format!("exception '{}' is appended without values", name.value))
+            Diagnostic::new(Code::AppendNoValues, format!("exception `{}` is appended without values", name.value))
                 .at(span),
         ),
         None => {}

@@ -8,8 +8,11 @@ use std::sync::Arc;
 
 use crate::diagnostics::{Code, Diagnostic, ItemKind, did_you_mean};
 use crate::items::{Head, ListItem, MacroItem, PluginRequirement, RuleChange, RuleItem, Spanned, Step};
-use crate::priority::Priority;
 use crate::read_exceptions::exceptions;
+use crate::read_values::{
+    boolean, is_list_name, is_macro_name, number, optional, optional_text, priority, required, sequence, tags, texts,
+    unknown_inner_keys, unsigned,
+};
 use crate::source::{FileId, FileSpan};
 use crate::text::Scalar;
 use crate::version::Version;
@@ -184,7 +187,7 @@ impl ItemReader<'_> {
             if self.keys.contains(&name) || !seen.insert(name) {
                 continue;
             }
-            let message = format!("key '{name}' does not belong to a {} and is ignored", self.kind.name());
+            let message = format!("key `{name}` does not belong to a {} and is ignored", self.kind.name());
             self.warnings.push(
                 Diagnostic::new(Code::UnknownKey, message)
                     .at(key.span)
@@ -214,7 +217,7 @@ impl ItemReader<'_> {
             Some(minor) => Version::new(0, minor, 0),
             None => Version::parse(&text.value).ok_or_else(|| {
                 invalid(
-                    format!("'{}' is no engine version: x.y.z or a whole number is expected", text.value),
+                    format!("`{}` is no engine version: x.y.z or a whole number is expected", text.value),
                     text.span,
                 )
             })?,
@@ -256,7 +259,7 @@ impl ItemReader<'_> {
     fn list(&mut self) -> Outcome<()> {
         let head = self.head()?;
         if !is_list_name(&head.name.value) {
-            let message = "lists should have names without blanks, parentheses, quotes, commas and '='";
+            let message = "lists should have names without blanks, parentheses, quotes, commas and `=`";
             self.warnings.push(Diagnostic::new(Code::InvalidListName, message).at(head.name.span));
         }
         let Some(node) = self.node.get("items") else { return Err(missing("items", &head)) };
@@ -295,8 +298,8 @@ impl ItemReader<'_> {
     fn append_flag(&mut self, key: &str) -> Outcome<bool> {
         let append = optional(self.node, "append", boolean)?.unwrap_or(false);
         if append {
-            let hint = format!("write 'override: {{{key}: append}}' instead");
-            self.warn_deprecated("'append: true' is deprecated", "append", &hint);
+            let hint = format!("write `override: {{{key}: append}}` instead");
+            self.warn_deprecated("`append: true` is deprecated", "append", &hint);
         }
         Ok(append)
     }
@@ -304,7 +307,7 @@ impl ItemReader<'_> {
     fn not_both(&self, append: bool, overrides: &Overrides) -> Outcome<()> {
         if append && overrides.any() {
             let span = self.node.entry("append").map_or(self.node.span, |(key, _)| key.span);
-            return Err(Box::new(invalid("'append' and 'override' cannot be used together", span)));
+            return Err(Box::new(invalid("`append` and `override` cannot be used together", span)));
         }
         Ok(())
     }
@@ -315,7 +318,7 @@ impl ItemReader<'_> {
         let entries = match &node.kind {
             Kind::Mapping(entries) => entries,
             Kind::Sequence(items) if !items.is_empty() => {
-                let message = "override is a mapping from keys to 'append' or 'replace', but this is a sequence";
+                let message = "override is a mapping from keys to `append` or `replace`, but this is a sequence";
                 return Err(Box::new(Diagnostic::new(Code::Validate, message).at(node.span)));
             }
             _ => {
@@ -331,20 +334,20 @@ impl ItemReader<'_> {
                 Kind::Null => Ok("null".to_owned()),
                 _ => {
                     let message =
-                        format!("override maps keys to 'append' or 'replace', but this is {}", node.kind_name());
+                        format!("override maps keys to `append` or `replace`, but this is {}", node.kind_name());
                     Err(Box::new(Diagnostic::new(Code::Validate, message).at(node.span)))
                 }
             };
             let (name, word) = (word(key)?, word(operation)?);
             let unknown = |what: &str, allowed: &[&'static str]| {
-                let message = format!("key '{name}' of a {} cannot be {what}", self.kind.name());
+                let message = format!("key `{name}` of a {} cannot be {what}", self.kind.name());
                 Box::new(invalid(message, key.span).hint(did_you_mean(&name, allowed.iter().copied())))
             };
             match word.as_str() {
                 "append" if !append.contains(&name.as_str()) => {
                     let mut error = unknown("appended to", append);
                     if replace.contains(&name.as_str()) {
-                        error.hint = Some(format!("'{name}: replace' is possible"));
+                        error.hint = Some(format!("`{name}: replace` is possible"));
                     }
                     return Err(error);
                 }
@@ -352,7 +355,7 @@ impl ItemReader<'_> {
                 "replace" if !replace.contains(&name.as_str()) => return Err(unknown("replaced", replace)),
                 "replace" => found.replace.insert(name),
                 _ => {
-                    let message = format!("'{word}' is no override operation: 'append' or 'replace' is expected");
+                    let message = format!("`{word}` is no override operation: `append` or `replace` is expected");
                     let hint = did_you_mean(&word, ["append", "replace"]);
                     return Err(Box::new(invalid(message, operation.span).hint(hint)));
                 }
@@ -386,9 +389,9 @@ impl ItemReader<'_> {
             }
             let enabled = boolean(&required(self.node, "enabled")?)?;
             self.warn_deprecated(
-                "a rule with 'enabled' alone is deprecated",
+                "a rule with `enabled` alone is deprecated",
                 "enabled",
-                "write 'override: {enabled: replace}' beside it",
+                "write `override: {enabled: replace}` beside it",
             );
             self.steps.push(Step::EnableRule(head, enabled));
             return Ok(());
@@ -446,9 +449,9 @@ impl ItemReader<'_> {
                 if !expected.remove(key) {
                     let span = self.override_span(key);
                     let message = if self.node.get(key).is_some() {
-                        format!("'{key}' can be appended or replaced, not both")
+                        format!("`{key}` can be appended or replaced, not both")
                     } else {
-                        format!("override says '{key}: {operation}', but the item has no '{key}'")
+                        format!("override says `{key}: {operation}`, but the item has no `{key}`")
                     };
                     return Err(Box::new(invalid(message, span)));
                 }
@@ -459,8 +462,8 @@ impl ItemReader<'_> {
         }
         if let Some(key) = expected.first() {
             let span = self.node.entry(key).map_or(self.node.span, |(key, _)| key.span);
-            let message = format!("override says nothing about '{key}'");
-            let hint = format!("add '{key}: replace' to override, or remove the key");
+            let message = format!("override says nothing about `{key}`");
+            let hint = format!("add `{key}: replace` to override, or remove the key");
             return Err(Box::new(invalid(message, span).hint(hint)));
         }
         Ok(())
@@ -492,128 +495,9 @@ impl ItemReader<'_> {
 }
 
 fn missing(key: &str, head: &Head) -> Box<Diagnostic> {
-    Box::new(invalid(format!("key '{key}' is missing"), head.span))
+    Box::new(invalid(format!("key `{key}` is missing"), head.span))
 }
 
 fn plugin(node: &Node) -> Outcome<PluginRequirement> {
     Ok(PluginRequirement { name: required(node, "name")?, version: required(node, "version")? })
-}
-
-/// Warnings about keys that a mapping inside an item cannot have.
-pub(crate) fn unknown_inner_keys(node: &Node, keys: &[&'static str]) -> Vec<Diagnostic> {
-    let entries = node.mapping().unwrap_or_default();
-    let unknown = entries.iter().filter(|(key, _)| !key.scalar().is_some_and(|key| keys.contains(&&*key.value)));
-    unknown
-        .map(|(key, _)| {
-            let name = key.scalar().map_or("", |key| &*key.value);
-            Diagnostic::new(Code::UnknownInnerKey, format!("key '{name}' means nothing here and is ignored"))
-                .at(key.span)
-                .hint(did_you_mean(name, keys.iter().copied()))
-        })
-        .collect()
-}
-
-/// A text that has to be there and not empty.
-pub(crate) fn required(node: &Node, key: &str) -> Outcome<Arc<Scalar>> {
-    let Some((name, value)) = node.entry(key) else {
-        return Err(Box::new(invalid(format!("key '{key}' is missing"), node.span)));
-    };
-    let Kind::Scalar(text) = &value.kind else {
-        let (message, span) = if value.is_null() {
-            (format!("key '{key}' has no value"), name.span)
-        } else {
-            (format!("the value of '{key}' is a text, but this is {}", value.kind_name()), value.span)
-        };
-        return Err(Box::new(invalid(message, span)));
-    };
-    if text.value.is_empty() {
-        return Err(Box::new(invalid(format!("the value of '{key}' is empty"), value.span)));
-    }
-    Ok(Arc::clone(text))
-}
-
-fn optional_text(node: &Node, key: &str) -> Outcome<Option<Arc<Scalar>>> {
-    if node.get(key).is_none() { Ok(None) } else { required(node, key).map(Some) }
-}
-
-fn optional<T>(node: &Node, key: &str, decode: fn(&Arc<Scalar>) -> Outcome<T>) -> Outcome<Option<T>> {
-    optional_text(node, key)?.as_ref().map(decode).transpose()
-}
-
-fn sequence<'n>(node: &'n Node, key: &str) -> Outcome<&'n [Arc<Node>]> {
-    node.sequence().ok_or_else(|| {
-        Box::new(invalid(format!("the value of '{key}' is a sequence, but this is {}", node.kind_name()), node.span))
-    })
-}
-
-/// The texts of a sequence.
-fn texts(node: &Node, key: &str) -> Outcome<Vec<Arc<Scalar>>> {
-    let element = |element: &Arc<Node>| match element.scalar() {
-        Some(text) => Ok(Arc::clone(text)),
-        None => {
-            let message = format!("an element of '{key}' is a text, but this is {}", element.kind_name());
-            Err(Box::new(invalid(message, element.span)))
-        }
-    };
-    sequence(node, key)?.iter().map(element).collect()
-}
-
-fn tags(node: &Node) -> Outcome<Option<BTreeSet<String>>> {
-    let Some(node) = node.get("tags") else { return Ok(None) };
-    Ok(Some(texts(node, "tags")?.iter().map(|tag| tag.value.clone()).collect()))
-}
-
-fn priority(text: &Arc<Scalar>) -> Outcome<Priority> {
-    Priority::parse(&text.value).ok_or_else(|| {
-        let names = Priority::ALL.map(Priority::name);
-        let lower = text.value.trim().to_ascii_lowercase();
-        let near = names.into_iter().find(|name| lower.len() >= 3 && name.to_ascii_lowercase().starts_with(&lower));
-        let hint = match near {
-            Some(name) => format!("did you mean '{}'?", name.to_ascii_uppercase()),
-            None => format!("priorities are {}", names.join(", ")),
-        };
-        Box::new(invalid(format!("'{}' is no priority", text.value), text.span).hint(hint))
-    })
-}
-
-/// `y`, `yes`, `true`, `on` and their opposites in lower case, upper case or with a capital.
-fn boolean(text: &Arc<Scalar>) -> Outcome<bool> {
-    let value = &*text.value;
-    let lower = value.to_ascii_lowercase();
-    let cased = value == lower || value[1..] == lower[1..] || value == value.to_ascii_uppercase();
-    match &*lower {
-        "y" | "yes" | "true" | "on" if cased => Ok(true),
-        "n" | "no" | "false" | "off" if cased => Ok(false),
-        _ => Err(Box::new(invalid(format!("'{value}' is neither true nor false"), text.span))),
-    }
-}
-
-fn number(text: &Arc<Scalar>) -> Outcome<u32> {
-    unsigned(&text.value)
-        .ok_or_else(|| Box::new(invalid(format!("'{}' is no number from 0 to {}", text.value, u32::MAX), text.span)))
-}
-
-/// A whole number as C++ streams read it: decimal, `0x` hexadecimal, leading 0 octal; blanks may follow.
-fn unsigned(text: &str) -> Option<u32> {
-    let digits = text.trim_end_matches([' ', '\t', '\n', '\r', '\x0b', '\x0c']);
-    let digits = digits.strip_prefix('+').unwrap_or(digits);
-    let (digits, radix) = if let Some(hex) = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
-        (hex, 16)
-    } else if digits.len() > 1 && digits.starts_with('0') {
-        (digits, 8)
-    } else {
-        (digits, 10)
-    };
-    if digits.starts_with('+') {
-        return None;
-    }
-    u32::from_str_radix(digits, radix).ok()
-}
-
-fn is_list_name(name: &str) -> bool {
-    !name.contains(|c: char| "()\"'=, \t\n\r\x0b\x0c".contains(c))
-}
-
-fn is_macro_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }

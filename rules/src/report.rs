@@ -75,7 +75,7 @@ fn title(diagnostic: &Diagnostic) -> String {
     let message = printable(&diagnostic.message);
     match &diagnostic.item {
         Some(item) if !item.name.is_empty() => {
-            format!("{} '{}': {message}", item.kind.name(), printable(&item.name))
+            format!("{} `{}`: {message}", item.kind.name(), printable(&item.name))
         }
         _ => message.into_owned(),
     }

@@ -178,7 +178,7 @@ impl<'c> Resolver<'c> {
         self.uses.extend(uses);
         let mut errors = Vec::new();
         for (name, span) in loops {
-            let message = format!("macro '{name}' refers to itself");
+            let message = format!("macro `{name}` refers to itself");
             errors.push(self.diagnostic(Code::Validate, message, span, text));
         }
         for (name, span) in unknown {
@@ -203,7 +203,7 @@ impl<'c> Resolver<'c> {
     }
 
     fn unknown_macro(&self, name: &str, span: ast::Span, text: u32) -> Diagnostic {
-        let message = format!("undefined macro '{name}'");
+        let message = format!("undefined macro `{name}`");
         let error = self.diagnostic(Code::Validate, message, span, text);
         match self.collector.macros.get(name) {
             Some(later) => error
@@ -220,9 +220,9 @@ impl<'c> Resolver<'c> {
         let Some(parsed) = self.texts.get(span.text as usize) else { return diagnostic };
         if let Some(place) = parsed.text.place(span.start as usize, span.end as usize, self.sources) {
             let words = match &place.via {
-                Via::Exception(name) => format!("in exception '{name}'"),
-                Via::List(list) => format!("in list '{}'", list.name),
-                Via::Own if span.text != root => format!("in {} '{}'", parsed.item.kind.name(), parsed.item.name),
+                Via::Exception(name) => format!("in exception `{name}`"),
+                Via::List(list) => format!("in list `{}`", list.name),
+                Via::Own if span.text != root => format!("in {} `{}`", parsed.item.kind.name(), parsed.item.name),
                 Via::Own => String::new(),
             };
             diagnostic = diagnostic.at_with(place.span, words);
@@ -233,7 +233,7 @@ impl<'c> Resolver<'c> {
             let (start, end) = (used.place.start as usize, used.place.end as usize);
             let Some(place) = outer.text.place(start, end, self.sources) else { continue };
             let name = self.texts.get(used.to as usize).map_or("", |inner| &inner.item.name);
-            diagnostic = diagnostic.and_at(place.span, format!("macro '{name}' is used here"));
+            diagnostic = diagnostic.and_at(place.span, format!("macro `{name}` is used here"));
             diagnostic = self.through_lists(diagnostic, &place.via);
         }
         diagnostic
@@ -245,7 +245,7 @@ impl<'c> Resolver<'c> {
         for _ in 0..MAX_CHAIN {
             let Via::List(list) = via else { break };
             let span = list.place.span(list.name.len(), self.sources);
-            diagnostic = diagnostic.and_at(span, format!("list '{}' is put in here", list.name));
+            diagnostic = diagnostic.and_at(span, format!("list `{}` is put in here", list.name));
             via = &list.place.via;
         }
         diagnostic

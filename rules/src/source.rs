@@ -31,6 +31,15 @@ impl FileSpan {
     }
 }
 
+/// Why a path leads to no rules.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Problem {
+    /// It cannot be read, for this reason.
+    Unreadable(String),
+    /// It is a directory, values file or manifest without rule files.
+    NoRuleFiles,
+}
+
 /// A rule file as given to [`crate::ruleset::load`].
 #[derive(Clone, Debug)]
 pub struct RuleFile {
@@ -39,7 +48,7 @@ pub struct RuleFile {
     /// Content, not yet known to be UTF-8.
     pub bytes: Vec<u8>,
     /// Why there is no content.
-    pub unreadable: Option<String>,
+    pub problem: Option<Problem>,
     /// Where it comes from when it is part of another file.
     pub embedded: Option<Embedded>,
 }
@@ -47,12 +56,17 @@ pub struct RuleFile {
 impl RuleFile {
     /// A file of its own.
     pub fn new(name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
-        Self { name: name.into(), bytes: bytes.into(), unreadable: None, embedded: None }
+        Self { name: name.into(), bytes: bytes.into(), problem: None, embedded: None }
     }
 
     /// A file that could not be read; loading reports it where its turn comes.
     pub fn unreadable(name: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { name: name.into(), bytes: Vec::new(), unreadable: Some(reason.into()), embedded: None }
+        Self { problem: Some(Problem::Unreadable(reason.into())), ..Self::new(name, Vec::new()) }
+    }
+
+    /// A path without rule files, which loading warns about.
+    pub fn nothing(name: impl Into<String>) -> Self {
+        Self { problem: Some(Problem::NoRuleFiles), ..Self::new(name, Vec::new()) }
     }
 }
 

@@ -280,6 +280,24 @@ impl LoadedText {
         self.pieces.extend(other.pieces.iter().map(|(at, origin)| (base + at, origin.clone())));
     }
 
+    /// Adds bytes `start..end` of another text.
+    pub fn push_part(&mut self, other: &Self, start: usize, end: usize) {
+        let Some(part) = other.text.get(start..end).filter(|part| !part.is_empty()) else { return };
+        let base = self.text.len();
+        self.pieces.extend(other.origin(start).map(|origin| (base, origin)));
+        let within = other.pieces.partition_point(|(at, _)| *at <= start);
+        let rest = other.pieces.iter().skip(within).take_while(|(at, _)| *at < end);
+        self.pieces.extend(rest.map(|(at, origin)| (base + at - start, origin.clone())));
+        self.text.push_str(part);
+    }
+
+    /// Drops everything from byte `length` on.
+    pub fn truncate(&mut self, length: usize) {
+        let keep = self.pieces.partition_point(|(at, _)| *at < length);
+        self.pieces.truncate(keep);
+        self.text.truncate(length);
+    }
+
     /// Without white space at both ends.
     #[must_use]
     pub fn trimmed(mut self) -> Self {

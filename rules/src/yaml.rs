@@ -94,7 +94,7 @@ impl Node {
 pub(crate) struct Documents {
     /// Its documents; an empty one is null.
     pub(crate) documents: Vec<Arc<Node>>,
-    /// Warnings about duplicate keys and about form.
+    /// Warnings about duplicate keys.
     pub(crate) warnings: Vec<Diagnostic>,
 }
 
@@ -122,26 +122,44 @@ pub(crate) fn parse(file: FileId, bytes: &[u8]) -> Result<Documents, Box<Diagnos
         let mut builder = Builder::new(file, repair.text(), repair.map());
         match builder.run() {
             Ok(()) => {
-                let mut warnings = builder.warnings;
-                warnings.extend(repair.repaired().iter().map(|&at| {
-                    Diagnostic::new(Code::LenientYaml, "this form is no standard YAML").at(FileSpan::new(
-                        file,
-                        at,
-                        at + 1,
-                    ))
-                }));
-                return Ok(Documents { documents: builder.documents, warnings });
+                return Ok(Documents { documents: builder.documents, warnings: builder.warnings });
             }
             Err(Trouble::Scan(bad)) => {
                 let at = builder.index.byte(bad.marker().index());
+                let opened = builder.open_bracket();
                 if !repair.fix(bad.info(), at) {
                     let at = repair.map().original(at).min(text.len());
-                    return Err(error(bad.info().to_owned(), at));
+                    let opened = opened.map(|open| repair.map().original(open));
+                    return Err(syntax(file, text, bad.info(), at, opened));
                 }
             }
             Err(Trouble::Limit(message, at)) => return Err(error(message, repair.map().original(at))),
         }
     }
+}
+
+/// An error of the parser, with what is probably behind it.
+fn syntax(file: FileId, text: &str, message: &str, at: usize, opened: Option<usize>) -> Box<Diagnostic> {
+    let bytes = text.as_bytes();
+    // The parser points at what stands before a tab.
+    if message.contains("tab") {
+        let line = memchr::memrchr(b'\n', &bytes[..at]).map_or(0, |end| end + 1);
+        let indents = memchr::memchr_iter(b'\n', &bytes[line..]).map(|end| line + end + 1);
+        let tab = std::iter::once(line).chain(indents).take(3).find_map(|start| {
+            let blanks = bytes[start..].iter().take_while(|&&byte| byte == b' ').count();
+            (bytes.get(start + blanks) == Some(&b'\t')).then_some(start + blanks)
+        });
+        if let Some(tab) = tab {
+            let span = FileSpan::new(file, tab, tab + 1);
+            let message = "a tab cannot indent YAML";
+            return Box::new(Diagnostic::new(Code::YamlParse, message).at(span).hint("use blanks".to_owned()));
+        }
+    }
+    let error = Diagnostic::new(Code::YamlParse, message).at(FileSpan::new(file, at, at + 1));
+    Box::new(match opened {
+        Some(open) => error.and_at(FileSpan::new(file, open, open + 1), "this bracket is still open"),
+        None => error,
+    })
 }
 
 enum Trouble {
@@ -223,6 +241,12 @@ impl<'t> Builder<'t> {
     fn span(&self, start: usize, end: usize) -> FileSpan {
         let (start, end) = self.map.original_range(start, end);
         FileSpan::new(self.file, start, end)
+    }
+
+    /// The innermost bracket that is not closed yet.
+    fn open_bracket(&self) -> Option<usize> {
+        let start = self.stack.last()?.start;
+        matches!(self.text.as_bytes().get(start), Some(b'[' | b'{')).then_some(start)
     }
 
     fn run(&mut self) -> Result<(), Trouble> {
@@ -332,7 +356,7 @@ impl<'t> Builder<'t> {
         for (key, _) in entries {
             let Some(name) = key.scalar() else { continue };
             if let Some(&first) = seen.get(&*name.value) {
-                let message = format!("key '{}' occurs twice; the first one counts", name.value);
+                let message = format!("key `{}` occurs twice; the first one counts", name.value);
                 self.warnings.push(
                     Diagnostic::new(Code::DuplicateKey, message).at_with(key.span, "ignored").and_at(first, "counts"),
                 );
