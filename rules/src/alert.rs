@@ -15,6 +15,7 @@ use crate::ruleset::{ExtraOutput, Rule};
 
 /// What alerts show.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(clippy::struct_excessive_bools)] // independent switches, as in the configuration
 pub struct AlertOptions {
     /// JSON: `output`.
     pub include_output: bool,

@@ -120,7 +120,7 @@ impl Builder<'_, '_> {
                 self.out.push(diagnostic);
             }
         }
-        let event_types = self.event_types(def, &expr, number)?;
+        let event_types = if def.source == DEFAULT_SOURCE { Some(self.event_types(def, &expr, number)?) } else { None };
         let (output_text, output, extra_outputs) = output?;
         Some(Rule {
             name: item.name,
@@ -157,11 +157,9 @@ impl Builder<'_, '_> {
         }
     }
 
-    /// The event types of a rule for system calls, with the warning about too many.
-    fn event_types(&mut self, def: &RuleDef, expr: &Expr, number: u32) -> Option<Option<EventTypeSet>> {
-        if def.source != DEFAULT_SOURCE {
-            return Some(None);
-        }
+    /// The event types of a rule for system calls, with the warning about too many. Without event types the rule has
+    /// an error.
+    fn event_types(&mut self, def: &RuleDef, expr: &Expr, number: u32) -> Option<EventTypeSet> {
         let types = match evttypes::event_types(expr, self.schema) {
             Ok(types) => types,
             Err(errors) => {
@@ -177,7 +175,7 @@ impl Builder<'_, '_> {
                     .hint("add an evt.type term, or `warn_evttypes: false` if this is meant".to_owned()),
             );
         }
-        Some(Some(types))
+        Some(types)
     }
 
     /// The output of a rule with the configured additions; absent when it does not compile.

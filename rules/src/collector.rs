@@ -41,6 +41,7 @@ pub(crate) struct MacroDef {
 }
 
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)] // keys of a rule
 pub(crate) struct RuleDef {
     pub(crate) head: Head,
     pub(crate) desc: String,
@@ -273,7 +274,7 @@ impl Collector {
                 let message = format!("exception `{}` has no fields", exception.name.value);
                 return Err(refuse(message, exception.fields.span));
             }
-            checked.push(exceptions::checked(exception, check)?);
+            checked.push(exceptions::checked(&exception, check)?);
         }
         self.next();
         let name = Arc::clone(&item.head.name);

@@ -35,37 +35,16 @@ fn refuse(message: impl Into<String>, span: FileSpan) -> Box<Diagnostic> {
 /// Takes an exception with new fields, after the checks; default operators are filled in.
 ///
 /// `schema` is absent when the source of the rule is unknown: then fields are not looked up.
-pub(crate) fn checked(item: ExceptionItem, schema: Option<(&dyn Schema, &str)>) -> Outcome<Exception> {
+pub(crate) fn checked(item: &ExceptionItem, schema: Option<(&dyn Schema, &str)>) -> Outcome<Exception> {
     let mut exception = unchecked(item.clone());
-    let fields: Vec<&Entry> = match item.fields.list() {
+    let fields = match item.fields.list() {
         Some(fields) => {
-            if !item.comps.is_given() {
-                exception.comps = vec!["=".to_owned(); fields.len()];
-            } else if item.comps.list().map(<[_]>::len) != Some(fields.len()) {
-                let message = "fields and comps must be sequences of the same length";
-                return Err(Box::new(refuse(message, item.comps.span).and_at(item.fields.span, "fields")));
-            }
-            for comp in item.comps.list().unwrap_or_default() {
-                known_operator(comp)?;
-            }
-            fields.iter().collect()
+            check_tuple(item, fields, &mut exception)?;
+            fields
         }
         None => {
-            if item.comps.list().is_some_and(|comps| !comps.is_empty()) {
-                let message = "comps is a sequence but fields is a single field";
-                return Err(Box::new(refuse(message, item.comps.span).and_at(item.fields.span, "fields")));
-            }
-            if !item.comps.is_given() {
-                exception.comps = vec!["in".to_owned()];
-            }
-            let comp = exception.comps.first().map_or("", String::as_str);
-            if !takes_values(comp) {
-                let message = format!("`{comp}` cannot compare a single field with a list of values");
-                let hint = "use in, pmatch, intersects, an operator with a modifier like `startswith anyof`, or \
-                            write fields and comps as sequences";
-                return Err(Box::new(refuse(message, item.comps.span).hint(hint.to_owned())));
-            }
-            vec![&item.fields]
+            check_single(item, &mut exception)?;
+            std::slice::from_ref(&item.fields)
         }
     };
     if let Some((schema, source)) = schema {
@@ -79,6 +58,36 @@ pub(crate) fn checked(item: ExceptionItem, schema: Option<(&dyn Schema, &str)>) 
         }
     }
     Ok(exception)
+}
+
+/// Checks the operators of an exception with several fields.
+fn check_tuple(item: &ExceptionItem, fields: &[Entry], exception: &mut Exception) -> Outcome<()> {
+    if !item.comps.is_given() {
+        exception.comps = vec!["=".to_owned(); fields.len()];
+    } else if item.comps.list().map(<[_]>::len) != Some(fields.len()) {
+        let message = "fields and comps must be sequences of the same length";
+        return Err(Box::new(refuse(message, item.comps.span).and_at(item.fields.span, "fields")));
+    }
+    item.comps.list().unwrap_or_default().iter().try_for_each(known_operator)
+}
+
+/// Checks the operator of an exception with a single field.
+fn check_single(item: &ExceptionItem, exception: &mut Exception) -> Outcome<()> {
+    if item.comps.list().is_some_and(|comps| !comps.is_empty()) {
+        let message = "comps is a sequence but fields is a single field";
+        return Err(Box::new(refuse(message, item.comps.span).and_at(item.fields.span, "fields")));
+    }
+    if !item.comps.is_given() {
+        exception.comps = vec!["in".to_owned()];
+    }
+    let comp = exception.comps.first().map_or("", String::as_str);
+    if takes_values(comp) {
+        return Ok(());
+    }
+    let message = format!("`{comp}` cannot compare a single field with a list of values");
+    let hint = "use in, pmatch, intersects, an operator with a modifier like `startswith anyof`, or write fields and \
+                comps as sequences";
+    Err(Box::new(refuse(message, item.comps.span).hint(hint.to_owned())))
 }
 
 /// Takes an exception as it is.
@@ -109,7 +118,7 @@ pub(crate) fn append(
             let message = format!("exception `{}` is new to this rule and needs values", item.name.value);
             return Err(refuse(message, item.span));
         }
-        exceptions.push(checked(item, schema)?);
+        exceptions.push(checked(&item, schema)?);
         return Ok(());
     };
     for (what, entry) in [("fields", &item.fields), ("comps", &item.comps)] {

@@ -95,7 +95,11 @@ fn find(document: &Node, found: &mut Vec<(String, Arc<Scalar>)>) -> bool {
     if text("kind") == Some("List")
         && let Some(items) = document.get("items").and_then(|items| items.sequence())
     {
-        return items.iter().fold(false, |any, item| find(item, found) || any);
+        let mut any = false;
+        for item in items {
+            any |= find(item, found);
+        }
+        return any;
     }
     if text("kind") == Some("ConfigMap") {
         if let Some(data) = document.get("data") {
@@ -166,8 +170,8 @@ mod tests {
         assert_eq!(names, ["values.yaml: a.yaml", "values.yaml: b.yaml"]);
         assert_eq!(place(&files[1], "items"), (5, 7, "values.yaml".to_owned()));
         assert_eq!(place(&files[0], "evt.num > 0"), (10, 18, "values.yaml".to_owned()));
-        let nested = HELM.lines().map(|line| format!("  {line}\n")).collect::<String>();
-        assert_eq!(unpack(RuleFile::new("v", format!("falco:\n{nested}"))).len(), 2);
+        let nested = format!("falco:\n  {}", HELM.replace('\n', "\n  "));
+        assert_eq!(unpack(RuleFile::new("v", nested)).len(), 2);
     }
 
     #[test]

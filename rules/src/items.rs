@@ -62,6 +62,7 @@ pub(crate) struct MacroItem {
 
 /// A complete rule.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)] // keys of a rule
 pub(crate) struct RuleItem {
     pub(crate) head: Head,
     pub(crate) desc: String,

@@ -58,12 +58,12 @@ pub(crate) fn sequence<'n>(node: &'n Node, key: &str) -> Outcome<&'n [Arc<Node>]
 
 /// The texts of a sequence.
 pub(crate) fn texts(node: &Node, key: &str) -> Outcome<Vec<Arc<Scalar>>> {
-    let element = |element: &Arc<Node>| match element.scalar() {
-        Some(text) => Ok(Arc::clone(text)),
-        None => {
+    let element = |element: &Arc<Node>| {
+        let text = element.scalar().map(Arc::clone);
+        text.ok_or_else(|| {
             let message = format!("an element of `{key}` is a text, but this is {}", element.kind_name());
-            Err(Box::new(invalid(message, element.span)))
-        }
+            Box::new(invalid(message, element.span))
+        })
     };
     sequence(node, key)?.iter().map(element).collect()
 }

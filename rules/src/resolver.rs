@@ -5,7 +5,7 @@
 //! macro's text to the rule. So an error anywhere in a tree is shown where it was written, together with the places
 //! through which it came.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::ast::{self, Expr, MAX_TREE_DEPTH, Node, Right};
@@ -165,7 +165,7 @@ impl<'c> Resolver<'c> {
             macros: &self.macros,
             visible,
             path: Vec::new(),
-            found: HashMap::default(),
+            found: BTreeSet::new(),
             uses: Vec::new(),
             loops: Vec::new(),
             unknown: Vec::new(),
@@ -194,7 +194,7 @@ impl<'c> Resolver<'c> {
         if !errors.is_empty() {
             return Resolution::Errors(errors);
         }
-        for n in found.into_keys() {
+        for n in found {
             if let Some(found) = self.macros.get_mut(n) {
                 found.used = true;
             }
@@ -287,7 +287,7 @@ struct Substitution<'w, 'c> {
     visible: u32,
     /// Macros that the walk is inside of.
     path: Vec<usize>,
-    found: HashMap<usize, (), foldhash::fast::FixedState>,
+    found: BTreeSet<usize>,
     uses: Vec<MacroUse>,
     loops: Vec<(String, ast::Span)>,
     unknown: Vec<(String, ast::Span)>,
@@ -347,7 +347,7 @@ impl Substitution<'_, '_> {
             return None;
         }
         self.path.push(n);
-        if self.found.insert(n, ()).is_none() {
+        if self.found.insert(n) {
             self.uses.push(MacroUse { place: span, to: found.text });
         }
         Some(Expr::clone(tree))

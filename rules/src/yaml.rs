@@ -441,12 +441,12 @@ mod tests {
         let mut bomb = String::from("- &a0 [x,x,x,x,x,x,x,x,x,x]\n");
         for n in 1..30 {
             let alias = format!("*a{}", n - 1);
-            bomb += &format!("- &a{n} [{}]\n", vec![alias; 10].join(","));
+            bomb += &["- &a", &n.to_string(), " [", &vec![alias; 10].join(","), "]\n"].concat();
         }
         assert!(error(bomb.as_bytes()).contains("elements") || error(bomb.as_bytes()).contains("nested"));
         let mut chain = String::from("- &a0 [x]\n");
         for n in 1..5000 {
-            chain += &format!("- &a{n} [*a{}]\n", n - 1);
+            chain += &["- &a", &n.to_string(), " [*a", &(n - 1).to_string(), "]\n"].concat();
         }
         assert!(error(chain.as_bytes()).contains("nested"));
         assert!(!error(b"- a: [*x]\n").is_empty());

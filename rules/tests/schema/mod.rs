@@ -270,6 +270,10 @@ impl Schema for TableSchema {
         }
     }
 
+    fn display(&self, field: &FieldRef) -> Display {
+        self.def(field.id).map_or(Display::Plain, |def| def.display)
+    }
+
     fn event_type_count(&self) -> usize {
         self.event_count
     }
