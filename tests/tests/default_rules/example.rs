@@ -1,0 +1,65 @@
+//! The embedded example: what a newcomer sees first.
+
+use std::collections::BTreeMap;
+
+use casebook_fixtures::EXAMPLE;
+use casebook_rules::priority::Priority;
+use casebook_rules::ruleset::Matching;
+
+use crate::{alerts, load_with};
+
+/// The demo rule of the field, unchanged.
+const DEMO: &str = r"
+- rule: shell_in_container
+  desc: notice shell activity within a container
+  condition: >
+    evt.type = execve and
+    evt.dir = < and
+    container.id != host and
+    (proc.name = bash or
+     proc.name = ksh)
+  output: >
+    shell in a container
+    (user=%user.name container_id=%container.id container_name=%container.name
+    shell=%proc.name parent=%proc.pname cmdline=%proc.cmdline)
+  priority: WARNING
+";
+
+#[test]
+fn the_demo_rule_of_the_field_works_unchanged() {
+    let rules = load_with(&[("demo.yaml", DEMO)]);
+    let found = alerts(&rules, EXAMPLE, Matching::All);
+    let shells: Vec<_> = found.iter().filter(|alert| alert.rule == "shell_in_container").collect();
+    assert_eq!(shells.len(), 3);
+    let (id, name) = ("7f3a90c41be2", "k8s_web_web-6d9c7b5f4-x2x8k_shop_0c6cf1f4-8d7b-4a36-b1fb-3f2d9a0f6a11_0");
+    assert_eq!(
+        shells[0].output,
+        format!(
+            "shell in a container (user=www-data container_id={id} container_name={name} shell=bash parent=python3 cmdline=bash)"
+        )
+    );
+}
+
+/// The whole incident, rule by rule.
+#[test]
+fn the_example_tells_its_story_in_alerts() {
+    let rules = load_with(&[]);
+    let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+    let found = alerts(&rules, EXAMPLE, Matching::First);
+    for alert in &found {
+        *counts.entry(&alert.rule).or_default() += 1;
+    }
+    let counts: Vec<(&str, u32)> = counts.into_iter().collect();
+    assert_eq!(counts, []);
+}
+
+/// Before the break-in and after it, ordinary work raises nothing.
+#[test]
+fn ordinary_work_in_the_example_is_silent() {
+    let rules = load_with(&[]);
+    let found = alerts(&rules, EXAMPLE, Matching::All);
+    let first = found.iter().map(|alert| alert.num).min().unwrap();
+    assert!(first > 60, "the first alert is event {first}: {:?}", found[0]);
+    let urgent = |name: &str| rules.rules().iter().any(|rule| rule.name == name && rule.priority <= Priority::Warning);
+    assert!(found.iter().filter(|alert| urgent(&alert.rule)).count() >= 8);
+}
