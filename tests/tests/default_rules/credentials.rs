@@ -4,7 +4,7 @@ use casebook_fixtures::flags::{self, EACCES, ENOENT};
 
 use crate::scene::{Case, case};
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     vec![
         case(
             "Monitored file read through directory traversal",
@@ -44,6 +44,20 @@ pub fn cases() -> Vec<Case> {
                 let cat = s.user("/bin/cat", &["cat", "/etc/shadow"]);
                 s.t.open_failed(cat, "/etc/shadow", flags::READ, EACCES);
                 s.read(cat, "/etc/passwd");
+            },
+        ),
+        case(
+            "Sensitive file refused to a program",
+            |s| {
+                let cat = s.user("/bin/cat", &["cat", "/etc/shadow"]);
+                s.t.open_failed(cat, "/etc/shadow", flags::READ, EACCES);
+            },
+            |s| {
+                let cat = s.user("/bin/cat", &["cat", "/etc/ssl/private/key"]);
+                s.t.open_failed(cat, "/etc/ssl/private/key", flags::READ, EACCES);
+                let sudo = s.user("/usr/bin/sudo", &["sudo", "id"]);
+                s.t.open_failed(sudo, "/etc/sudoers", flags::READ, EACCES);
+                s.t.open_failed(s.root, "/etc/gshadow", flags::READ, ENOENT);
             },
         ),
         case(

@@ -1,11 +1,10 @@
 //! Cases for `10-container-escape.yaml`.
 
-use casebook_fixtures::flags::{self, ALL_CAPS, DOCKER_CAPS, EPERM, O_RDWR, O_WRONLY};
-use casebook_fixtures::{Container, Exec};
+use casebook_fixtures::flags::{self, EPERM, O_RDWR};
 
 use crate::scene::{Case, case};
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     vec![
         case(
             "Cgroup release agent changed",
@@ -47,6 +46,19 @@ pub fn cases() -> Vec<Case> {
                 let init = s.t.enter(s.shim, &s.container);
                 s.t.setns(init, 9, flags::CLONE_NEWPID, 0);
                 s.t.setns(s.inside, 9, flags::CLONE_NEWPID, EPERM);
+            },
+        ),
+        case(
+            "Namespace of the first process entered",
+            |s| {
+                let nsenter = s.host("/usr/bin/nsenter", &["nsenter", "-t", "1", "-m", "ls"]);
+                let fd = s.t.open(nsenter, "/proc/1/ns/mnt", flags::READ);
+                s.t.setns(nsenter, fd, flags::CLONE_NEWNS, 0);
+            },
+            |s| {
+                let ip = s.host("/sbin/ip", &["ip", "netns", "exec", "t1", "ip", "link"]);
+                let fd = s.t.open(ip, "/run/netns/t1", flags::READ);
+                s.t.setns(ip, fd, flags::CLONE_NEWNS, 0);
             },
         ),
         case(
@@ -128,29 +140,5 @@ pub fn cases() -> Vec<Case> {
                 s.t.bpf(reader, "BPF_MAP_LOOKUP_ELEM");
             },
         ),
-        Case {
-            rule: "Container started with sensitive host paths",
-            attack: |s| start(s, DOCKER_CAPS),
-            benign: |s| {
-                // Not the first process of the container.
-                s.t.execve(s.inside, "/bin/sh", &["sh"]);
-            },
-            container: Some(|| Container::docker("badbad", "agent", "example/agent", "1").mount("/", "/host", true)),
-        },
-        case(
-            "Container started with dangerous capabilities",
-            |s| start(s, ALL_CAPS),
-            |s| {
-                start(s, DOCKER_CAPS);
-                let host = s.t.fork(s.root);
-                s.t.exec(host, &Exec::new("/usr/bin/true").caps(ALL_CAPS));
-                s.t.open(host, "/dev/null", O_WRONLY);
-            },
-        ),
     ]
-}
-
-/// The container's first program starts.
-fn start(s: &mut crate::scene::Scene, caps: u64) {
-    s.t.exec(s.app, &Exec::new("/usr/local/bin/app").caps(caps));
 }

@@ -3,9 +3,9 @@
 use casebook_fixtures::Exec;
 use casebook_fixtures::flags::{EACCES, O_APPEND, O_CREAT, O_WRONLY};
 
-use crate::scene::{Case, Scene, case};
+use crate::scene::{Case, case};
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     vec![
         case(
             "Program executed from memory",
@@ -16,7 +16,10 @@ pub fn cases() -> Vec<Case> {
             },
             |s| {
                 let runc = s.host("/usr/bin/runc", &["runc", "init"]);
-                s.t.exec(runc, &Exec::new("/proc/self/exe").comm("runc").resolved("memfd:runc_cloned:/proc/self/exe").memfd());
+                s.t.exec(
+                    runc,
+                    &Exec::new("/proc/self/exe").comm("runc").resolved("memfd:runc_cloned:/proc/self/exe").memfd(),
+                );
                 s.t.memfd(s.app, "buffer");
             },
         ),
@@ -94,16 +97,6 @@ pub fn cases() -> Vec<Case> {
             },
         ),
         case(
-            "Shell started without history",
-            |s| {
-                s.run(s.root, &Exec::new("/bin/bash").env(&["HISTFILE=/dev/null", "TERM=xterm"]));
-            },
-            |s| {
-                s.run(s.root, &Exec::new("/bin/bash").env(&["HISTSIZE=1000", "TERM=xterm"]));
-                s.run(s.root, &Exec::new("/bin/ls").env(&["HISTFILE=/dev/null"]));
-            },
-        ),
-        case(
             "Security tool stopped",
             |s| {
                 s.host("/usr/bin/systemctl", &["systemctl", "stop", "auditd"]);
@@ -147,16 +140,6 @@ pub fn cases() -> Vec<Case> {
                 s.write(s.root, "/dev/null");
                 s.write(s.root, "/dev/shm/segment");
                 s.edit(s.root, "/dev/ttyS0");
-            },
-        ),
-        case(
-            "Encoded payload decoded in a container",
-            |s| {
-                s.boxed("/usr/bin/base64", &["base64", "-d"]);
-            },
-            |s: &mut Scene| {
-                s.boxed("/usr/bin/base64", &["base64", "/etc/hostname"]);
-                s.user("/usr/bin/base64", &["base64", "-d"]);
             },
         ),
     ]

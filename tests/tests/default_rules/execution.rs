@@ -1,11 +1,11 @@
 //! Cases for `80-execution.yaml`.
 
-use casebook_fixtures::Exec;
-use casebook_fixtures::flags::ENOENT;
+use casebook_fixtures::flags::{ALL_CAPS, DOCKER_CAPS, ENOENT, O_WRONLY};
+use casebook_fixtures::{Container, Exec};
 
 use crate::scene::{Case, PTS, Scene, case};
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let mut cases = servers();
     cases.extend(tools());
     cases.extend(shells());
@@ -146,6 +146,15 @@ fn tools() -> Vec<Case> {
             },
         ),
         case(
+            "Tunnel program started",
+            |s| {
+                s.boxed("/tmp/chisel", &["chisel", "client", "203.0.113.9:443", "R:socks"]);
+            },
+            |s| {
+                s.run(s.root, &Exec::new("/usr/sbin/openvpn").argv(&["openvpn", "--config", "office.conf"]));
+            },
+        ),
+        case(
             "Compiler run in a container",
             |s| {
                 s.boxed("/usr/bin/gcc", &["gcc", "-o", "x", "x.c"]);
@@ -206,6 +215,45 @@ fn shells() -> Vec<Case> {
                 s.user("/usr/bin/vim", &["vim"]);
             },
         ),
+        case(
+            "Shell started without history",
+            |s| {
+                s.run(s.root, &Exec::new("/bin/bash").env(&["HISTFILE=/dev/null", "TERM=xterm"]));
+            },
+            |s| {
+                s.run(s.root, &Exec::new("/bin/bash").env(&["HISTSIZE=1000", "TERM=xterm"]));
+                s.run(s.root, &Exec::new("/bin/ls").env(&["HISTFILE=/dev/null"]));
+            },
+        ),
+        case(
+            "Encoded payload decoded in a container",
+            |s| {
+                s.boxed("/usr/bin/base64", &["base64", "-d"]);
+            },
+            |s: &mut Scene| {
+                s.boxed("/usr/bin/base64", &["base64", "/etc/hostname"]);
+                s.user("/usr/bin/base64", &["base64", "-d"]);
+            },
+        ),
+        Case {
+            rule: "Container started with sensitive host paths",
+            attack: |s| start(s, DOCKER_CAPS),
+            benign: |s| {
+                // Not the first process of the container.
+                s.t.execve(s.inside, "/bin/sh", &["sh"]);
+            },
+            container: Some(|| Container::docker("badbad", "agent", "example/agent", "1").mount("/", "/host", true)),
+        },
+        case(
+            "Container started with dangerous capabilities",
+            |s| start(s, ALL_CAPS),
+            |s| {
+                start(s, DOCKER_CAPS);
+                let host = s.t.fork(s.root);
+                s.t.exec(host, &Exec::new("/usr/bin/true").caps(ALL_CAPS));
+                s.t.open(host, "/dev/null", O_WRONLY);
+            },
+        ),
     ]
 }
 
@@ -213,4 +261,9 @@ fn shells() -> Vec<Case> {
 fn enter(s: &mut Scene, path: &str, argv: &[&str]) {
     let child = s.t.enter(s.shim, &s.container);
     s.t.execve(child, path, argv);
+}
+
+/// The container's first program starts.
+fn start(s: &mut Scene, caps: u64) {
+    s.t.exec(s.app, &Exec::new("/usr/local/bin/app").caps(caps));
 }

@@ -4,7 +4,7 @@ use casebook_fixtures::flags::ENOENT;
 
 use crate::scene::{Case, case};
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     vec![
         case(
             "Crypto miner started",

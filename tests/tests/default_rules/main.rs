@@ -11,6 +11,7 @@ mod impact;
 mod network;
 mod persistence;
 mod privilege;
+mod recorded;
 mod scene;
 mod vocabulary;
 
@@ -99,7 +100,7 @@ fn the_default_rules_load_without_a_word() {
         .into_iter()
         .filter(|diagnostic| {
             // The vocabulary is there for people's own rules.
-            let unused = matches!(diagnostic.code, Code::LOAD_UNUSED_MACRO | Code::LOAD_UNUSED_LIST);
+            let unused = matches!(diagnostic.code, Code::UnusedMacro | Code::UnusedList);
             let place = diagnostic.primary.as_ref().map(|label| outcome.sources.name(label.span.file));
             !(unused && place == Some(VOCABULARY))
         })
@@ -119,7 +120,8 @@ fn every_rule_says_what_it_is_about() {
         assert!(rule.desc.matches(". ").count() >= 1, "{name}: more than one sentence");
         let has = |prefix: &str| rule.tags.iter().any(|tag| tag.starts_with(prefix));
         assert!(has("mitre_"), "{name}: a tactic");
-        let technique = |tag: &String| tag.starts_with('T') && tag[1..].starts_with(|c: char| c == 'A' || c.is_ascii_digit());
+        let technique =
+            |tag: &String| tag.starts_with('T') && tag[1..].starts_with(|c: char| c == 'A' || c.is_ascii_digit());
         assert!(rule.tags.iter().any(technique), "{name}: a technique");
         assert!(has("host") || has("container"), "{name}: where it applies");
         assert!(rule.event_types.is_some(), "{name}: event types");

