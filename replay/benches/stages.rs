@@ -177,8 +177,8 @@ fn sections(input: &Input) -> Vec<Section> {
                 Item::Machine(machine) => state.seed_machine(machine),
                 Item::Interfaces(interfaces) => state.seed_interfaces(interfaces),
                 Item::Users(users) => state.seed_users(users, &mut ledger),
-                Item::Threads(threads) => state.seed_threads(threads, &mut ledger),
-                Item::Fds(list) => state.seed_fds(list, &mut ledger),
+                Item::Threads(threads) => state.seed_threads(&threads, &mut ledger),
+                Item::Fds(list) => state.seed_fds(&list, &mut ledger),
                 Item::Event(event) => events.push(Kept::of(&event)),
             }
         }
