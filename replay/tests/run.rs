@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use casebook_fixtures::EXAMPLE;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -384,6 +386,41 @@ fn inputs_that_end_too_early() {
     let bench = Bench::new();
     let cut = bench.write("cut.scap", &EXAMPLE[..EXAMPLE.len() - 7]);
     bad_input(&bench, &cut, 5, "offset");
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(EXAMPLE).unwrap();
+    let packed = packed.finish().unwrap();
+    bad_input(&bench, &bench.write("cut.scap.gz", &packed[..packed.len() - 20]), 5, "offset");
+    assert_eq!(bench.with_rules(bench.write("whole.scap.gz", &packed).to_str().unwrap()).code, 0);
+}
+
+/// The rule that everybody writes first.
+#[test]
+fn the_demo_rule_of_the_field_works_unchanged() {
+    let bench = Bench::new();
+    let rule = "\
+- rule: shell_in_container
+  desc: notice shell activity within a container
+  condition: evt.type = execve and evt.dir = < and container.id != host and (proc.name = bash or proc.name = ksh)
+  output: shell in a container (user=%user.name container_id=%container.id container_name=%container.name \
+      shell=%proc.name parent=%proc.pname cmdline=%proc.cmdline)
+  priority: WARNING
+";
+    bench.write("demo.yaml", rule);
+    let outcome = bench.run(["-r", "demo.yaml", "example.scap"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    let alerts = outcome.alerts();
+    let plain: Vec<_> = alerts.iter().filter(|line| line.ends_with(" cmdline=bash)")).collect();
+    assert!(!plain.is_empty(), "{}", outcome.out);
+    for line in plain {
+        let parts = [
+            ": Warning shell in a container (user=",
+            " container_id=7f3a90c41be2 container_name=k8s_",
+            " shell=bash parent=",
+        ];
+        assert!(parts.iter().all(|part| line.contains(part)), "{line}");
+    }
+    let count = format!("   shell_in_container: {}\n", alerts.len());
+    assert!(outcome.out.contains(&count), "{}", outcome.out);
 }
 
 #[test]
