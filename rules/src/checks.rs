@@ -145,7 +145,7 @@ impl<'c> CheckCompiler<'c> {
             let mut fail = |kind, why: String| errors.push(error(constant.span, kind, why));
             if length > constant::MAX_LENGTH {
                 fail(Kind::BadConstant, format!("a constant has at most {} bytes", constant::MAX_LENGTH));
-            } else if left.ty != FieldType::Bytes && bytes.contains(&0) {
+            } else if left.ty == FieldType::Text && bytes.contains(&0) {
                 fail(Kind::BadConstant, "a constant cannot contain a zero byte".to_owned());
             } else if let Err(why) = matcher::build(left.ty, op, None, &[bytes]) {
                 fail(Kind::BadConstant, why);

@@ -1,10 +1,14 @@
 //! Constants of conditions, converted to the type of the field they are compared with. All of it happens once, when a
 //! rule is compiled; evaluation never parses.
+//!
+//! Falco converts C strings, so what follows a zero byte does not count, except in texts, where it is an error, and in
+//! bytes, where it is a byte like any other.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use crate::matcher::c_text;
 use crate::schema::FieldType;
 use crate::services;
 
@@ -54,6 +58,7 @@ pub(crate) fn kind(ty: FieldType) -> Kind {
 
 /// A whole number of a type with the given sign and width; port names are for ports only.
 pub(crate) fn int(text: &[u8], ty: FieldType) -> Result<i128, String> {
+    let text = c_text(text);
     if ty == FieldType::Port {
         return port(text).map(i128::from);
     }
@@ -64,7 +69,7 @@ pub(crate) fn int(text: &[u8], ty: FieldType) -> Result<i128, String> {
 
 /// A number for a field of floating point: whole, like all numbers of the language.
 pub(crate) fn double(text: &[u8]) -> Result<f64, String> {
-    Ok(decimal(text)?.signed() as f64)
+    Ok(decimal(c_text(text))?.signed() as f64)
 }
 
 /// Bits of an unsigned number of that width.
@@ -116,7 +121,8 @@ fn decimal(text: &[u8]) -> Result<Decimal, String> {
         };
         format!("`{shown}` is not a number: {why}")
     };
-    let rest = text.trim_ascii_start();
+    let blanks = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t'..=b'\r')).count();
+    let rest = &text[blanks..];
     let (negative, digits) = match rest.first() {
         Some(b'-') => (true, &rest[1..]),
         Some(b'+') => (false, &rest[1..]),
@@ -134,7 +140,7 @@ fn decimal(text: &[u8]) -> Result<Decimal, String> {
 
 /// The number `evt.num` is compared with, for the event type index; `None` when it is no number.
 pub(crate) fn uint64(text: &[u8]) -> Option<u64> {
-    decimal(text).ok().map(|number| number.unsigned())
+    decimal(c_text(text)).ok().map(|number| number.unsigned())
 }
 
 /// A port by number or by the name of a service. Empty text is 0.
@@ -154,7 +160,7 @@ fn port(text: &[u8]) -> Result<u16, String> {
 
 /// A truth value: these two words and no others.
 pub(crate) fn boolean(text: &[u8]) -> Result<bool, String> {
-    match text {
+    match c_text(text) {
         b"true" => Ok(true),
         b"false" => Ok(false),
         _ => Err(format!("`{}` is neither `true` nor `false`", String::from_utf8_lossy(text))),
@@ -163,6 +169,7 @@ pub(crate) fn boolean(text: &[u8]) -> Result<bool, String> {
 
 /// An address: IPv4 when it has a dot, else IPv6.
 pub(crate) fn address(text: &[u8]) -> Result<IpAddr, String> {
+    let text = c_text(text);
     let shown = String::from_utf8_lossy(text);
     let parsed = if text.contains(&b'.') {
         shown.parse::<Ipv4Addr>().map(IpAddr::V4).ok()
@@ -174,7 +181,7 @@ pub(crate) fn address(text: &[u8]) -> Result<IpAddr, String> {
 
 /// A network: address and prefix length. IPv6 networks of length 0 are refused, as Falco does.
 pub(crate) fn network(text: &[u8]) -> Result<IpNet, String> {
-    let shown = String::from_utf8_lossy(text);
+    let shown = String::from_utf8_lossy(c_text(text));
     let wrong = || format!("`{shown}` is not a network; write an address, `/` and a prefix length");
     let (addr, len) = shown.split_once('/').ok_or_else(wrong)?;
     if len.is_empty() || len.len() > 3 || !len.bytes().all(|b| b.is_ascii_digit()) {
@@ -213,6 +220,8 @@ mod tests {
         assert_eq!(ok("99999999999999999999", FieldType::Int64), Some(i128::from(i64::MAX)));
         assert_eq!(ok("-99999999999999999999", FieldType::Int64), Some(i128::from(i64::MIN)));
         assert_eq!(ok(" +007", FieldType::Int64), Some(7));
+        assert_eq!(ok("7\0x", FieldType::Int64), Some(7));
+        assert_eq!(ok("\x0b7", FieldType::Int64), Some(7));
         assert_eq!(ok("7 ", FieldType::Int64), None);
         assert_eq!(ok("0x10", FieldType::Int64), None);
         assert_eq!(ok("1.5", FieldType::Int64), None);
