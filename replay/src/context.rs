@@ -11,8 +11,6 @@ pub struct Clock {
     pub first_ts: u64,
     /// Timestamp of the event before this one; of the first event its own.
     pub previous_ts: u64,
-    /// Events shown so far, this one included.
-    pub shown: u64,
 }
 
 /// An event as fields see it: header, parameters, and the state *after* the event was applied.
@@ -36,7 +34,7 @@ pub struct EventContext<'a> {
 impl<'a> EventContext<'a> {
     /// Joins an event with the state it was just applied to.
     pub fn new(event: &'a Event<'a>, state: &'a State, effects: &'a Effects) -> Self {
-        let clock = Clock { first_ts: event.ts, previous_ts: event.ts, shown: 1 };
+        let clock = Clock { first_ts: event.ts, previous_ts: event.ts };
         Self { event, state, thread: state.event_thread(effects), fd: state.event_fd(effects), effects, clock }
     }
 

@@ -58,8 +58,6 @@ pub enum End {
 pub struct Position {
     /// Events replayed, those that only feed the state included.
     pub events: u64,
-    /// Of these, events shown.
-    pub shown: u64,
     /// Timestamp of the first event that has one, ns since the epoch; 0 before it.
     pub first_ts: u64,
     /// Timestamp of the last event that has one, ns since the epoch; 0 before the first.
@@ -195,8 +193,7 @@ impl Replay {
         if !self.is_shown(&event) {
             return ControlFlow::Continue(());
         }
-        self.position.shown += 1;
-        let clock = Clock { first_ts: self.position.first_ts, previous_ts, shown: self.position.shown };
+        let clock = Clock { first_ts: self.position.first_ts, previous_ts };
         match visitor.event(&EventContext::new(&event, &self.state, &effects).at(clock)) {
             ControlFlow::Continue(()) => ControlFlow::Continue(()),
             ControlFlow::Break(()) => ControlFlow::Break(End::Stopped),

@@ -1,4 +1,4 @@
-//! `evt.*` and `util.*`: the event itself.
+//! `evt.*`: the event itself.
 
 use std::borrow::Cow;
 
@@ -31,7 +31,6 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: EventField, arg:
     let event = context.event;
     match field {
         EventField::EvtNum => unsigned(event.num),
-        EventField::UtilCnt => unsigned(context.clock.shown),
         EventField::EvtTime | EventField::EvtOutputtime => owned(print::time_of_day(event.ts, true)),
         EventField::EvtTimeS => owned(print::time_of_day(event.ts, false)),
         EventField::EvtTimeIso8601 => owned(print::iso8601(event.ts)),
