@@ -74,3 +74,19 @@ fn hooks_and_lists_tune_our_rules() {
     let loud = alerts(&rules, &s.t.finish().unwrap(), Matching::All);
     assert_eq!(loud.iter().filter(|alert| alert.rule == "Package manager run in a container").count(), 2);
 }
+
+/// A rule for every name that the vocabulary offers. Macros nobody uses are only resolved when somebody does.
+#[test]
+fn every_macro_and_list_can_be_used() {
+    let rules = load_with(&[]);
+    assert!(rules.macros().len() > 150 && rules.lists().len() > 90);
+    let rule = |name: &str, condition: &str| {
+        format!("- rule: uses {name}\n  desc: x\n  condition: {condition}\n  output: x\n  priority: DEBUG\n")
+    };
+    let macros = rules.macros().iter().map(|item| rule(&item.name, &format!("evt.type=execve and {}", item.name)));
+    let lists =
+        rules.lists().iter().map(|item| rule(&item.name, &format!("evt.type=execve and proc.name in ({})", item.name)));
+    let text: String = macros.chain(lists).collect();
+    let with = load_with(&[("everything.yaml", &text)]);
+    assert_eq!(with.rules().len(), rules.rules().len() + rules.macros().len() + rules.lists().len());
+}
