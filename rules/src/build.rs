@@ -3,14 +3,16 @@
 //! Goes through lists, macros and rules in Falco's order and reports in that order: per rule first its exceptions,
 //! then its output, then its condition. A rule with an error is left out and the next one is built.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::ast::Expr;
 use crate::collector::{Broken, Collector, DEFAULT_SOURCE, RuleDef};
-use crate::compile::{self, CompileError, CompileErrorKind, HintKind};
+use crate::compile::{self, CompileError, CompileErrorKind, Hint, HintKind};
 use crate::diagnostics::{Code, Diagnostic, ItemKind, ItemRef};
 use crate::evttypes::{self, EventTypeSet, MAX_TYPES_WITHOUT_WARNING};
 use crate::exceptions;
+use crate::hints;
 use crate::leaf::Leaves;
 use crate::load::{AppendOutput, LoadOptions};
 use crate::output::{self, Format};
@@ -67,6 +69,16 @@ pub(crate) fn build(
     Built { rules, macros: macros.collect(), lists: lists.collect(), leaves }
 }
 
+/// What an output comes to.
+enum Output {
+    /// Its text, compiled, and the fields added by configuration.
+    Done((String, Format, Vec<ExtraOutput>)),
+    /// It has an error.
+    Failed,
+    /// The rule is left out because of it.
+    LeftOut,
+}
+
 struct Builder<'b, 'c> {
     schema: &'b dyn Schema,
     options: &'b LoadOptions,
@@ -88,7 +100,11 @@ impl Builder<'_, '_> {
             }
         };
         // Falco stops at an error in the output; the condition may have more to say.
-        let output = self.output(def, &item);
+        let output = match self.output(def, &item) {
+            Output::LeftOut => return None,
+            Output::Failed => None,
+            Output::Done(output) => Some(output),
+        };
         let (expr, number) = match self.resolver.condition(text, item.clone(), self.is_broken) {
             Resolution::Tree(expr, number) => (expr, number),
             Resolution::Errors(errors) => {
@@ -100,26 +116,15 @@ impl Builder<'_, '_> {
         let compiled = match compile::compile(&expr, &def.source, self.schema, &mut self.leaves) {
             Ok(compiled) => compiled,
             Err(errors) => {
-                // A rule whose output was reported already may be left out silently.
-                if output.is_some() || !def.skip_if_unknown_filter {
-                    self.compile_errors(def, errors, number);
-                }
+                // Warnings about names come before the rule is found to be wrong.
+                let mut hints = Vec::new();
+                expr.for_each_check(&mut |check| hints.extend(hints::names(check)));
+                self.hints(hints, number);
+                self.compile_errors(def, errors, number);
                 return None;
             }
         };
-        for hint in compiled.hints {
-            let code = match hint.kind {
-                HintKind::NeedlessRegex | HintKind::FieldAsConstant | HintKind::CallAsConstant => Code::ConditionHint,
-                HintKind::UnsafeNa => Code::UnsafeNaCheck,
-                HintKind::DeprecatedField => Code::DeprecatedItem,
-            };
-            // One warning about <NA> is enough for a rule.
-            let repeated = |earlier: &Diagnostic| earlier.code == code && earlier.item.as_ref() == Some(&item);
-            let diagnostic = self.resolver.diagnostic(code, hint.message, hint.span, number);
-            if code != Code::UnsafeNaCheck || !self.out.iter().rev().take(64).any(repeated) {
-                self.out.push(diagnostic);
-            }
-        }
+        self.hints(compiled.hints, number);
         let event_types = if def.source == DEFAULT_SOURCE { Some(self.event_types(def, &expr, number)?) } else { None };
         let (output_text, output, extra_outputs) = output?;
         Some(Rule {
@@ -140,6 +145,23 @@ impl Builder<'_, '_> {
             capture_duration_ms: def.capture_duration,
             span: def.head.span,
         })
+    }
+
+    /// Warns about a condition: once about each deprecated field and once about `<NA>`.
+    fn hints(&mut self, hints: Vec<Hint>, number: u32) {
+        let mut said = BTreeSet::new();
+        for hint in hints {
+            let (code, what) = match hint.kind {
+                HintKind::NeedlessRegex | HintKind::FieldAsConstant | HintKind::CallAsConstant => {
+                    (Code::ConditionHint, None)
+                }
+                HintKind::UnsafeNa => (Code::UnsafeNaCheck, Some(String::new())),
+                HintKind::DeprecatedField => (Code::DeprecatedItem, Some(hint.message.clone())),
+            };
+            if what.is_none_or(|what| said.insert((code, what))) {
+                self.out.push(self.resolver.diagnostic(code, hint.message, hint.span, number));
+            }
+        }
     }
 
     /// Reports errors of a condition; when the first is about an unknown field or event type and the rule says so, only
@@ -178,8 +200,8 @@ impl Builder<'_, '_> {
         Some(types)
     }
 
-    /// The output of a rule with the configured additions; absent when it does not compile.
-    fn output(&mut self, def: &RuleDef, item: &ItemRef) -> Option<(String, Format, Vec<ExtraOutput>)> {
+    /// The output of a rule with the configured additions.
+    fn output(&mut self, def: &RuleDef, item: &ItemRef) -> Output {
         let mut text = def.output.clone();
         let additions = self.options.append_output.iter().filter(|addition| applies(addition, def));
         let mut fields = Vec::new();
@@ -192,40 +214,47 @@ impl Builder<'_, '_> {
             fields.extend(&addition.fields);
         }
         self.remove_container_info(&mut text, item);
-        let format = self.format(&text, def, item)?;
+        let format = match self.format(&text, def, item, def.skip_if_unknown_filter) {
+            Ok(format) => format,
+            Err(output) => return output,
+        };
         self.deprecated_in_output(&text, item);
         let mut extra = Vec::new();
         for field in fields {
             // A later field of the same name replaces the earlier one.
             let text = addition_text(&field.format, def);
-            let format = self.format(&text, def, item)?;
+            let format = match self.format(&text, def, item, false) {
+                Ok(format) => format,
+                Err(output) => return output,
+            };
             self.deprecated_in_output(&text, item);
             extra.retain(|other: &ExtraOutput| other.name != field.name);
             extra.push(ExtraOutput { name: field.name.clone(), format, raw: field.raw });
         }
-        Some((text.text().to_owned(), format, extra))
+        Output::Done((text.text().to_owned(), format, extra))
     }
 
     fn place(&self, text: &LoadedText, start: usize, end: usize) -> Option<FileSpan> {
         text.place(start, end, self.sources).map(|place| place.span)
     }
 
-    fn format(&mut self, text: &LoadedText, def: &RuleDef, item: &ItemRef) -> Option<Format> {
+    /// Compiles an output. With `may_skip` an unknown field leaves the rule out.
+    fn format(&mut self, text: &LoadedText, def: &RuleDef, item: &ItemRef, may_skip: bool) -> Result<Format, Output> {
         if text.text().is_empty() {
             self.out.push(
                 Diagnostic::new(Code::CompileOutput, "the output is empty")
                     .at(def.head.span)
                     .of(item.kind, item.name.clone()),
             );
-            return None;
+            return Err(Output::Failed);
         }
         let errors = match Format::parse(text.text(), &def.source, self.schema) {
             // Alerts always print absent values as <NA>.
-            Ok(format) => return Some(format.lenient()),
+            Ok(format) => return Ok(format.lenient()),
             Err(errors) => errors,
         };
         let unknown = errors.first().is_some_and(|error| error.kind == CompileErrorKind::UnknownField);
-        let skip = unknown && def.skip_if_unknown_filter;
+        let skip = unknown && may_skip;
         let code = if skip { Code::UnknownFilter } else { Code::CompileOutput };
         for error in errors.into_iter().take(if skip { 1 } else { usize::MAX }) {
             let (start, end) = (error.span.start as usize, error.span.end as usize);
@@ -234,7 +263,7 @@ impl Builder<'_, '_> {
             let error = Diagnostic::new(code, message).at(span).hint(error.hint);
             self.out.push(error.of(item.kind, item.name.clone()));
         }
-        None
+        Err(if skip { Output::LeftOut } else { Output::Failed })
     }
 
     fn remove_container_info(&mut self, text: &mut LoadedText, item: &ItemRef) {

@@ -1,7 +1,7 @@
 //! Compiling one check: fields, types, operators and constants to a leaf.
 
 use crate::ast::{Check, Constant, Expr, Node, Operator, Right, Span};
-use crate::compile::{self, CompileError, CompileErrorKind as Kind, DEPRECATED_FIELDS, Hint, HintKind};
+use crate::compile::{self, CompileError, CompileErrorKind as Kind, Hint};
 use crate::constant;
 use crate::hints;
 use crate::leaf::{EvalError, Leaf, LeafId, LeafKey, Leaves, RightKey, Test, Which};
@@ -157,24 +157,8 @@ impl<'c> CheckCompiler<'c> {
     }
 
     fn hints_on(&self, check: &Check) -> Vec<Hint> {
-        let mut found = Vec::new();
-        typing::for_each_field(check, &mut |field| {
-            if DEPRECATED_FIELDS.contains(&field.name.as_str()) {
-                let message = format!("the field `{}` is deprecated", field.name);
-                found.push(Hint { span: field.span, kind: HintKind::DeprecatedField, message });
-            }
-        });
-        let constants = compile::constants(check);
-        if hints::unsafe_na(check) {
-            for constant in constants.iter().filter(|constant| constant.bytes == b"<NA>") {
-                found.push(Hint {
-                    span: constant.span,
-                    kind: HintKind::UnsafeNa,
-                    message: "this compares with the text `<NA>`; absent fields are tested with `exists`".to_owned(),
-                });
-            }
-        }
-        for constant in constants {
+        let mut found = hints::names(check);
+        for constant in compile::constants(check) {
             found.extend(hints::constant(self.schema, self.source, check.op, constant));
         }
         found

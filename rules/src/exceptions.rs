@@ -37,15 +37,12 @@ fn refuse(message: impl Into<String>, span: FileSpan) -> Box<Diagnostic> {
 /// `schema` is absent when the source of the rule is unknown: then fields are not looked up.
 pub(crate) fn checked(item: &ExceptionItem, schema: Option<(&dyn Schema, &str)>) -> Outcome<Exception> {
     let mut exception = unchecked(item.clone());
-    let fields = match item.fields.list() {
-        Some(fields) => {
-            check_tuple(item, fields, &mut exception)?;
-            fields
-        }
-        None => {
-            check_single(item, &mut exception)?;
-            std::slice::from_ref(&item.fields)
-        }
+    let fields = if let Some(fields) = item.fields.list() {
+        check_tuple(item, fields, &mut exception)?;
+        fields
+    } else {
+        check_single(item, &mut exception)?;
+        std::slice::from_ref(&item.fields)
     };
     if let Some((schema, source)) = schema {
         for field in fields {

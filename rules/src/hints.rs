@@ -3,7 +3,7 @@
 
 use crate::ast::{Call, Check, Constant, Function, Operand, Operator};
 use crate::bind;
-use crate::compile::{Hint, HintKind};
+use crate::compile::{self, DEPRECATED_FIELDS, Hint, HintKind};
 use crate::condition;
 use crate::schema::Schema;
 use crate::typing;
@@ -33,8 +33,29 @@ pub(crate) fn constant(schema: &dyn Schema, source: &str, op: Operator, constant
     hints
 }
 
+/// Hints about the names in a check, which need no schema: deprecated fields and unsafe comparisons with `<NA>`.
+pub(crate) fn names(check: &Check) -> Vec<Hint> {
+    let mut found = Vec::new();
+    typing::for_each_field(check, &mut |field| {
+        if DEPRECATED_FIELDS.contains(&field.name.as_str()) {
+            let message = format!("the field `{}` is deprecated", field.name);
+            found.push(Hint { span: field.span, kind: HintKind::DeprecatedField, message });
+        }
+    });
+    if unsafe_na(check) {
+        for constant in compile::constants(check).iter().filter(|constant| constant.bytes == b"<NA>") {
+            found.push(Hint {
+                span: constant.span,
+                kind: HintKind::UnsafeNa,
+                message: "this compares with the text `<NA>`; absent fields are tested with `exists`".to_owned(),
+            });
+        }
+    }
+    found
+}
+
 /// Whether `<NA>` on the right is a mistake: Kubernetes audit fields are absent instead.
-pub(crate) fn unsafe_na(check: &Check) -> bool {
+fn unsafe_na(check: &Check) -> bool {
     let compares = matches!(
         check.op,
         Operator::Equal

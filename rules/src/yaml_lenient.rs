@@ -1,8 +1,8 @@
 //! Accepts the YAML that Falco's library accepts although the standard does not.
 //!
 //! Rule files in the field (one of Falco's own among them) continue quoted texts and flow sequences at the indentation
-//! of their key or less, and put tabs after colons. saphyr refuses that, rightly. A [`Repair`] changes a copy of the text in ways that mean
-//! nothing in YAML (more indentation inside quotes and brackets, a blank for a tab) and keeps the map back.
+//! of their key or less, and put tabs after colons, and escape single quotes inside double ones. saphyr refuses that, rightly. A [`Repair`] changes a copy of the text in ways that mean
+//! nothing in YAML (more indentation inside quotes and brackets, a blank for a tab, another spelling of an escape) and keeps the map back.
 
 use std::borrow::Cow;
 
@@ -49,6 +49,9 @@ impl<'t> Repair<'t> {
             let end = brackets_end(bytes, at);
             let line = memchr::memrchr(b'\n', &bytes[..at.min(bytes.len())]).unwrap_or(0);
             self.indent(line, end)
+        } else if complaint.contains("unknown escape") {
+            let end = quoted_end(bytes, at);
+            self.respell_quotes(at, end)
         } else if complaint.contains("must be followed by a valid YAML whitespace") {
             // The complaint is about the first character after the tab.
             let tab = (at.saturating_sub(2)..=at).rev().find(|&i| bytes.get(i) == Some(&b'\t'));
@@ -59,6 +62,37 @@ impl<'t> Repair<'t> {
         } else {
             false
         }
+    }
+
+    /// Writes `\'` as `\x27` within `start..end`.
+    fn respell_quotes(&mut self, start: usize, end: usize) -> bool {
+        let old = std::mem::take(&mut self.text);
+        let mut text = String::with_capacity(old.len() + 64);
+        let mut map = TextMap::default();
+        let mut copied = 0;
+        let mut at = start;
+        while at + 1 < end.min(old.len()) {
+            match &old.as_bytes()[at..at + 2] {
+                [b'\\', b'\''] => {
+                    copy(&mut text, &mut map, &self.map, &old, copied, at);
+                    map.push(text.len(), self.map.original(at));
+                    text.push_str("\\x27");
+                    copied = at + 2;
+                    at += 2;
+                }
+                [b'\\', _] => at += 2,
+                _ => at += 1,
+            }
+        }
+        let any = copied > 0;
+        if any {
+            copy(&mut text, &mut map, &self.map, &old, copied, old.len());
+            self.text = Cow::Owned(text);
+            self.map = map;
+        } else {
+            self.text = old;
+        }
+        any
     }
 
     /// Indents all lines that begin within `start..end`. False when there are none, or none needs it any more.
@@ -149,7 +183,7 @@ mod tests {
 
     #[test]
     fn what_falco_accepts_is_accepted_with_places() {
-        let text = "- list: l\n  items: [\n  a,\n  'b\n c', d\n]\n- rule: \"r\n1\"\n  x:\ty\n  e: f\n";
+        let text = "- list: l\n  items: [\n  a,\n  'b\n c', d\n]\n- rule: \"r\n1\"\n  x:\ty\n  e: f\n  g: \"it\\'s\"\n  h: i\n";
         let found = parse(FileId(0), text.as_bytes()).unwrap();
         let items = found.documents[0].sequence().unwrap();
         let list = items[0].get("items").unwrap().sequence().unwrap();
@@ -162,6 +196,8 @@ mod tests {
         assert_eq!(at(items[1].get("rule").unwrap()), "\"r\n1\"");
         assert_eq!(at(items[1].get("x").unwrap()), "y");
         assert_eq!(at(items[1].get("e").unwrap()), "f");
+        assert_eq!(items[1].get("g").unwrap().scalar().unwrap().value, "it's");
+        assert_eq!(at(items[1].get("h").unwrap()), "i");
         assert!(found.warnings.is_empty());
     }
 

@@ -79,22 +79,16 @@ fn rule(condition: &str) -> String {
 
 #[test]
 fn lists_and_macros_do_not_multiply_without_end() {
-    let mut lists = String::new();
-    for n in 0..12 {
-        let items = vec![format!("l{}", n + 1); 10].join(", ");
-        lists += &format!("- list: l{n}\n  items: [{items}]\n");
-    }
-    assert!(error(lists + &rule("proc.name in (l0)")).contains("longer than"));
-    let mut macros = String::from("- macro: m0\n  condition: evt.type = open\n");
-    for n in 1..40 {
-        macros += &format!("- macro: m{n}\n  condition: m{m} and m{m}\n", m = n - 1);
-    }
-    assert!(error(macros + &rule("m39")).contains("larger than"));
-    let mut deep = String::from("- macro: m0\n  condition: evt.type = open\n");
-    for n in 1..2000 {
-        deep += &format!("- macro: m{n}\n  condition: not m{} or fd.num = 1\n", n - 1);
-    }
-    assert!(error(deep + &rule("m1999")).contains("deep"));
+    let list = |n: usize| format!("- list: l{n}\n  items: [{}]\n", vec![format!("l{}", n + 1); 10].join(", "));
+    let lists: Vec<String> = (0..12).map(list).collect();
+    assert!(error(lists.concat() + &rule("proc.name in (l0)")).contains("longer than"));
+    let first = "- macro: m0\n  condition: evt.type = open\n".to_owned();
+    let twice = |n: usize| format!("- macro: m{n}\n  condition: m{m} and m{m}\n", m = n - 1);
+    let macros: Vec<String> = (1..40).map(twice).collect();
+    assert!(error(first.clone() + &macros.concat() + &rule("m39")).contains("larger than"));
+    let once = |n: usize| format!("- macro: m{n}\n  condition: not m{} or fd.num = 1\n", n - 1);
+    let deep: Vec<String> = (1..2000).map(once).collect();
+    assert!(error(first + &deep.concat() + &rule("m1999")).contains("deep"));
 }
 
 #[test]
