@@ -155,8 +155,8 @@ impl State {
         alive - usize::from(leader_alive && alive > 0)
     }
 
-    /// A user: of the container, `""` being the host. A container whose own users the capture does not hold is
-    /// answered from the host's list, as Falco does offline; the name may then be the wrong one for the number.
+    /// A user: of the container, `""` being the host. A container has users of its own; where the capture does not
+    /// hold them, who a number is stays unknown (Falco's alerts say `<NA>` then, and `root` for 0).
     pub fn user(&self, container_id: &[u8], uid: u32) -> Option<&User> {
         self.users.user(container_id, uid)
     }

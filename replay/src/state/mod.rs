@@ -127,7 +127,10 @@ impl State {
     /// A section begins: everything known belongs to the machine before it. Counts what was still missing of that.
     pub fn section(&mut self, ledger: &mut Ledger) {
         self.count_missing(ledger);
+        // Versions go on: what somebody cached about the old machine must not pass for the new one.
+        let changes = self.changes;
         *self = Self::new();
+        self.changes = changes;
     }
 
     /// Counts what has not come until now and may still come: for the ledger of a finished or interrupted replay.

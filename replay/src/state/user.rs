@@ -46,16 +46,18 @@ pub(crate) struct Users {
 }
 
 impl Users {
-    /// The container's own user, else the host's of the same number: offline, Falco knows no other.
+    /// The host's list does not stand in for a container's: the same number is another user there.
     pub(crate) fn user(&self, container_id: &[u8], uid: u32) -> Option<&User> {
-        let own = self.containers.get(container_id).and_then(|names| names.users.get(&uid));
-        own.or_else(|| self.host.users.get(&uid))
+        self.of(container_id)?.users.get(&uid)
     }
 
     /// As [`Users::user`].
     pub(crate) fn group(&self, container_id: &[u8], gid: u32) -> Option<&Group> {
-        let own = self.containers.get(container_id).and_then(|names| names.groups.get(&gid));
-        own.or_else(|| self.host.groups.get(&gid))
+        self.of(container_id)?.groups.get(&gid)
+    }
+
+    fn of(&self, container_id: &[u8]) -> Option<&Names> {
+        if container_id.is_empty() { Some(&self.host) } else { self.containers.get(container_id) }
     }
 
     fn names(&mut self, container_id: &[u8], ledger: &mut Ledger) -> Option<&mut Names> {
