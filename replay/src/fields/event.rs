@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use casebook_formats::event::{Event, EventType};
-use casebook_formats::tables::{Category, Direction, EventFlags, EventOrigin, ppme};
+use casebook_formats::tables::{Category, Direction, EventFlags, EventOrigin, ParamType, ppme};
 use casebook_rules::event::Extracted;
 use casebook_rules::schema::FieldArg;
 use casebook_rules::value::Value;
@@ -197,7 +197,10 @@ pub(super) fn argument(event: &Event<'_>, arg: &FieldArg) -> Option<usize> {
 /// Bytes moved by an I/O event. libs prints memory of an earlier event where the capture holds none; here the field
 /// is absent then.
 fn buffer<'e>(event: &'e Event<'_>) -> Option<&'e [u8]> {
-    event.param(params::position(event, "data")?)
+    let at = params::position(event, "data")?;
+    // `data` of ptrace is a number.
+    params::param(event, at).filter(|param| param.ty == ParamType::Bytebuf)?;
+    event.param(at)
 }
 
 /// `SUCCESS`, or the error's name.

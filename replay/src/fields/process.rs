@@ -74,7 +74,11 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: ProcessField, ar
         ProcessField::ProcIsVpgidLeader => same(thread.vpgid, thread.vpid),
         ProcessField::ProcIsPgidLeader => same(thread.pgid, thread.pid),
         ProcessField::ProcDuration => when(since(context, thread.clone_ts), unsigned),
-        ProcessField::ProcPpidDuration => when(parent().and_then(|parent| since(context, parent.clone_ts)), unsigned),
+        // Since the parent process started, where `proc.ppid.ts` is the start of the thread that is the parent: as libs.
+        ProcessField::ProcPpidDuration => {
+            let process = parent().and_then(|parent| state.main_thread_of(parent));
+            when(process.and_then(|process| since(context, process.clone_ts)), unsigned)
+        }
         ProcessField::ProcPidTs => known(thread.clone_ts),
         ProcessField::ProcPpidTs => when(parent(), |parent| known(parent.clone_ts)),
         ProcessField::ProcIsExeWritable => truth(thread.exe_writable),
@@ -259,10 +263,13 @@ fn login_shell<'e>(context: &'e EventContext<'_>, thread: &'e Thread) -> Option<
     std::iter::once(main).chain(context.state.ancestors(thread)).filter(|t| t.comm.ends_with(b"sh")).last()
 }
 
-/// Open descriptors in percent of the limit.
+/// Open descriptors in percent of the limit; 0 of none where the limit is 0, as in libs.
 fn fd_usage(state: &State, thread: &Thread) -> Option<f64> {
-    let limit = state.fd_limit(thread);
-    if limit > 0 { Some(state.fd_count(thread) as f64 * 100.0 / limit as f64) } else { None }
+    match state.fd_limit(thread) {
+        0 => Some(0.0),
+        limit @ 1.. => Some(state.fd_count(thread) as f64 * 100.0 / limit as f64),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
