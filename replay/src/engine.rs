@@ -249,11 +249,6 @@ impl Replay {
         self.state.count_missing(&mut ledger);
         ledger
     }
-
-    /// The state's own part of the ledger, for visitors that count anomalies of their own.
-    pub fn ledger_mut(&mut self) -> &mut Ledger {
-        &mut self.ledger
-    }
 }
 
 #[cfg(test)]

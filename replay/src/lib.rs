@@ -2,6 +2,10 @@
 //!
 //! Data flow: `formats::CaptureReader` items → [`state::State`] (threads, descriptors, users, containers) →
 //! [`context::EventContext`] (fields of one event) → `casebook-rules` → alerts and summary.
+//!
+//! [`engine`] drives one capture and shows its events to whoever asks; [`detect`] asks rules about an event; [`run`]
+//! puts many captures through both, [`output`] keeps their alerts in order, [`summary`] counts them; [`inputs`] finds
+//! the captures, and [`cli`] is the command line over all of it.
 
 pub mod cli;
 pub mod context;
