@@ -25,22 +25,38 @@ impl Bound<'_> {
 
 /// Finds a field for a source. Of a name like `evt.arg.flags` the last parts may be the argument.
 pub(crate) fn bind<'s>(schema: &'s dyn Schema, source: &str, field: &Field) -> Result<Bound<'s>, CompileError> {
-    let arg = field.arg.as_ref().map(crate::ast::Constant::text);
+    let bracketed = field.arg.as_ref().map(crate::ast::Constant::text);
+    match find(schema, source, field, bracketed.as_deref()) {
+        Some((id, def, arg)) => finish(schema, source, field, id, def, arg),
+        None => Err(unknown(schema, source, field)),
+    }
+}
+
+/// Whether a source has a field, without the search for what else could be meant.
+pub(crate) fn is_known(schema: &dyn Schema, source: &str, field: &Field) -> bool {
+    let bracketed = field.arg.as_ref().map(crate::ast::Constant::text);
+    let found = find(schema, source, field, bracketed.as_deref());
+    found.is_some_and(|(id, _, arg)| schema.bind(source, id, arg).is_ok())
+}
+
+/// The field of the longest name, and what is left of the name as argument.
+fn find<'s, 'f>(
+    schema: &'s dyn Schema,
+    source: &str,
+    field: &'f Field,
+    bracketed: Option<&'f str>,
+) -> Option<(u16, &'s FieldDef, ArgText<'f>)> {
     if let Some((id, def)) = schema.field(source, &field.name) {
-        let arg = arg.as_deref().map_or(ArgText::None, ArgText::Bracketed);
-        return finish(schema, source, field, id, def, arg);
+        return Some((id, def, bracketed.map_or(ArgText::None, ArgText::Bracketed)));
     }
-    if field.arg.is_none() {
-        let dots = field.name.rmatch_indices('.').map(|(at, _)| at);
-        for dot in dots {
-            if let Some((id, def)) = schema.field(source, &field.name[..dot])
-                && def.arg.dotted
-            {
-                return finish(schema, source, field, id, def, ArgText::Dotted(&field.name[dot + 1..]));
-            }
-        }
+    if field.arg.is_some() {
+        return None;
     }
-    Err(unknown(schema, source, field))
+    let mut dots = field.name.rmatch_indices('.').map(|(at, _)| at);
+    dots.find_map(|dot| {
+        let (id, def) = schema.field(source, &field.name[..dot])?;
+        def.arg.dotted.then_some((id, def, ArgText::Dotted(&field.name[dot + 1..])))
+    })
 }
 
 fn finish<'s>(
