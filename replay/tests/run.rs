@@ -414,7 +414,7 @@ fn the_demo_rule_of_the_field_works_unchanged() {
     for line in plain {
         let parts = [
             ": Warning shell in a container (user=",
-            " container_id=7f3a90c41be2 container_name=k8s_",
+            " container_id=7f3a90c41be2 container_name=web",
             " shell=bash parent=",
         ];
         assert!(parts.iter().all(|part| line.contains(part)), "{line}");
