@@ -16,7 +16,7 @@ use crate::hints;
 use crate::leaf::Leaves;
 use crate::load::{AppendOutput, LoadOptions};
 use crate::output::{self, Format};
-use crate::resolver::{Resolution, Resolver};
+use crate::resolver::{Places, Resolution, Resolver};
 use crate::ruleset::{ExtraOutput, ListInfo, MacroInfo, Rule};
 use crate::schema::Schema;
 use crate::source::{FileSpan, Sources};
@@ -32,6 +32,7 @@ pub(crate) struct Built {
     pub(crate) macros: Vec<MacroInfo>,
     pub(crate) lists: Vec<ListInfo>,
     pub(crate) leaves: Leaves,
+    pub(crate) places: Places,
 }
 
 /// Builds everything. Errors and warnings go to `out`.
@@ -66,7 +67,7 @@ pub(crate) fn build(
         used: list.used,
         span: list.def.head.span,
     });
-    Built { rules, macros: macros.collect(), lists: lists.collect(), leaves }
+    Built { rules, macros: macros.collect(), lists: lists.collect(), leaves, places: resolver.places }
 }
 
 /// What an output comes to.
@@ -132,11 +133,12 @@ impl Builder<'_, '_> {
             desc: def.desc.clone(),
             source: def.source.clone(),
             priority: def.priority,
-            tags: def.tags.clone(),
+            tags: def.tags.iter().map(|tag| tag.value.clone()).collect(),
             output_text,
             output,
             extra_outputs,
             expr,
+            text: number,
             condition: compiled.condition,
             event_types,
             enabled: def.enabled,
@@ -331,5 +333,5 @@ fn addition_text(format: &str, def: &RuleDef) -> LoadedText {
 fn applies(addition: &AppendOutput, rule: &RuleDef) -> bool {
     addition.source.as_ref().is_none_or(|source| source.is_empty() || *source == rule.source)
         && addition.rule.as_ref().is_none_or(|name| name.is_empty() || *name == rule.head.name.value)
-        && addition.tags.iter().all(|tag| rule.tags.contains(tag))
+        && addition.tags.iter().all(|wanted| rule.tags.iter().any(|tag| tag.value == *wanted))
 }

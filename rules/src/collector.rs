@@ -52,7 +52,8 @@ pub(crate) struct RuleDef {
     /// The schema has the source.
     pub(crate) known_source: bool,
     pub(crate) enabled: bool,
-    pub(crate) tags: BTreeSet<String>,
+    /// As written, with repetitions.
+    pub(crate) tags: Vec<Arc<Scalar>>,
     pub(crate) exceptions: Vec<Exception>,
     pub(crate) warn_evttypes: bool,
     pub(crate) skip_if_unknown_filter: bool,

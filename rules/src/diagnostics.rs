@@ -12,14 +12,17 @@ pub enum Severity {
     Error,
     /// Loading goes on.
     Warning,
+    /// Worth knowing; nothing is wrong.
+    Note,
 }
 
 impl Severity {
-    /// `error` or `warning`.
+    /// `error`, `warning` or `note`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Error => "error",
             Self::Warning => "warning",
+            Self::Note => "note",
         }
     }
 }
@@ -113,19 +116,67 @@ codes! {
          definition.";
     NoRules "CB_NO_RULE_FILES" Warning "no rule files here",
         "The directory, values file or manifest holds no rule file.";
+    NeverTrue "CB_NEVER_TRUE" Warning "rule can never be true",
+        "Parts of the condition that must hold together contradict each other, or leave no event type. The rule will \
+         never report anything.";
+    SwitchedOff "CB_SWITCHED_OFF" Note "rule is switched off by its condition",
+        "The condition needs something that is false by design, such as a never_true macro or an empty list. Override \
+         that macro or list to switch the rule on, or use enabled: false to say the same clearly.";
+    ExceptionSilences "CB_EXCEPTION_SILENCES_RULE" Warning "exception silences the whole rule",
+        "Whatever fulfils the condition of the rule fulfils the exception as well, so the rule never reports anything.";
+    DeadComparison "CB_DEAD_COMPARISON" Warning "comparison is never true",
+        "By a peculiarity of the rule language the comparison is false whatever the event is.";
+    ConstantTooLong "CB_CONSTANT_TOO_LONG" Warning "text longer than the field can be",
+        "The kernel keeps 15 bytes of a process's name. A longer text never equals it: cut it, or compare \
+         proc.exepath or proc.exe.";
+    OverlookedConstants "CB_OVERLOOKED_CONSTANTS" Warning "only the first constant counts",
+        "For this field and operator Falco looks at the first constant only. The others change nothing.";
+    FieldNotInEvent "CB_FIELD_NOT_IN_EVENT" Warning "field that these events do not have",
+        "None of the event types on which this part of the condition can be true has the field, so the comparison is \
+         always false.";
+    AncestorNotEqual "CB_ANCESTOR_NOT_EQUAL" Warning "!= looks for some ancestor that differs",
+        "On all ancestors at once, != is true when any of them differs, which is nearly always. 'not FIELD = X' is \
+         true when none of them equals.";
+    AbsentNotEqual "CB_ABSENT_NOT_EQUAL" Warning "!= is false where the field is absent",
+        "Every comparison on an absent field is false, also !=. 'not FIELD = X' is true there.";
+    NaText "CB_NA_TEXT" Warning "comparison with the text <NA>",
+        "Outputs print <NA> for absent values, but the field is absent, not that text: = never matches it and != is no \
+         test for presence. Use 'exists'.";
+    NeedsMetadata "CB_NEEDS_METADATA" Note "rule needs container metadata",
+        "The condition needs what only a container runtime can tell, such as the image. It is false in captures that were \
+         taken without a runtime, or before the runtime had answered.";
+    NoValueOffline "CB_NO_VALUE_OFFLINE" Note "field without a value on captures",
+        "The field needs something that captures do not hold. Comparisons on it are false and outputs print <NA>.";
+    OutputNoValue "CB_OUTPUT_NO_VALUE" Warning "output field that these events do not have",
+        "None of the event types of the rule has the field, so the output always prints <NA> for it.";
+    ShadowedRule "CB_SHADOWED_RULE" Warning "rule is shadowed by an earlier one",
+        "Whenever this rule is true, an earlier one is true as well. Only the first true rule is reported unless \
+         rule_matching is 'all', so this one never is.";
+    RepeatedItem "CB_REPEATED_ITEM" Note "item occurs twice", "The list has the same item more than once.";
+    ExpensiveFirst "CB_EXPENSIVE_FIRST" Note "costly term before a cheap one",
+        "Conditions are evaluated from left to right until the result is clear. A regular expression or a walk over all \
+         ancestors should come after cheap comparisons that often decide.";
+    NoAttackId "CB_NO_ATTACK_ID" Note "rules without an ATT&CK id",
+        "A tag like T1059 or T1059.004 names the technique a rule detects, TA0002 a tactic; reports group alerts by them. \
+         Files in which no rule has such a tag are left alone.";
+    BadAttackId "CB_BAD_ATTACK_ID" Warning "malformed ATT&CK id",
+        "ATT&CK techniques are written T1234 or T1234.001, tactics TA0001, with a capital T.";
 }
 
 impl Code {
     /// Whether Falco has this code.
-    pub const fn is_falco(self) -> bool {
-        !matches!(
-            self,
-            Self::PluginRequirement
-                | Self::DuplicateKey
-                | Self::UnknownInnerKey
-                | Self::OverrideIgnored
-                | Self::NoRules
-        )
+    pub fn is_falco(self) -> bool {
+        self.name().starts_with("LOAD_")
+    }
+
+    /// Whether only [`crate::lint`] gives this code, never a load.
+    pub fn is_lint(self) -> bool {
+        self as usize >= Self::NeverTrue as usize
+    }
+
+    /// The code of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.name() == name)
     }
 }
 
@@ -257,7 +308,7 @@ mod tests {
         let names: std::collections::BTreeSet<_> = Code::ALL.iter().map(|code| code.name()).collect();
         assert_eq!(names.len(), Code::ALL.len());
         for code in Code::ALL {
-            assert_eq!(code.is_falco(), code.name().starts_with("LOAD_"), "{code:?}");
+            assert!(code.is_falco() || code.name().starts_with("CB_"), "{code:?}");
             if code.is_falco() {
                 assert_eq!(code.severity() == Severity::Error, code.name().starts_with("LOAD_ERR_"), "{code:?}");
             }

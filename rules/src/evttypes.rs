@@ -94,6 +94,11 @@ pub fn event_types(expr: &Expr, schema: &dyn Schema) -> Result<EventTypeSet, Vec
     if index.errors.is_empty() { Ok(types) } else { Err(index.errors) }
 }
 
+/// The event types that one comparison leaves, or `None` when it is not about event types.
+pub(crate) fn of_check(check: &Check, schema: &dyn Schema) -> Option<EventTypeSet> {
+    Index { schema, errors: Vec::new() }.check(check)
+}
+
 struct Index<'s> {
     schema: &'s dyn Schema,
     errors: Vec<CompileError>,
@@ -212,7 +217,7 @@ fn call_on_type(call: &Call) -> bool {
 }
 
 /// What a comparison of `evt.num` always gives, if that follows from its being 1 or more.
-fn number_decides(check: &Check) -> Option<bool> {
+pub(crate) fn number_decides(check: &Check) -> Option<bool> {
     let Operand::Field(field) = &check.left else { return None };
     if field.name != "evt.num" || field.arg.is_some() || check.modifier.is_some() {
         return None;

@@ -3,7 +3,6 @@
 //! Texts stay scalars with their places. Nothing is looked up here; the collector joins these steps into one
 //! collection.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::priority::Priority;
@@ -71,7 +70,7 @@ pub(crate) struct RuleItem {
     pub(crate) priority: Priority,
     pub(crate) source: Option<Arc<Scalar>>,
     pub(crate) enabled: bool,
-    pub(crate) tags: BTreeSet<String>,
+    pub(crate) tags: Vec<Arc<Scalar>>,
     pub(crate) exceptions: Vec<ExceptionItem>,
     pub(crate) warn_evttypes: bool,
     pub(crate) skip_if_unknown_filter: bool,
@@ -87,7 +86,7 @@ pub(crate) struct RuleChange {
     pub(crate) condition: Option<Arc<Scalar>>,
     pub(crate) output: Option<Arc<Scalar>>,
     pub(crate) desc: Option<String>,
-    pub(crate) tags: Option<BTreeSet<String>>,
+    pub(crate) tags: Option<Vec<Arc<Scalar>>>,
     pub(crate) exceptions: Option<Vec<ExceptionItem>>,
     pub(crate) priority: Option<Priority>,
     pub(crate) enabled: Option<bool>,

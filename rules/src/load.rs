@@ -97,6 +97,8 @@ pub struct LoadOutcome {
     pub failed: Option<FileId>,
     /// Whether all required plugins are there.
     pub plugins_ok: bool,
+    /// The items that the rules were built from, for [`crate::lint`].
+    pub(crate) collector: Collector,
 }
 
 impl LoadOutcome {
@@ -132,9 +134,9 @@ pub fn load(files: &[RuleFile], schema: &dyn Schema, options: &LoadOptions) -> L
         loader.file(id, file);
     }
     let plugins_ok = loader.check_plugins();
-    let Loader { out, built, failed, .. } = loader;
+    let Loader { out, built, failed, collector, .. } = loader;
     let ruleset = failed.is_none().then(|| RuleSet::new(built, options.min_priority, schema));
-    LoadOutcome { ruleset, diagnostics: out, sources, failed, plugins_ok }
+    LoadOutcome { ruleset, diagnostics: out, sources, failed, plugins_ok, collector }
 }
 
 struct Loader<'l> {

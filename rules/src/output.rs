@@ -103,6 +103,11 @@ impl Format {
         if errors.is_empty() { Ok(format) } else { Err(errors) }
     }
 
+    /// The fields named, also inside calls, each once.
+    pub(crate) fn named_fields(&self) -> impl Iterator<Item = (&str, &FieldRef)> {
+        self.fields.iter().map(|named| (&*named.name, &named.field))
+    }
+
     fn literal(&mut self, text: &str) {
         if !text.is_empty() {
             self.pieces.push(Piece::Text(text.into()));

@@ -1,6 +1,5 @@
 //! Reader, the part for single values: texts, truth values, numbers, priorities, names, decoded as Falco decodes them.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::diagnostics::{Code, Diagnostic, did_you_mean};
@@ -68,9 +67,9 @@ pub(crate) fn texts(node: &Node, key: &str) -> Outcome<Vec<Arc<Scalar>>> {
     sequence(node, key)?.iter().map(element).collect()
 }
 
-pub(crate) fn tags(node: &Node) -> Outcome<Option<BTreeSet<String>>> {
+pub(crate) fn tags(node: &Node) -> Outcome<Option<Vec<Arc<Scalar>>>> {
     let Some(node) = node.get("tags") else { return Ok(None) };
-    Ok(Some(texts(node, "tags")?.iter().map(|tag| tag.value.clone()).collect()))
+    Ok(Some(texts(node, "tags")?))
 }
 
 pub(crate) fn priority(text: &Arc<Scalar>) -> Outcome<Priority> {

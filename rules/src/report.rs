@@ -44,6 +44,7 @@ pub fn text(diagnostic: &Diagnostic, sources: &Sources, colour: bool) -> String 
     let level = match diagnostic.code.severity() {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
+        Severity::Note => Level::NOTE,
     };
     let title = title(diagnostic);
     let mut group = Group::with_title(level.primary_title(title).id(diagnostic.code.name()));

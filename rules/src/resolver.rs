@@ -14,7 +14,7 @@ use crate::condition;
 use crate::diagnostics::{Code, Diagnostic, ItemKind, ItemRef, did_you_mean};
 use crate::lists::{Lists, MAX_CONDITION, TooLong};
 use crate::source::Sources;
-use crate::text::{LoadedText, Via};
+use crate::text::{LoadedText, Place, Via};
 
 /// Most parts of a condition (terms, groups, constants) after macros are put in.
 const MAX_PARTS: usize = 500_000;
@@ -22,16 +22,26 @@ const MAX_PARTS: usize = 500_000;
 const MAX_CHAIN: usize = 8;
 
 /// A text that was parsed, with the item it belongs to.
+#[derive(Debug)]
 struct Parsed {
     text: LoadedText,
     item: ItemRef,
 }
 
 /// A macro name in a text.
+#[derive(Debug)]
 struct MacroUse {
     place: ast::Span,
     /// The text of the macro.
     to: u32,
+}
+
+/// The texts of everything parsed and how they are used by each other: leads from a part of a tree to where it was
+/// written.
+#[derive(Default, Debug)]
+pub(crate) struct Places {
+    texts: Vec<Parsed>,
+    uses: Vec<MacroUse>,
 }
 
 /// A macro with its tree.
@@ -50,8 +60,7 @@ pub(crate) struct Resolver<'c> {
     collector: &'c Collector,
     pub(crate) lists: Lists<'c>,
     pub(crate) macros: Vec<ResolvedMacro<'c>>,
-    texts: Vec<Parsed>,
-    uses: Vec<MacroUse>,
+    pub(crate) places: Places,
 }
 
 /// What an item comes to.
@@ -73,10 +82,10 @@ impl<'c> Resolver<'c> {
         out: &mut Vec<Diagnostic>,
     ) -> Self {
         let lists = Lists::new(collector);
-        let mut this = Self { sources, collector, lists, macros: Vec::new(), texts: Vec::new(), uses: Vec::new() };
+        let mut this = Self { sources, collector, lists, macros: Vec::new(), places: Places::default() };
         for def in collector.macros.iter() {
             let item = ItemRef { kind: ItemKind::Macro, name: def.head.name.value.clone() };
-            let text = this.texts.len() as u32;
+            let text = this.places.texts.len() as u32;
             let expr = match this.parse(def.condition.clone(), item) {
                 Ok(expr) => Some(expr),
                 Err(errors) => {
@@ -119,7 +128,7 @@ impl<'c> Resolver<'c> {
         item: ItemRef,
         is_broken: &dyn Fn(ItemKind, &str) -> bool,
     ) -> Resolution {
-        let number = self.texts.len() as u32;
+        let number = self.places.texts.len() as u32;
         match self.parse(text, item) {
             Ok(expr) => self.put_macros(expr, number, u32::MAX, is_broken),
             Err(errors) => Resolution::Errors(errors),
@@ -128,11 +137,11 @@ impl<'c> Resolver<'c> {
 
     /// Expands lists, parses, and numbers the text.
     fn parse(&mut self, mut text: LoadedText, item: ItemRef) -> Result<Expr, Vec<Diagnostic>> {
-        let number = self.texts.len() as u32;
+        let number = self.places.texts.len() as u32;
         let long = self.lists.expand(&mut text).is_err_and(|TooLong| true);
         let parsed = if long { Err(Vec::new()) } else { condition::parse(text.text()) };
         let whole = ast::Span { text: number, start: 0, end: 1 };
-        self.texts.push(Parsed { text, item });
+        self.places.texts.push(Parsed { text, item });
         if long {
             let message = format!("the condition is longer than {} MiB when lists are put in", MAX_CONDITION >> 20);
             return Err(vec![self.diagnostic(Code::CompileCondition, message, whole, number)]);
@@ -175,7 +184,7 @@ impl<'c> Resolver<'c> {
         };
         walk.visit(&mut expr, 0);
         let Substitution { found, uses, loops, unknown, mut broken, too_large, .. } = walk;
-        self.uses.extend(uses);
+        self.places.uses.extend(uses);
         let mut errors = Vec::new();
         for (name, span) in loops {
             let message = format!("macro `{name}` refers to itself");
@@ -215,10 +224,30 @@ impl<'c> Resolver<'c> {
 
     /// A diagnostic about a part of a tree, for the item with text number `root`.
     pub(crate) fn diagnostic(&self, code: Code, message: impl Into<String>, span: ast::Span, root: u32) -> Diagnostic {
+        self.places.diagnostic(code, message, span, root, self.sources)
+    }
+}
+
+impl Places {
+    /// Where a part of a tree was written, and by which way it came into its text.
+    pub(crate) fn place(&self, span: ast::Span, sources: &Sources) -> Option<Place> {
+        let parsed = self.texts.get(span.text as usize)?;
+        parsed.text.place(span.start as usize, span.end as usize, sources)
+    }
+
+    /// A diagnostic about a part of a tree, for the item with text number `root`.
+    pub(crate) fn diagnostic(
+        &self,
+        code: Code,
+        message: impl Into<String>,
+        span: ast::Span,
+        root: u32,
+        sources: &Sources,
+    ) -> Diagnostic {
         let mut diagnostic = Diagnostic::new(code, message);
         diagnostic.item = self.texts.get(root as usize).map(|parsed| parsed.item.clone());
         let Some(parsed) = self.texts.get(span.text as usize) else { return diagnostic };
-        if let Some(place) = parsed.text.place(span.start as usize, span.end as usize, self.sources) {
+        if let Some(place) = parsed.text.place(span.start as usize, span.end as usize, sources) {
             let words = match &place.via {
                 Via::Exception(name) => format!("in exception `{name}`"),
                 Via::List(list) => format!("in list `{}`", list.name),
@@ -226,27 +255,15 @@ impl<'c> Resolver<'c> {
                 Via::Own => String::new(),
             };
             diagnostic = diagnostic.at_with(place.span, words);
-            diagnostic = self.through_lists(diagnostic, &place.via);
+            diagnostic = through_lists(diagnostic, &place.via, sources);
         }
         for used in self.chain(root, span.text) {
             let Some(outer) = self.texts.get(used.place.text as usize) else { continue };
             let (start, end) = (used.place.start as usize, used.place.end as usize);
-            let Some(place) = outer.text.place(start, end, self.sources) else { continue };
+            let Some(place) = outer.text.place(start, end, sources) else { continue };
             let name = self.texts.get(used.to as usize).map_or("", |inner| &inner.item.name);
             diagnostic = diagnostic.and_at(place.span, format!("macro `{name}` is used here"));
-            diagnostic = self.through_lists(diagnostic, &place.via);
-        }
-        diagnostic
-    }
-
-    /// Adds the places where list names stood.
-    fn through_lists(&self, mut diagnostic: Diagnostic, via: &Via) -> Diagnostic {
-        let mut via = via;
-        for _ in 0..MAX_CHAIN {
-            let Via::List(list) = via else { break };
-            let span = list.place.span(list.name.len(), self.sources);
-            diagnostic = diagnostic.and_at(span, format!("list `{}` is put in here", list.name));
-            via = &list.place.via;
+            diagnostic = through_lists(diagnostic, &place.via, sources);
         }
         diagnostic
     }
@@ -278,6 +295,18 @@ impl<'c> Resolver<'c> {
         }
         chain
     }
+}
+
+/// Adds the places where list names stood.
+fn through_lists(mut diagnostic: Diagnostic, via: &Via, sources: &Sources) -> Diagnostic {
+    let mut via = via;
+    for _ in 0..MAX_CHAIN {
+        let Via::List(list) = via else { break };
+        let span = list.place.span(list.name.len(), sources);
+        diagnostic = diagnostic.and_at(span, format!("list `{}` is put in here", list.name));
+        via = &list.place.via;
+    }
+    diagnostic
 }
 
 /// One walk over a tree that puts macros in.

@@ -6,17 +6,19 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::ast::Expr;
+use crate::ast::{Expr, Span};
 use crate::build::Built;
 use crate::compile::Condition;
+use crate::diagnostics::{Code, Diagnostic};
 use crate::event::EventFields;
 use crate::evttypes::EventTypeSet;
 use crate::leaf::{EvalError, Leaves, Memo};
 use crate::output::Format;
 use crate::priority::Priority;
+use crate::resolver::Places;
 use crate::schema::Schema;
 use crate::select::{Selector, Switch};
-use crate::source::FileSpan;
+use crate::source::{FileSpan, Sources};
 
 /// A rule.
 #[derive(Debug)]
@@ -39,6 +41,8 @@ pub struct Rule {
     pub extra_outputs: Vec<ExtraOutput>,
     /// Its condition after all expansion.
     pub expr: Expr,
+    /// Number of its condition's text, for [`RuleSet::diagnostic`].
+    pub(crate) text: u32,
     /// Its condition, compiled, over the leaves of the ruleset.
     pub condition: Condition,
     /// Event types it can be true on; absent for sources without event types. Asynchronous events come on top.
@@ -123,6 +127,7 @@ pub struct RuleSet {
     macros: Vec<MacroInfo>,
     lists: Vec<ListInfo>,
     leaves: Leaves,
+    places: Places,
     min_priority: Priority,
     event_type_count: usize,
     asynchronous: Vec<u16>,
@@ -139,6 +144,7 @@ impl RuleSet {
             macros: built.macros,
             lists: built.lists,
             leaves: built.leaves,
+            places: built.places,
             min_priority,
             event_type_count: schema.event_type_count(),
             asynchronous: schema.async_event_types(),
@@ -165,6 +171,23 @@ impl RuleSet {
     /// The comparisons that the rules' conditions consist of.
     pub fn leaves(&self) -> &Leaves {
         &self.leaves
+    }
+
+    /// A diagnostic about a part of a rule's condition, with the places of the macros, lists and exceptions through
+    /// which it came. `sources` are those of the load.
+    pub fn diagnostic(
+        &self,
+        code: Code,
+        message: impl Into<String>,
+        rule: &Rule,
+        part: Span,
+        sources: &Sources,
+    ) -> Diagnostic {
+        self.places.diagnostic(code, message, part, rule.text, sources)
+    }
+
+    pub(crate) fn places(&self) -> &Places {
+        &self.places
     }
 
     /// Whether a rule runs: it is switched on and strong enough.

@@ -46,9 +46,13 @@ fn each_code_looks_as_expected() {
     let schema = TableSchema::small();
     let mut wrong = Vec::new();
     for code in entries(&folder()) {
+        let name = code.file_name().unwrap().to_str().unwrap();
+        // Findings of lint are tested where the field catalogue is: in casebook-replay.
+        if Code::from_name(name).is_some_and(Code::is_lint) {
+            continue;
+        }
         for expected in entries(&code).into_iter().filter(|path| path.extension().is_some_and(|e| e == "txt")) {
             let (text, codes) = shown(&expected.with_extension("yaml"), &schema);
-            let name = code.file_name().unwrap().to_str().unwrap();
             assert!(
                 codes.iter().any(|code| code.name() == name),
                 "{} does not give {name}:\n{text}",

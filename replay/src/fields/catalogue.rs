@@ -31,7 +31,7 @@ pub const SYSCALL_SOURCE: &str = "syscall";
 pub const K8S_AUDIT_SOURCE: &str = "k8s_audit";
 
 impl Scope {
-    fn has(self, source: &str) -> bool {
+    pub(crate) fn has(self, source: &str) -> bool {
         match source {
             SYSCALL_SOURCE => matches!(self, Self::Any | Self::Syscall),
             K8S_AUDIT_SOURCE => !matches!(self, Self::Syscall),

@@ -22,6 +22,7 @@ mod args;
 pub mod catalogue;
 mod container;
 mod event;
+mod facts;
 mod fd;
 mod fdlist;
 mod fspath;
