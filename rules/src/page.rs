@@ -15,16 +15,14 @@ pub fn diagnostics() -> String {
          Made from the table in `src/diagnostics.rs`; `BLESS=1 cargo test -p casebook-rules --test pages` writes it anew. \
          The directory `tests/diagnostics/` has rule files that provoke each code, with what is shown for them.\n",
     );
-    let sections: [(&str, fn(Code) -> bool); 2] =
-        [("When rules are loaded", |code| !code.is_lint()), ("From `casebook-replay lint` only", Code::is_lint)];
-    for (title, belongs) in sections {
+    for (title, lint) in [("When rules are loaded", false), ("From `casebook-replay lint` only", true)] {
         let _ = writeln!(out, "\n## {title}\n\n| code | severity | meaning |\n| --- | --- | --- |");
-        for code in Code::ALL.iter().filter(|code| belongs(**code)) {
+        for code in Code::ALL.iter().filter(|code| code.is_lint() == lint) {
             let name = code.name();
             let anchor = name.to_lowercase();
             let _ = writeln!(out, "| [`{name}`](#{anchor}) | {} | {} |", code.severity().name(), cell(code.title()));
         }
-        for code in Code::ALL.iter().filter(|code| belongs(**code)) {
+        for code in Code::ALL.iter().filter(|code| code.is_lint() == lint) {
             let _ = writeln!(out, "\n### {}\n\n{}.\n{}", code.name(), capital(code.title()), code.explanation());
         }
     }

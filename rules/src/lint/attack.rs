@@ -19,12 +19,16 @@ pub(super) fn check(lint: &Lint<'_>, out: &mut Vec<Diagnostic>) {
             match judge(&tag.value) {
                 Judgement::Id => has_id = true,
                 Judgement::Other => {}
-                Judgement::Malformed(better) => out.push(
-                    Diagnostic::new(Code::BadAttackId, format!("tag `{}` is no ATT&CK id", tag.value))
-                        .at(tag.span)
-                        .of(ItemKind::Rule, subject.rule.name.clone())
-                        .hint(better.map(|better| format!("did you mean `{better}`?"))),
-                ),
+                Judgement::Malformed(better) => {
+                    // One message about it is enough.
+                    has_id = true;
+                    out.push(
+                        Diagnostic::new(Code::BadAttackId, format!("tag `{}` is no ATT&CK id", tag.value))
+                            .at(tag.span)
+                            .of(ItemKind::Rule, subject.rule.name.clone())
+                            .hint(better.map(|better| format!("did you mean `{better}`?"))),
+                    );
+                }
             }
         }
         let file = subject.rule.span.file;

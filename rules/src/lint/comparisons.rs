@@ -8,11 +8,10 @@ use crate::compile;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::leaf::Test;
 use crate::operand::Source;
-use crate::print;
 use crate::schema::{FieldArg, FieldDef, FieldType, Multiplicity};
 use crate::text::Via;
 
-use super::never::shown;
+use super::never::{operand, shown};
 use super::solve::{Never, never, wrong_case};
 use super::term::{Literal, Term};
 use super::{Lint, Subject};
@@ -85,10 +84,7 @@ impl Checker<'_, '_> {
     /// A comparison that is never true by a peculiarity of the language.
     fn quirk(&mut self, literal: &Literal<'_>) {
         let check = literal.check;
-        let name = match &check.left {
-            crate::ast::Operand::Field(field) => print::field(field),
-            crate::ast::Operand::Call(call) => format!("{}...)", call.function.text()),
-        };
+        let name = operand(&check.left);
         let each = format!("write one comparison for each: {name} = A or {name} = B");
         let (message, hint) = match (&literal.leaf.left, &literal.leaf.test) {
             (_, Test::Abort(error)) => (format!("Falco aborts the evaluation of this event here: {error}"), each),
@@ -183,14 +179,20 @@ impl Checker<'_, '_> {
     fn absent<'t>(&mut self, term: &'t Term<'_>, known: &mut Vec<&'t Literal<'t>>) {
         match term {
             Term::Is(literal) => self.not_equal(literal, known),
-            Term::Or(children) => children.iter().for_each(|child| self.absent(child, known)),
+            Term::Or(children) => {
+                for child in children {
+                    self.absent(child, known);
+                }
+            }
             Term::And(children) => {
                 let mark = known.len();
                 known.extend(children.iter().filter_map(|child| match child {
                     Term::Is(literal) => Some(literal),
                     _ => None,
                 }));
-                children.iter().for_each(|child| self.absent(child, known));
+                for child in children {
+                    self.absent(child, known);
+                }
                 known.truncate(mark);
             }
         }

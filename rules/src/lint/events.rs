@@ -6,6 +6,7 @@ use crate::print;
 use crate::schema::FieldRef;
 use crate::source::FileSpan;
 
+use super::never::operand;
 use super::term::{Literal, Term};
 use super::{Lint, Subject};
 
@@ -39,10 +40,7 @@ fn metadata(lint: &Lint<'_>, subject: &Subject<'_>, out: &mut Vec<Diagnostic>) {
         _ => None,
     });
     if let Some(literal) = first {
-        let name = match &literal.check.left {
-            crate::ast::Operand::Field(field) => print::field(field),
-            crate::ast::Operand::Call(call) => format!("{}...)", call.function.text()),
-        };
+        let name = operand(&literal.check.left);
         let message = format!("the rule is true only where {name} is known from a container runtime");
         out.push(lint.finding(Code::NeedsMetadata, message, subject.rule, literal.span));
     }
@@ -80,12 +78,20 @@ fn condition(
     match term {
         Term::And(children) => {
             let mut here = around.clone();
-            children.iter().for_each(|child| here.intersect(&types(lint, child)));
+            for child in children {
+                here.intersect(&types(lint, child));
+            }
             if !here.is_empty() {
-                children.iter().for_each(|child| condition(lint, subject, child, &here, optional, out));
+                for child in children {
+                    condition(lint, subject, child, &here, optional, out);
+                }
             }
         }
-        Term::Or(children) => children.iter().for_each(|child| condition(lint, subject, child, around, true, out)),
+        Term::Or(children) => {
+            for child in children {
+                condition(lint, subject, child, around, true, out);
+            }
+        }
         Term::Is(literal) => literal_fields(lint, subject, literal, around, optional, out),
     }
 }

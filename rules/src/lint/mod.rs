@@ -46,7 +46,7 @@ struct Lint<'l> {
     subjects: Vec<Subject<'l>>,
 }
 
-impl<'l> Lint<'l> {
+impl Lint<'_> {
     /// A finding about a part of a rule's condition.
     fn finding(&self, code: Code, message: impl Into<String>, rule: &Rule, part: Span) -> Diagnostic {
         self.set.diagnostic(code, message, rule, part, &self.outcome.sources)

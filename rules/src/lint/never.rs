@@ -1,5 +1,6 @@
 //! Rules that can never be true, and exceptions that silence a whole rule.
 
+use crate::ast::{Expr, Node, Operand};
 use crate::diagnostics::{Code, Diagnostic, ItemKind};
 use crate::evttypes::EventTypeSet;
 use crate::print;
@@ -35,7 +36,7 @@ fn report(lint: &Lint<'_>, subject: &Subject<'_>, conflict: &Conflict<'_>) -> Di
             };
             let message = match exception(lint, last) {
                 Some(name) if code == Code::ExceptionSilences => {
-                    format!("exception `{name}` silences the rule: {} is part of its condition{every}", shown(first))
+                    format!("exception `{name}` silences the rule: whatever fulfils the condition is excepted")
                 }
                 _ => format!("the rule can never be true: {} contradicts {}{every}", shown(last), shown(first)),
             };
@@ -43,7 +44,9 @@ fn report(lint: &Lint<'_>, subject: &Subject<'_>, conflict: &Conflict<'_>) -> Di
             let other = lint.finding(code, "", rule, first.span);
             if let Some(mut label) = other.primary {
                 if label.text.is_empty() {
-                    "contradicts this".clone_into(&mut label.text);
+                    let words =
+                        if code == Code::NeverTrue { "contradicts this" } else { "this makes the exception apply" };
+                    words.clone_into(&mut label.text);
                 }
                 finding.secondary.insert(0, label);
                 finding.secondary.extend(other.secondary);
@@ -61,10 +64,18 @@ fn report(lint: &Lint<'_>, subject: &Subject<'_>, conflict: &Conflict<'_>) -> Di
     }
 }
 
+/// The left side of a comparison for messages.
+pub(super) fn operand(operand: &Operand) -> String {
+    match operand {
+        Operand::Field(field) => print::field(field),
+        Operand::Call(call) => format!("{}(...)", call.function),
+    }
+}
+
 /// A literal for messages.
 pub(super) fn shown(literal: &Literal<'_>) -> String {
     const LONG: usize = 80;
-    let expr = crate::ast::Expr { span: literal.span, node: crate::ast::Node::Check(Box::new(literal.check.clone())) };
+    let expr = Expr { span: literal.span, node: Node::Check(Box::new(literal.check.clone())) };
     let mut text = print::canonical(&expr);
     if text.len() > LONG {
         text.truncate(crate::source::floor_char_boundary(&text, LONG));
@@ -86,7 +97,7 @@ fn exception(lint: &Lint<'_>, literal: &Literal<'_>) -> Option<String> {
         match via {
             Via::Own => return None,
             Via::Exception(name) => return Some(name.to_string()),
-            Via::List(list) => via = &list.place.via,
+            Via::List(used) => via = &used.place.via,
         }
     }
 }

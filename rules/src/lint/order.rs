@@ -35,7 +35,9 @@ fn visit(lint: &Lint<'_>, subject: &Subject<'_>, term: &Term<'_>, out: &mut Vec<
             out.push(finding.hint("put the cheap comparison first".to_owned()));
         }
     }
-    children.iter().for_each(|child| visit(lint, subject, child, out));
+    for child in children {
+        visit(lint, subject, child, out);
+    }
 }
 
 /// A comparison that costs more than a lookup, and why; of a group, when all of it does.
