@@ -438,9 +438,8 @@ mod tests {
     #[test]
     fn relative_paths_start_at_their_descriptor() {
         // openat(3, "x/y"), 3 being /srv; and with a descriptor that nothing introduced.
-        let openat = |dirfd: i64| {
-            Sample::new(ppme::PPME_SYSCALL_OPENAT_2_X).unknown(1).with(dirfd.to_le_bytes()).with(b"x/y\0")
-        };
+        let openat =
+            |dirfd: i64| Sample::new(ppme::PPME_SYSCALL_OPENAT_2_X).unknown(1).with(dirfd.to_le_bytes()).with(b"x/y\0");
         assert_eq!(openat(3).one_on(&mut state(), "evt.arg.name").as_deref(), Some("/srv/x/y"));
         assert_eq!(openat(-100).one_on(&mut state(), "evt.arg.name").as_deref(), Some("/in/x/y"));
         assert_eq!(openat(44).one_on(&mut state(), "evt.arg.name").as_deref(), Some("x/y"));

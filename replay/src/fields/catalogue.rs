@@ -105,7 +105,9 @@ impl FieldRow {
     }
 }
 
+// Variants carry the whole names of their fields, prefix and all, so that a search for a field finds its extractor.
 #[rustfmt::skip]
+#[allow(clippy::enum_variant_names)]
 mod generated {
     use super::{DottedForm, Extractor, FieldRow, FieldType, Forms, Scope, row};
     include!(concat!(env!("OUT_DIR"), "/fields.rs"));

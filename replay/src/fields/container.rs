@@ -105,13 +105,15 @@ fn described<'e>(
     arg: &FieldArg,
 ) -> Extracted<'e> {
     let optional = |value: Option<&'e Text>| when(value, |value| borrowed(value));
+    // Every container has these: empty means that the metadata does not tell.
+    let told = |value: &'e Text| when(Some(value).filter(|value| !value.is_empty()), |value| borrowed(value));
     match field {
         ContainerField::ContainerId => borrowed(&container.id),
-        ContainerField::ContainerFullId => borrowed(&container.full_id),
-        ContainerField::ContainerName => borrowed(&container.name),
-        ContainerField::ContainerImage => borrowed(&container.image),
-        ContainerField::ContainerImageId => borrowed(&container.image_id),
-        ContainerField::ContainerImageRepository => borrowed(&container.image_repository),
+        ContainerField::ContainerFullId => told(&container.full_id),
+        ContainerField::ContainerName => told(&container.name),
+        ContainerField::ContainerImage => told(&container.image),
+        ContainerField::ContainerImageId => told(&container.image_id),
+        ContainerField::ContainerImageRepository => told(&container.image_repository),
         ContainerField::ContainerImageTag => borrowed(&container.image_tag),
         ContainerField::ContainerImageDigest => borrowed(&container.image_digest),
         ContainerField::ContainerType => when(kind_name(container.kind), fixed),
@@ -232,4 +234,124 @@ fn sandbox<'e>(context: &'e EventContext<'_>, container: &Container) -> Option<&
 /// The container that holds the pod's network facts: itself, or the sandbox.
 fn network_of<'e>(context: &'e EventContext<'_>, container: &'e Container) -> Option<&'e Container> {
     if container.cni_json.is_empty() { sandbox(context, container) } else { Some(container) }
+}
+
+#[cfg(test)]
+mod tests {
+    use casebook_formats::ledger::Ledger;
+    use casebook_formats::tables::ppme;
+
+    use super::super::sample::{Sample, TS, state, thread};
+    use crate::state::State;
+
+    const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    /// Thread 300 runs in a container; an event described it when `metadata` is given.
+    fn contained(metadata: Option<&str>) -> State {
+        let mut state = state();
+        let mut inside = thread(300, 1, "sh");
+        inside.cgroups = format!("cpu=/docker/{ID}\0memory=/docker/{ID}\0").into();
+        inside.pidns_init_start_ts = TS - 1000;
+        state.seed_threads(&[inside], &mut Ledger::default());
+        if let Some(metadata) = metadata {
+            let mut event = Sample::new(ppme::PPME_CONTAINER_JSON_2_E).with([metadata.as_bytes(), b"\0"].concat());
+            event.tid = -1;
+            event.on(&mut state, &[]);
+        }
+        state
+    }
+
+    fn texts(tid: i64, mut state: State, fields: &[&str]) -> Vec<String> {
+        let mut event = Sample::new(ppme::PPME_SYSCALL_CLOSE_X).unknown(2);
+        event.tid = tid;
+        event.on(&mut state, fields).into_iter().map(|text| text.unwrap_or_else(|| "-".to_owned())).collect()
+    }
+
+    #[test]
+    fn on_the_host() {
+        let fields = [
+            "container.id",
+            "container.name",
+            "container.full_id",
+            "container.type",
+            "container.image.repository",
+            "container.privileged",
+            "container.mounts",
+            "container.start_ts",
+            "k8s.pod.name",
+            "container.label[a]",
+        ];
+        let wanted = ["host", "host", "host", "host", "", "false", "", "-", "-", "-"];
+        assert_eq!(texts(100, contained(None), &fields), wanted);
+        assert_eq!(texts(4711, contained(None), &["container.id"]), ["host"], "as libs says of threads it invents");
+    }
+
+    #[test]
+    fn in_a_container_that_nothing_described() {
+        let fields = [
+            "container.id",
+            "container.full_id",
+            "container.type",
+            "container.duration",
+            "container.name",
+            "container.image.repository",
+            "container.privileged",
+            "container.mount.dest[/etc]",
+            "k8s.ns.name",
+        ];
+        let wanted = ["0123456789ab", ID, "docker", "1000", "-", "-", "-", "-", "-"];
+        assert_eq!(texts(300, contained(None), &fields), wanted);
+    }
+
+    #[test]
+    fn in_a_container_that_an_event_described() {
+        let metadata = format!(
+            r#"{{"container":{{"id":"0123456789ab","full_id":"{ID}","type":0,"name":"web","image":"quay.io:5000/a/nginx:1.2",
+            "imagerepo":"quay.io:5000/a/nginx","imagetag":"1.2","imageid":"","privileged":true,"ip":"10.0.0.7",
+            "labels":{{"app":"shop","io.kubernetes.pod.name":"web-1","io.kubernetes.pod.namespace":"prod","only":""}},
+            "Mounts":[{{"Source":"/proc/x","Destination":"/host/proc","Mode":"ro","RW":false,"Propagation":"rprivate"}},
+            {{"Source":"/srv","Destination":"/data","Mode":"","RW":true,"Propagation":""}}]}}}}"#
+        );
+        let fields = [
+            "container.name",
+            "container.image",
+            "container.image.repository",
+            "container.image.tag",
+            "container.image.id",
+            "container.privileged",
+            "container.ip",
+            "container.label[app]",
+            "container.labels",
+            "k8s.pod.name",
+            "k8s.ns.name",
+            "container.mounts",
+            "container.mount[1]",
+            "container.mount.dest[/proc*]",
+            "container.mount.source[/data]",
+            "container.mount.rdwr[/srv]",
+            "container.mount.dest[/nope]",
+            "container.mount.mode[7]",
+        ];
+        let wanted = [
+            "web",
+            "quay.io:5000/a/nginx:1.2",
+            "quay.io:5000/a/nginx",
+            "1.2",
+            "-",
+            "true",
+            "10.0.0.7",
+            "shop",
+            "app:shop, only",
+            "web-1",
+            "prod",
+            "/proc/x:/host/proc:ro:false:rprivate,/srv:/data::true:",
+            "/srv:/data::true:",
+            "/host/proc",
+            "/srv",
+            "true",
+            "-",
+            "-",
+        ];
+        assert_eq!(texts(300, contained(Some(&metadata)), &fields), wanted);
+    }
 }

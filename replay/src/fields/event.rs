@@ -391,12 +391,32 @@ mod tests {
     fn times_and_places() {
         let mut sample = Sample::new(ppme::PPME_SYSCALL_CLOSE_X).with(0i64.to_le_bytes()).with(4i64.to_le_bytes());
         let fields = [
-            "evt.time", "evt.rawtime.ns", "evt.reltime", "evt.reltime.s", "evt.deltatime.ns", "evt.hostname", "evt.cpu",
-            "evt.num", "evt.source", "evt.dir", "evt.type", "evt.latency",
+            "evt.time",
+            "evt.rawtime.ns",
+            "evt.reltime",
+            "evt.reltime.s",
+            "evt.deltatime.ns",
+            "evt.hostname",
+            "evt.cpu",
+            "evt.num",
+            "evt.source",
+            "evt.dir",
+            "evt.type",
+            "evt.latency",
         ];
         let texts = sample.on(&mut state(), &fields);
         let wanted = [
-            "16:00:09.999999999", "999999999", "5000000001", "5", "000000017", "box", "3", "7", "syscall", "<", "close",
+            "16:00:09.999999999",
+            "999999999",
+            "5000000001",
+            "5",
+            "000000017",
+            "box",
+            "3",
+            "7",
+            "syscall",
+            "<",
+            "close",
         ];
         assert_eq!(texts[..11].iter().flatten().collect::<Vec<_>>(), wanted);
         assert_eq!(texts[11], None, "no enter half, no latency");

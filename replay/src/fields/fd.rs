@@ -340,3 +340,129 @@ fn ends(record: Option<&Fd>) -> impl Iterator<Item = (IpAddr, u16)> {
     let client = tuple.filter(|(kind, _)| is_connection(*kind)).map(|(_, tuple)| tuple.client);
     client.into_iter().chain(tuple.map(|(_, tuple)| tuple.server))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{Sample, state};
+    use super::*;
+
+    /// A read of a descriptor by thread 100.
+    fn read(fd: i64) -> Sample {
+        Sample::new(ppme::PPME_SYSCALL_READ_X).with(1i64.to_le_bytes()).with(b"x").with(fd.to_le_bytes())
+    }
+
+    fn texts(sample: &Sample, fields: &[&str]) -> Vec<String> {
+        sample.on(&mut state(), fields).into_iter().map(|text| text.unwrap_or_else(|| "-".to_owned())).collect()
+    }
+
+    #[test]
+    fn files_and_directories() {
+        let fields = [
+            "fd.num",
+            "fd.type",
+            "fd.typechar",
+            "fd.name",
+            "fd.directory",
+            "fd.filename",
+            "fd.dev",
+            "fd.dev.major",
+            "fd.dev.minor",
+            "fd.ino",
+            "fd.uid",
+            "fd.containername",
+            "fd.l4proto",
+            "fd.sockfamily",
+            "fd.cip",
+        ];
+        let wanted = [
+            "0",
+            "file",
+            "f",
+            "/dev/pts/0",
+            "/dev/pts",
+            "0",
+            "CA02",
+            "202",
+            "2",
+            "9",
+            "1000",
+            ":/dev/pts/0",
+            "<NA>",
+            "-",
+            "-",
+        ];
+        assert_eq!(texts(&read(0), &fields), wanted);
+        assert_eq!(texts(&read(3), &["fd.directory", "fd.filename", "fd.typechar"]), ["/srv", "-", "d"]);
+        assert_eq!(texts(&read(0), &["fd.types", "fd.types[4]"]), ["(file,directory,ipv4)", "(ipv4)"]);
+    }
+
+    #[test]
+    fn connections_have_two_ends_and_two_sides() {
+        let fields = [
+            "fd.name",
+            "fd.l4proto",
+            "fd.sockfamily",
+            "fd.cip",
+            "fd.sip",
+            "fd.cport",
+            "fd.sport",
+            "fd.lip",
+            "fd.rip",
+            "fd.lport",
+            "fd.rport",
+            "fd.cproto",
+            "fd.sproto",
+            "fd.is_server",
+            "fd.typechar",
+            "fd.directory",
+        ];
+        let wanted = [
+            "10.0.0.1:40000->192.168.0.9:443",
+            "tcp",
+            "ip",
+            "10.0.0.1",
+            "192.168.0.9",
+            "40000",
+            "443",
+            "10.0.0.1",
+            "192.168.0.9",
+            "40000",
+            "443",
+            "40000",
+            "443",
+            "false",
+            "4",
+            "-",
+        ];
+        assert_eq!(texts(&read(4), &fields), wanted);
+        // Comparisons see both ends; as text such fields show nothing.
+        assert_eq!(texts(&read(4), &["fd.ip", "fd.net", "fd.sip.name"]), ["-", "-", "-"]);
+        let state = state();
+        let of = |fd: i64| ends(state.thread(100).and_then(|thread| state.fd(thread, fd))).count();
+        assert_eq!((of(4), of(0)), (2, 0));
+    }
+
+    #[test]
+    fn calls_that_failed_show_what_they_asked_for() {
+        let openat = |dirfd: i64| {
+            Sample::new(ppme::PPME_SYSCALL_OPENAT_2_X)
+                .with((-2i64).to_le_bytes())
+                .with(dirfd.to_le_bytes())
+                .with(b"a//b\0")
+        };
+        let fields = ["fd.num", "fd.name", "fd.nameraw", "fd.directory", "fd.filename", "fd.type", "fd.typechar"];
+        assert_eq!(texts(&openat(3), &fields), ["-1", "/srv/a/b", "a/b", "/srv/a", "-", "-", "f"]);
+        assert_eq!(texts(&openat(77), &["fd.name"]), ["<UNKNOWN>/a/b"], "a directory that the capture does not tell");
+        let open = Sample::new(ppme::PPME_SYSCALL_OPEN_X).with((-2i64).to_le_bytes()).with(b"x\0");
+        assert_eq!(texts(&open, &["fd.name", "fd.typechar"]), ["/in/x", "o"], "o for open: libs' answer");
+        let accept = Sample::new(ppme::PPME_SOCKET_ACCEPT4_6_X).with((-11i64).to_le_bytes()).unknown(1);
+        assert_eq!(texts(&accept, &["fd.name", "fd.typechar"]), ["NULL", "4"]);
+    }
+
+    #[test]
+    fn events_of_no_descriptor_have_none() {
+        let setuid = Sample::new(ppme::PPME_SYSCALL_SETUID_X).with(0i64.to_le_bytes()).with(0u32.to_le_bytes());
+        assert_eq!(texts(&setuid, &["fd.num", "fd.name", "fd.connected"]), ["-", "-", "-"]);
+        assert_eq!(texts(&read(99), &["fd.num", "fd.name", "fd.type"]), ["99", "", "-"], "never opened");
+    }
+}

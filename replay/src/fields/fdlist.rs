@@ -54,3 +54,28 @@ fn client(fd: &Fd) -> Option<(std::net::IpAddr, u16)> {
 fn server(fd: &Fd) -> Option<(std::net::IpAddr, u16)> {
     fd.tuple.map(|tuple| tuple.server)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{Sample, state};
+    use super::*;
+
+    #[test]
+    fn polled_descriptors_as_one_text() {
+        let mut fds = 3u16.to_le_bytes().to_vec();
+        for fd in [0i64, 4, 99] {
+            fds.extend(fd.to_le_bytes());
+            fds.extend(1i16.to_le_bytes());
+        }
+        let poll = Sample::new(ppme::PPME_SYSCALL_POLL_X).with(1i64.to_le_bytes()).with(&fds);
+        let fields = ["fdlist.nums", "fdlist.names", "fdlist.cips", "fdlist.sports"];
+        let texts = poll.on(&mut state(), &fields);
+        let wanted = ["0,4,99", "/dev/pts/0,10.0.0.1:40000->192.168.0.9:443,<NA>", "10.0.0.1", "443"];
+        assert_eq!(texts.into_iter().flatten().collect::<Vec<_>>(), wanted);
+        // A list that claims more entries than it has is read as far as it goes.
+        fds.truncate(15);
+        let cut = Sample::new(ppme::PPME_SYSCALL_POLL_X).with(1i64.to_le_bytes()).with(&fds);
+        assert_eq!(cut.one_on(&mut state(), "fdlist.nums").as_deref(), Some("0"));
+        assert_eq!(Sample::new(ppme::PPME_SYSCALL_CLOSE_X).one_on(&mut state(), "fdlist.nums"), None);
+    }
+}

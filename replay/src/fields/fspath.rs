@@ -31,17 +31,17 @@ struct Paths {
     target: At,
 }
 
-const fn one(at: At) -> Option<Paths> {
-    Some(Paths { one: at, source: At::None, target: At::None })
+const fn one(at: At) -> Paths {
+    Paths { one: at, source: At::None, target: At::None }
 }
 
-const fn two(source: At, target: At) -> Option<Paths> {
-    Some(Paths { one: At::None, source, target })
+const fn two(source: At, target: At) -> Paths {
+    Paths { one: At::None, source, target }
 }
 
 /// Which parameters of a call are its paths. For links the source is the new name and the target what it points to.
 fn paths(etype: EventType) -> Option<Paths> {
-    match etype {
+    Some(match etype {
         ppme::PPME_SYSCALL_MKDIR_2_X
         | ppme::PPME_SYSCALL_MKDIRAT_X
         | ppme::PPME_SYSCALL_RMDIR_2_X
@@ -67,8 +67,8 @@ fn paths(etype: EventType) -> Option<Paths> {
             two(At::Param("linkpath"), At::LinkTarget("target", "linkpath"))
         }
         ppme::PPME_SYSCALL_MOUNT_X => two(At::Param("dev"), At::Param("dir")),
-        _ => None,
-    }
+        _ => return None,
+    })
 }
 
 /// The call did what it was asked to. libs takes any result but -1 of an open for success, so that paths of failed
@@ -134,4 +134,35 @@ fn directory_argument(context: &EventContext<'_>, name: &str) -> Option<i64> {
     let index = params::position(context.event, name)?;
     let dirfd = params::param(context.event, index)?.dirfd?;
     context.event.i64(usize::from(dirfd))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{Sample, state};
+    use super::*;
+
+    const OK: [u8; 8] = 0i64.to_le_bytes();
+
+    #[test]
+    fn one_path_and_two() {
+        let unlink = Sample::new(ppme::PPME_SYSCALL_UNLINKAT_2_X).with(OK).with(3i64.to_le_bytes()).with(b"x\0");
+        let texts = unlink.on(&mut state(), &["fs.path.name", "fs.path.nameraw", "fs.path.source"]);
+        assert_eq!(texts, [Some("/srv/x".to_owned()), Some("x".to_owned()), None]);
+        let link = Sample::new(ppme::PPME_SYSCALL_SYMLINK_X).with(OK).with(b"t\0").with(b"/srv/a/link\0");
+        let texts = link.on(&mut state(), &["fs.path.source", "fs.path.target", "fs.path.targetraw"]);
+        let wanted = ["/srv/a/link", "/srv/a/t", "t"];
+        assert_eq!(texts.into_iter().flatten().collect::<Vec<_>>(), wanted, "a link's target is relative to the link");
+        let mount = Sample::new(ppme::PPME_SYSCALL_MOUNT_X).with(OK).with(b"\0").with(b"/mnt\0");
+        let texts = mount.on(&mut state(), &["fs.path.source", "fs.path.target"]);
+        assert_eq!(texts, [Some(String::new()), Some("/mnt".to_owned())], "an empty path is not the working directory");
+    }
+
+    #[test]
+    fn only_what_succeeded() {
+        let unlink = Sample::new(ppme::PPME_SYSCALL_UNLINK_2_X).with((-2i64).to_le_bytes()).with(b"/x\0");
+        assert_eq!(unlink.one_on(&mut state(), "fs.path.name"), None);
+        // Opens that failed show their path, by the quirk named above.
+        let open = Sample::new(ppme::PPME_SYSCALL_OPEN_X).with((-2i64).to_le_bytes()).with(b"/x\0");
+        assert_eq!(open.one_on(&mut state(), "fs.path.name").as_deref(), Some("/x"));
+    }
 }

@@ -71,7 +71,8 @@ pub fn text(catalogue: &Catalogue, context: &EventContext<'_>, field: &FieldRef)
         return None;
     }
     let mut out = Vec::new();
-    render::extracted(&context.extract(field), context.display(field, catalogue.display(field)), &mut out).then_some(out)
+    render::extracted(&context.extract(field), context.display(field, catalogue.display(field)), &mut out)
+        .then_some(out)
 }
 
 // Short ways to make an [`Extracted`], so that extractors read as tables.

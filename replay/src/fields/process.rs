@@ -274,6 +274,9 @@ fn fd_usage(state: &State, thread: &Thread) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use casebook_formats::tables::ppme;
+
+    use super::super::sample::{Sample, state};
     use super::*;
 
     #[test]
@@ -285,6 +288,136 @@ mod tests {
         assert_eq!(list(b"a\0\0b\0"), [&b"a"[..], b"", b"b"], "an empty argument is an argument");
         assert_eq!(&*joined(b"a\0\0b\0"), b"a  b");
         assert_eq!(&*joined(b"one\0"), b"one");
+    }
+
+    /// Texts of fields on a close by thread 100 (bash below sshd below init) and by thread 200 of the sample.
+    fn on(tid: i64, fields: &[&str]) -> Vec<Option<String>> {
+        let mut close = Sample::new(ppme::PPME_SYSCALL_CLOSE_X).with((-9i64).to_le_bytes()).with(99i64.to_le_bytes());
+        close.tid = tid;
+        close.on(&mut state(), fields)
+    }
+
+    #[test]
+    fn the_process_and_its_ancestors() {
+        let fields = [
+            "proc.name",
+            "proc.pname",
+            "proc.aname[0]",
+            "proc.aname[1]",
+            "proc.aname[2]",
+            "proc.exe",
+            "proc.pexepath",
+            "proc.aexe[2]",
+            "proc.apid[1]",
+            "proc.ppid",
+            "proc.cmdline",
+            "proc.exeline",
+            "proc.pcmdline",
+            "proc.args",
+            "proc.args[1]",
+            "proc.cmdnargs",
+            "proc.cmdlenargs",
+            "proc.cwd",
+            "proc.aname",
+        ];
+        let wanted = [
+            "bash",
+            "sshd",
+            "bash",
+            "sshd",
+            "init",
+            "./bash",
+            "/bin/sshd",
+            "./init",
+            "50",
+            "50",
+            "bash -c echo hi",
+            "./bash -c echo hi",
+            "sshd",
+            "-c echo hi",
+            "echo hi",
+            "2",
+            "9",
+            "/in/",
+            "(sshd,init)",
+        ];
+        assert_eq!(on(100, &fields).into_iter().flatten().collect::<Vec<_>>(), wanted);
+        assert_eq!(on(100, &["proc.aname[3]"]), [None], "no further ancestor");
+        assert_eq!(on(100, &["proc.args[7]"]), [Some(String::new())], "empty text, not absent");
+        assert_eq!(on(100, &["proc.loginshellid"])[0].as_deref(), Some("100"), "bash ends in sh, sshd does not");
+        assert_eq!(on(4711, &["proc.pname"]), [None], "a thread that nothing introduced");
+        assert_eq!(on(4711, &["thread.tid"])[0].as_deref(), Some("4711"));
+    }
+
+    #[test]
+    fn facts_of_the_thread() {
+        let fields = [
+            "proc.env[HOME]",
+            "proc.env[NOPE]",
+            "proc.aenv[PATH]",
+            "thread.cgroup.cpu",
+            "thread.cgroups",
+            "proc.tty",
+            "proc.vpid",
+            "proc.sid",
+            "proc.sname",
+            "proc.is_vpgid_leader",
+            "thread.cap_effective",
+            "proc.fdlimit",
+            "proc.fdopencount",
+            "proc.fdusage",
+            "proc.vmsize",
+            "thread.pfminor",
+            "thread.ismain",
+            "proc.nthreads",
+            "proc.stdin.name",
+            "proc.stdin.type",
+            "proc.exe_ino",
+            "thread.nametid",
+        ];
+        let wanted = [
+            "/root",
+            "",
+            "/bin",
+            "/init",
+            "cpu=/init memory=/",
+            "34816",
+            "100",
+            "1",
+            "init",
+            "true",
+            "CAP_CHOWN CAP_DAC_OVERRIDE",
+            "1024",
+            "3",
+            "0.3",
+            "100",
+            "3",
+            "true",
+            "1",
+            "/dev/pts/0",
+            "file",
+            "77",
+            "bash100",
+        ];
+        assert_eq!(on(100, &fields).into_iter().flatten().collect::<Vec<_>>(), wanted);
+    }
+
+    #[test]
+    fn what_is_not_known_is_absent() {
+        for field in [
+            "proc.pgid",
+            "proc.pgid.name",
+            "proc.is_pgid_leader",
+            "proc.exe_ino.ctime",
+            "proc.duration",
+            "proc.pid.ts",
+            "proc.ppid.ts",
+            "proc.stdout.type",
+            "proc.pidns_init_start_ts",
+            "thread.cgroup.pids",
+        ] {
+            assert_eq!(on(200, &[field]), [None], "{field}");
+        }
     }
 
     #[test]

@@ -143,8 +143,13 @@ pub(super) fn state() -> State {
         link_speed: 0,
     }]);
     let text = |text: &str| text.as_bytes().to_vec();
-    let alice =
-        UserEntry::User { uid: 1000, gid: 1000, name: text("alice"), home: text("/home/alice"), shell: text("/bin/sh") };
+    let alice = UserEntry::User {
+        uid: 1000,
+        gid: 1000,
+        name: text("alice"),
+        home: text("/home/alice"),
+        shell: text("/bin/sh"),
+    };
     state.seed_users(vec![alice, UserEntry::Group { gid: 1000, name: text("staff") }], &mut ledger);
     let mut bash = thread(100, 50, "bash");
     bash.args = b"-c\0echo hi\0".to_vec();
@@ -152,13 +157,7 @@ pub(super) fn state() -> State {
     (nobody.uid, nobody.gid, nobody.loginuid, nobody.pgid) = (1000, 1000, 1001, -1);
     state.seed_threads(&[thread(1, 0, "init"), thread(50, 1, "sshd"), bash, nobody], &mut ledger);
     let named = |name: &str| FdInfo::Named { name: text(name), open_flags: 1, dev: 0xca02 };
-    let tuple = FdInfo::V4 {
-        sip: [10, 0, 0, 1].into(),
-        dip: [192, 168, 0, 9].into(),
-        sport: 40000,
-        dport: 443,
-        l4: 2,
-    };
+    let tuple = FdInfo::V4 { sip: [10, 0, 0, 1].into(), dip: [192, 168, 0, 9].into(), sport: 40000, dport: 443, l4: 2 };
     let fds = vec![
         FdEntry { fd: 0, ino: 9, fd_type: 16, info: named("/dev/pts/0") },
         FdEntry { fd: 3, ino: 11, fd_type: 2, info: named("/srv") },

@@ -53,3 +53,34 @@ fn name<'e>(context: &'e EventContext<'_>, thread: &Thread, uid: Option<u32>) ->
         (None, _) => NO_NAME,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use casebook_formats::tables::ppme;
+
+    use super::super::sample::{Sample, state};
+
+    #[test]
+    fn names_by_the_tables_of_the_capture() {
+        let mut event = Sample::new(ppme::PPME_SYSCALL_CLOSE_X).unknown(2);
+        event.tid = 200;
+        let fields = [
+            "user.uid",
+            "user.name",
+            "user.homedir",
+            "user.shell",
+            "user.loginuid",
+            "user.loginname",
+            "group.gid",
+            "group.name",
+        ];
+        let texts = event.on(&mut state(), &fields);
+        let wanted = ["1000", "alice", "/home/alice", "/bin/sh", "1001", "<NA>", "1000", "staff"];
+        assert_eq!(texts.into_iter().flatten().collect::<Vec<_>>(), wanted, "1001 has no name: a text, not an absence");
+        // Thread 100 is root's, whom no table of the capture lists, and has no login.
+        event.tid = 100;
+        let texts = event.on(&mut state(), &fields);
+        let wanted = ["0", "root", "/root", "<NA>", "-1", "<NA>", "0", "root"];
+        assert_eq!(texts.into_iter().flatten().collect::<Vec<_>>(), wanted);
+    }
+}
