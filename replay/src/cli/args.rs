@@ -31,6 +31,9 @@ pub(super) enum Command {
     /// Replay captures and print alerts (what happens without a subcommand)
     #[command(after_help = after_help())]
     Run(RunArgs),
+    /// Check rule files without a capture: errors, warnings, and what is wrong with rules that load
+    #[command(after_help = lint_help())]
+    Lint(LintArgs),
     /// List the fields that conditions and outputs can use
     Fields(FieldsArgs),
 }
@@ -140,13 +143,100 @@ pub(super) struct RunArgs {
 /// Options of `fields`.
 #[derive(Args, Debug)]
 pub(super) struct FieldsArgs {
-    /// Only fields whose name contains one of these texts
+    /// Only fields whose name or meaning contains one of these texts
     #[arg(value_name = "TEXT")]
     pub(super) contains: Vec<String>,
 
-    /// Only fields of this source
+    /// Only fields of this class, such as process, fd or container
+    #[arg(long, value_name = "CLASS")]
+    pub(super) class: Option<String>,
+
+    /// Only fields of this source: `syscall` or `k8s_audit`
     #[arg(long, value_name = "SOURCE")]
     pub(super) source: Option<String>,
+
+    /// Form of the list
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(super) format: FieldsFormat,
+
+    /// Print the whole reference page (replay/FIELDS.md in the source)
+    #[arg(long, conflicts_with_all = ["contains", "class", "source", "format"])]
+    pub(super) docs: bool,
+}
+
+/// Form of the list of fields.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum FieldsFormat {
+    /// A line for each.
+    Text,
+    /// An array of objects.
+    Json,
+    /// Tables.
+    Markdown,
+}
+
+/// Options of `lint`.
+#[derive(Args, Debug)]
+pub(super) struct LintArgs {
+    /// Rule files: files, directories, Helm values with customRules, Kubernetes config maps, JSON
+    ///
+    /// Loaded in the order given, as `run -r` does. Without any, the ruleset that is built into this program is checked.
+    #[arg(value_name = "FILE|DIR")]
+    pub(super) files: Vec<PathBuf>,
+
+    /// The same as a plain FILE|DIR, for the habit from `run`
+    #[arg(short = 'r', long = "rules", value_name = "FILE|DIR")]
+    pub(super) rules: Vec<PathBuf>,
+
+    /// Load the built-in ruleset first; what is found in it alone is not shown
+    #[arg(long)]
+    pub(super) default_rules: bool,
+
+    /// Form of the findings
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(super) format: LintFormat,
+
+    /// Print what rules come to, in place of findings
+    #[arg(long, value_name = "WHAT", conflicts_with_all = ["format", "deny", "allow"])]
+    pub(super) show: Option<ShowArg>,
+
+    /// Rules for --show: a name, or a pattern with `*`; repeat for more [default: all]
+    #[arg(long = "rule", value_name = "NAME|PATTERN", requires = "show")]
+    pub(super) rule: Vec<String>,
+
+    /// End with status 1 when there is a finding of this code; `warnings`: any warning, `findings`: anything at all
+    #[arg(short = 'D', long, value_name = "CODE|warnings|findings", value_delimiter = ',')]
+    pub(super) deny: Vec<String>,
+
+    /// Leave out findings of this code; repeat for more. Errors cannot be left out
+    #[arg(short = 'A', long, value_name = "CODE", value_delimiter = ',')]
+    pub(super) allow: Vec<String>,
+
+    /// Say what a code means and what to do about it
+    #[arg(long, value_name = "CODE", exclusive = true)]
+    pub(super) explain: Option<String>,
+}
+
+/// Form of findings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum LintFormat {
+    /// Excerpts of the files with marks.
+    Text,
+    /// One object: diagnostics and counts.
+    Json,
+    /// SARIF 2.1.0, as code hosting sites take it.
+    Sarif,
+}
+
+/// What `--show` prints of a rule.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum ShowArg {
+    /// The condition with all macros, lists and exceptions put in.
+    Resolved,
+    /// The steps it is compiled to.
+    Compiled,
+    /// The event types it is evaluated on.
+    Evttypes,
 }
 
 /// Priorities as options, strongest first: the discriminant is the priority's number.
@@ -251,7 +341,29 @@ Examples:
 {}
 Standard output carries alerts and summary only; everything else goes to standard error. Times are UTC, times and
 host name are those of the capture. See also: casebook-replay fields, casebook-replay run --help.",
-        exit::help()
+        exit::help(exit::EXITS)
+    )
+}
+
+fn lint_help() -> String {
+    format!(
+        "\
+Examples:
+  casebook-replay lint rules/
+      what is wrong with the rule files of a directory
+  casebook-replay lint --default-rules values.yaml
+      rules embedded in Helm values, on top of the built-in ones
+  casebook-replay lint --deny warnings --allow CB_NO_ATTACK_ID rules/
+      for a CI job
+  casebook-replay lint --format sarif rules/ > rules.sarif
+      for a code hosting site
+  casebook-replay lint --show resolved --rule 'Write below*' rules/
+      a condition after macros, lists and exceptions
+  casebook-replay lint --explain CB_NEVER_TRUE
+
+{}
+Findings go to standard output. All codes: rules/DIAGNOSTICS.md.",
+        exit::help(exit::LINT_EXITS)
     )
 }
 

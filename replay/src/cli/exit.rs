@@ -10,7 +10,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Everything was replayed.
     Complete = 0,
-    /// `--fail-on-alert` and there was one.
+    /// What was asked to fail on was found: `run --fail-on-alert`, `lint --deny`.
     Alerts = 1,
     /// The command line makes no sense.
     Usage = 2,
@@ -51,10 +51,20 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The table as help text.
-pub(super) fn help() -> String {
+/// The codes of `lint`.
+pub(super) const LINT_EXITS: &[(Exit, &str)] = &[
+    (Exit::Complete, "the rules load, and nothing was found that --deny names"),
+    (Exit::Alerts, "something was found that --deny names"),
+    (Exit::Usage, "the command line makes no sense, or names a rule or code that does not exist"),
+    (Exit::Rules, "the rules have errors and do not load"),
+    (Exit::Output, "the output could not be written"),
+    (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
+];
+
+/// A table as help text.
+pub(super) fn help(exits: &[(Exit, &str)]) -> String {
     let mut text = String::from("Exit codes:\n");
-    for (exit, meaning) in EXITS {
+    for (exit, meaning) in exits {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "  {:>3}  {meaning}", *exit as u8);
     }

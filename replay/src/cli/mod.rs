@@ -5,6 +5,7 @@ mod exit;
 mod talk;
 
 mod fields;
+mod lint;
 mod rules;
 mod run;
 
@@ -63,6 +64,7 @@ pub fn run_on(
     match cli.command {
         None => run::run(&cli.run, out, err, terminals),
         Some(Command::Run(args)) => run::run(&args, out, err, terminals),
+        Some(Command::Lint(args)) => lint::run(&args, out, err, terminals),
         Some(Command::Fields(args)) => fields::run(&args, out, err),
     }
 }

@@ -74,7 +74,7 @@ fn tell(args: &RunArgs, outcome: &LoadOutcome, err: &mut dyn Write, terminals: T
 }
 
 /// The built-in vocabulary defines names for people's own rules; that some are unused is its purpose.
-fn is_about_vocabulary(diagnostic: &Diagnostic, outcome: &LoadOutcome) -> bool {
+pub(super) fn is_about_vocabulary(diagnostic: &Diagnostic, outcome: &LoadOutcome) -> bool {
     matches!(diagnostic.code, Code::UnusedMacro | Code::UnusedList)
         && diagnostic.primary.as_ref().is_some_and(|label| outcome.sources.name(label.span.file) == VOCABULARY)
 }

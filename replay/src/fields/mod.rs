@@ -27,6 +27,7 @@ mod fd;
 mod fdlist;
 mod fspath;
 mod names;
+pub mod page;
 mod params;
 mod path;
 mod print;

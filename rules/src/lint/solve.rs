@@ -326,6 +326,8 @@ pub(super) fn follows(parts: &[&Term<'_>], a: &Term<'_>, work: &mut usize) -> bo
         return false;
     }
     match a {
+        // The negation of what is never true is no condition at all.
+        Term::Is(literal) if !literal.positive && never(&Literal { positive: true, ..*literal }).is_some() => true,
         Term::Is(literal) => parts.iter().any(|part| match part {
             Term::Is(known) => implies(known, literal),
             Term::Or(alternatives) => alternatives.iter().all(|one| follows(&conjuncts(one), a, work)),
