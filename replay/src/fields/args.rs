@@ -9,7 +9,7 @@ use std::io::Write as _;
 use casebook_formats::event::Event;
 use casebook_formats::tables::{self, FlagTable, ParamDef, ParamType, PrintFormat, ppme};
 
-use super::{address, names, params, path, print};
+use super::{address, names, params, path, print, user};
 use crate::context::EventContext;
 use crate::state::flags::AT_FDCWD;
 
@@ -146,6 +146,10 @@ fn resolved<'e>(context: &'e EventContext<'_>, index: usize, param: &'static Par
     let Some(shown) = shown(context.event, index, param) else { return none };
     let value = shown.value;
     match shown.ty {
+        // Only some commands of bpf return a descriptor; the state knows which.
+        ParamType::Fd if context.event.etype == ppme::PPME_SYSCALL_BPF_2_X && context.fd.is_none() => {
+            signed(value).filter(|&fd| fd < 0).map_or(none, |error| descriptor(context, error))
+        }
         ParamType::Fd | ParamType::Fd32 => signed(value).map_or(none, |fd| descriptor(context, fd)),
         ParamType::Pid | ParamType::Pid32 => match signed(value).and_then(|tid| context.state.thread(tid)) {
             Some(thread) => Cow::Borrowed(&thread.comm),
@@ -279,7 +283,7 @@ fn signal_set(value: &[u8]) -> Vec<u8> {
     names.join(" ").into_bytes()
 }
 
-/// Name of a user or group as the thread's container knows it.
+/// Name of a user or group as the thread's container knows it; 0 is root everywhere.
 fn identity<'e>(
     context: &'e EventContext<'_>,
     value: &[u8],
@@ -291,7 +295,11 @@ fn identity<'e>(
     }
     let container = context.thread.map_or(&b""[..], |thread| thread.container_id.as_ref());
     let name = name_of(container, id as u32).filter(|name| !name.is_empty());
-    name.map_or(Cow::Borrowed(UNKNOWN), address::sanitized)
+    match name {
+        Some(name) => address::sanitized(name),
+        None if id == 0 => Cow::Borrowed(user::ROOT),
+        None => Cow::Borrowed(UNKNOWN),
+    }
 }
 
 /// Names of a flag value, joined by bars.
@@ -411,6 +419,7 @@ mod tests {
             (ppme::PPME_SYSCALL_PPOLL_X, 3, u32s(0b101), "sigmask=SIGHUP SIGQUIT", "SIGHUP SIGQUIT"),
             (ppme::PPME_SYSCALL_SETUID_X, 1, u32s(1000), "uid=1000(alice)", "alice"),
             (ppme::PPME_SYSCALL_SETUID_X, 1, u32s(4), "uid=4(<NA>)", "<NA>"),
+            (ppme::PPME_SYSCALL_SETUID_X, 1, u32s(0), "uid=0(root)", "root"),
             (ppme::PPME_SYSCALL_SETUID_X, 1, u32s(u32::MAX), "uid=-1(<NONE>)", "<NONE>"),
             (ppme::PPME_SYSCALL_SETGID_X, 1, u32s(1000), "gid=1000(staff)", "staff"),
             (ppme::PPME_SYSCALL_EXECVE_19_X, 24, 1_588_262_409_999_999_999u64.to_le_bytes().to_vec(),
@@ -443,6 +452,17 @@ mod tests {
         assert_eq!(openat(3).one_on(&mut state(), "evt.arg.name").as_deref(), Some("/srv/x/y"));
         assert_eq!(openat(-100).one_on(&mut state(), "evt.arg.name").as_deref(), Some("/in/x/y"));
         assert_eq!(openat(44).one_on(&mut state(), "evt.arg.name").as_deref(), Some("x/y"));
+    }
+
+    #[test]
+    fn results_of_bpf_are_descriptors_for_some_commands_only() {
+        let bpf = |result: i64, command: u32| {
+            let event = Sample::new(ppme::PPME_SYSCALL_BPF_2_X).with(result.to_le_bytes()).with(command.to_le_bytes());
+            event.one_on(&mut state(), "evt.args").unwrap_or_default()
+        };
+        assert_eq!(bpf(0, 1), "fd=0 cmd=1(BPF_MAP_LOOKUP_ELEM)", "0 is success here, not standard input");
+        assert_eq!(bpf(-2, 1), "fd=-2(ENOENT) cmd=1(BPF_MAP_LOOKUP_ELEM)");
+        assert_eq!(bpf(9, 0), "fd=9(<b>) cmd=0(BPF_MAP_CREATE)");
     }
 
     #[test]

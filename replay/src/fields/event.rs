@@ -9,7 +9,7 @@ use casebook_rules::schema::FieldArg;
 use casebook_rules::value::Value;
 
 use super::catalogue::EventField;
-use super::{args, cow, fixed, index, key, names, owned, params, path, print, signed, truth, unsigned, when};
+use super::{args, cow, fixed, key, names, owned, params, path, print, signed, truth, unsigned, when};
 use crate::context::EventContext;
 use crate::state::flags::{AT_FDCWD, O_F_CREATED};
 use crate::state::{Fd, FdKind};
@@ -90,8 +90,8 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: EventField, arg:
         EventField::EvtCountErrorNet => when(error_of(context, ErrorKind::Net), unsigned),
         EventField::EvtCountErrorMemory => when(error_of(context, ErrorKind::Memory), unsigned),
         EventField::EvtCountErrorOther => when(error_of(context, ErrorKind::Other), unsigned),
-        // Distance to the given time; the condition `evt.around[T] = D` asks whether it is at most D ms.
-        EventField::EvtAround => when(index(arg), |time| unsigned(event.ts.abs_diff(time))),
+        // The condition `evt.around[T] = D` asks whether this is within D ms of T.
+        EventField::EvtAround => unsigned(event.ts),
         EventField::EvtAbspath => when(absolute_path(context, key(arg)), owned),
         EventField::EvtBuflen => when(io_length(context, None, |_| true), unsigned),
         EventField::EvtBuflenIn => when(io_length(context, Some(Category::IoRead), |_| true), unsigned),

@@ -10,7 +10,7 @@ use crate::state::{Group, Thread, User};
 /// What rules compare with when a number has no name: a text, not an absence, as in libs.
 const NO_NAME: &[u8] = b"<NA>";
 /// Name of uid 0 where no table tells it.
-const ROOT: &[u8] = b"root";
+pub(super) const ROOT: &[u8] = b"root";
 /// Home directory of uid 0 where no table tells it.
 const ROOT_HOME: &[u8] = b"/root";
 
