@@ -176,7 +176,7 @@ pub fn compare(
     let (ours, unknown_fields) = OurFields::bind(names);
     // Behind the compared columns come those that classes ask about.
     let beside: BTreeSet<&str> =
-        known.fields.iter().flat_map(|class| &class.beside).map(|beside| beside.field.as_str()).collect();
+        known.fields.iter().flat_map(FieldClass::asks).collect();
     let compared: BTreeSet<&str> = ours.names().collect();
     let asked = beside.difference(&compared).copied();
     let columns = Columns::new(ours.names().chain(asked).map(str::to_owned));

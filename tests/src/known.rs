@@ -37,9 +37,34 @@ pub struct FieldClass {
     /// Golden texts it covers; `<NA>` stands for absent.
     pub golden: Vec<Glob>,
     /// Our texts it covers.
-    pub ours: Vec<Glob>,
+    pub ours: Vec<OurPattern>,
     /// What other fields of the same golden event have to say, all of it.
     pub beside: Vec<Beside>,
+}
+
+/// A pattern for our text.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum OurPattern {
+    /// Any text that matches.
+    Text(Glob),
+    /// `{field}`: the text of that field of the same golden event.
+    SameAs(String),
+}
+
+impl OurPattern {
+    fn new(pattern: &str) -> Self {
+        match pattern.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+            Some(field) => Self::SameAs(field.to_owned()),
+            None => Self::Text(Glob::new(pattern)),
+        }
+    }
+
+    fn matches(&self, difference: &Difference<'_>) -> bool {
+        match self {
+            Self::Text(glob) => glob.matches(difference.ours),
+            Self::SameAs(field) => (difference.beside)(field).is_some_and(|text| text == difference.ours),
+        }
+    }
 }
 
 /// A field of the golden event and the text that it has to have.
@@ -243,11 +268,11 @@ impl KnownDifferences {
                 captures: row.globs("captures")?,
                 when: row.condition()?,
                 golden: row.globs("golden")?,
-                ours: row.globs("ours")?,
+                ours: row.spans("ours")?.into_iter().map(OurPattern::new).collect(),
                 beside: row.beside()?,
             };
             let anything = [Glob::new("*")];
-            let any_value = class.golden == anything && class.ours == anything;
+            let any_value = class.golden == anything && class.ours == [OurPattern::Text(Glob::new("*"))];
             if class.fields == anything || (any_value && class.when.is_empty() && class.beside.is_empty()) {
                 return Err(row.error("a class must name its fields, and values or a condition: no blanket exemptions"));
             }
@@ -264,6 +289,15 @@ impl KnownDifferences {
 }
 
 impl FieldClass {
+    /// Fields of the golden event that the class asks for.
+    pub fn asks(&self) -> impl Iterator<Item = &str> {
+        let same = self.ours.iter().filter_map(|pattern| match pattern {
+            OurPattern::SameAs(field) => Some(field.as_str()),
+            OurPattern::Text(_) => None,
+        });
+        self.beside.iter().map(|beside| beside.field.as_str()).chain(same)
+    }
+
     /// Everything but `when` matches.
     pub fn covers(&self, difference: &Difference<'_>) -> bool {
         let beside = |beside: &Beside| (difference.beside)(&beside.field).is_none_or(|text| beside.text.matches(&text));
@@ -271,7 +305,7 @@ impl FieldClass {
             && any(&self.fields, difference.field)
             && any(&self.captures, difference.capture)
             && any(&self.golden, difference.golden)
-            && any(&self.ours, difference.ours)
+            && self.ours.iter().any(|pattern| pattern.matches(difference))
             && self.beside.iter().all(beside)
     }
 }
@@ -402,6 +436,28 @@ mod tests {
         assert!(!class.covers(&Difference { against: Against::Sysdig, ..difference }));
         assert!(!class.covers(&Difference { field: "user.name", ..difference }));
         assert!(!class.covers(&Difference { beside: &root, ..difference }));
+    }
+
+    #[test]
+    fn our_text_can_be_that_of_another_field_of_the_golden() {
+        let page = format!(
+            "{HEAD}| setsid | falco | `proc.vpgid` | `*` | | `*` | `{{proc.sid}}` | | a session leads its own group |\n"
+        );
+        let known = KnownDifferences::parse(&page).unwrap();
+        let [class] = &known.fields[..] else { panic!("one class") };
+        assert_eq!(class.asks().collect::<Vec<_>>(), ["proc.sid"]);
+        let sid = |_: &str| Some("35".to_owned());
+        let difference = Difference {
+            against: Against::Falco,
+            capture: "any",
+            field: "proc.vpgid",
+            golden: "314",
+            ours: "35",
+            beside: &sid,
+        };
+        assert!(class.covers(&difference));
+        assert!(!class.covers(&Difference { ours: "36", ..difference }));
+        assert!(!class.covers(&Difference { beside: &|_| None, ..difference }));
     }
 
     #[test]
