@@ -175,8 +175,7 @@ pub fn compare(
     let names = names.into_iter().filter(|name| chosen.is_empty() || any(&chosen, name)).cloned();
     let (ours, unknown_fields) = OurFields::bind(names);
     // Behind the compared columns come those that classes ask about.
-    let beside: BTreeSet<&str> =
-        known.fields.iter().flat_map(FieldClass::asks).collect();
+    let beside: BTreeSet<&str> = known.fields.iter().flat_map(FieldClass::asks).collect();
     let compared: BTreeSet<&str> = ours.names().collect();
     let asked = beside.difference(&compared).copied();
     let columns = Columns::new(ours.names().chain(asked).map(str::to_owned));

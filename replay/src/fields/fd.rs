@@ -317,19 +317,32 @@ fn server_port(fd: &Fd) -> Option<u16> {
 /// The end whose address is one of this machine's: the client when its address is, else the server.
 fn local(context: &EventContext<'_>, fd: &Fd) -> Option<(IpAddr, u16)> {
     let tuple = roles(fd)?;
-    Some(if context.state.is_local_address(tuple.client.0) { tuple.client } else { tuple.server })
+    Some(if is_local(context, tuple.client.0) { tuple.client } else { tuple.server })
 }
 
 fn remote(context: &EventContext<'_>, fd: &Fd) -> Option<(IpAddr, u16)> {
     let tuple = roles(fd)?;
-    Some(if context.state.is_local_address(tuple.client.0) { tuple.server } else { tuple.client })
+    Some(if is_local(context, tuple.client.0) { tuple.server } else { tuple.client })
+}
+
+/// An address of this end: one of the machine's, or that of the thread's own container. Of a container that no event
+/// described the address is unknown, and with it which end is which; Falco then calls none local, so that the server's
+/// end is shown as the local one, and rules' outputs have come to look like that.
+fn is_local(context: &EventContext<'_>, ip: IpAddr) -> bool {
+    let Some(thread) = context.thread.filter(|thread| !thread.container_id.is_empty()) else {
+        return context.state.is_local_address(ip);
+    };
+    match context.state.container_of(thread).filter(|container| container.has_metadata) {
+        Some(container) => container.ip == Some(ip) || context.state.is_local_address(ip),
+        None => false,
+    }
 }
 
 /// Listening, or connected with the server end on this machine.
 fn is_server(context: &EventContext<'_>, fd: &Fd) -> bool {
     match fd.kind {
         FdKind::Ipv4Server | FdKind::Ipv6Server => true,
-        kind if is_connection(kind) => fd.tuple.is_some_and(|tuple| context.state.is_local_address(tuple.server.0)),
+        kind if is_connection(kind) => fd.tuple.is_some_and(|tuple| is_local(context, tuple.server.0)),
         _ => false,
     }
 }

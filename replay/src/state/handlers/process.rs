@@ -87,16 +87,17 @@ pub(super) fn setpgid(state: &mut State, step: &mut Step<'_, '_>) {
         caller.children.iter().find(is_it).and_then(|&tid| state.id_of(tid))
     };
     let Some(target) = target else { return };
-    let Some(host_group) = state.threads.get(target.0).map(|thread| {
-        if pgid == 0 || pgid == thread.vpid {
-            thread.pid
-        } else if !thread.in_pid_namespace() {
-            pgid
-        } else {
-            -1
-        }
-    }) else {
-        return;
+    let Some(thread) = state.threads.get(target.0) else { return };
+    let host_group = if pgid == 0 || pgid == thread.vpid {
+        thread.pid
+    } else if thread.in_pid_namespace() {
+        // A group joined, not made: one of those around the caller is in it already.
+        let family = state.parent(caller).into_iter().chain([caller]);
+        let family = family.chain(caller.children.iter().filter_map(|&tid| state.thread(tid)));
+        let joined = family.into_iter().find(|other| other.sid == caller.sid && other.vpgid == pgid);
+        joined.map_or(-1, |other| other.pgid)
+    } else {
+        pgid
     };
     if let Some(thread) = state.change(target) {
         thread.vpgid = if pgid == 0 { thread.vpid } else { pgid };
