@@ -193,7 +193,7 @@ const fn row(
     }
 }
 
-/// Number of each field whose name the program itself needs.
+/// Field numbers by name, sorted.
 static BY_NAME: LazyLock<Vec<(&'static str, u16)>> = LazyLock::new(|| {
     let mut names: Vec<(&'static str, u16)> =
         generated::ROWS.iter().enumerate().map(|(id, row)| (row.def.name, id as u16)).collect();
