@@ -42,6 +42,9 @@ impl Parser<'_> {
             "&&" | "AND" | "And" => Some("write `and`"),
             "||" | "OR" | "Or" => Some("write `or`"),
             ")" => Some("this parenthesis was never opened"),
+            "and" if self.text.get(..self.pos).is_some_and(|before| before.contains("or(")) => {
+                Some("`or(` without a blank takes the group alone: write `or (`")
+            }
             _ if here.starts_with("and") || here.starts_with("or") => Some("a blank is missing"),
             _ if here.starts_with(['"', '\'']) => Some("a constant ends at the quote; only one constant can follow"),
             _ => Some("checks are joined by `and` or `or`; a constant with blanks needs quotes"),
