@@ -83,6 +83,7 @@ counters! {
     MissingContainerMetadata = "missing_container_metadata", DataLoss, State, "Containers known by their cgroup only: name, image, mounts and privileges are unknown, and rules about them cannot hold.";
     StateLimit = "state_limit", DataLoss, State, "Entries not kept because a state table was full.";
     UnsupportedSource = "unsupported_source", DataLoss, Rules, "Plugin events of a source that no loaded rule set can read.";
+    AlertsOnAbsentFields = "alerts_on_absent_fields", DataLoss, Rules, "Alerts that rest on fields which the capture does not tell, such as the image of a container without container events: each may be a guess, and its JSON names the fields under `absent`.";
     EvaluationErrors = "evaluation_errors", Error, Rules, "Conditions whose evaluation was aborted, as Falco aborts it.";
 }
 

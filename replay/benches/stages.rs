@@ -81,7 +81,7 @@ impl Input {
                 session.matching(context, &mut ledger, &mut matched);
                 for &rule in &matched {
                     line.clear();
-                    session.render(rule, context, &mut line);
+                    session.render(rule, context, session.untold(rule, context), &mut line);
                     black_box(&line);
                 }
                 ControlFlow::Continue(())

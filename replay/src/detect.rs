@@ -15,6 +15,7 @@ use casebook_rules::leaf::{Leaves, Memo};
 use casebook_rules::load::{LoadOptions, load};
 use casebook_rules::ruleset::{Matching, Rule, RuleSet, SourceId};
 
+use crate::absent::Untold;
 use crate::context::EventContext;
 use crate::fields::Catalogue;
 use crate::fields::catalogue::SYSCALL_SOURCE;
@@ -46,6 +47,28 @@ impl Filter {
         let compiled = condition_from_text(text, SYSCALL_SOURCE, &Catalogue::new(), &mut leaves)?;
         Ok(Self { condition: compiled.condition, leaves })
     }
+
+    /// Begins a capture.
+    pub fn gate(&self) -> Gate<'_> {
+        Gate { filter: self, memo: Memo::new(&self.leaves) }
+    }
+}
+
+/// A [`Filter`] at work on one capture.
+pub struct Gate<'f> {
+    filter: &'f Filter,
+    memo: Memo,
+}
+
+impl Gate<'_> {
+    /// Whether the filter lets an event through. An evaluation that Falco would abort is counted and does not.
+    pub fn passes(&mut self, context: &EventContext<'_>, ledger: &mut Ledger) -> bool {
+        self.memo.start_event();
+        self.filter.condition.eval(&self.filter.leaves, context, &mut self.memo).unwrap_or_else(|_| {
+            ledger.count(Counter::EvaluationErrors);
+            false
+        })
+    }
 }
 
 /// Rules ready to be asked about events.
@@ -56,12 +79,13 @@ pub struct Detector {
     source: Option<SourceId>,
     matching: Matching,
     filter: Option<Filter>,
+    untold: Untold,
 }
 
 impl Detector {
     /// Asks `rules`, reports what `matching` says, on events that pass `filter`.
     pub fn new(rules: RuleSet, matching: Matching, filter: Option<Filter>) -> Self {
-        Self { source: rules.source_id(SYSCALL_SOURCE), rules, matching, filter }
+        Self { source: rules.source_id(SYSCALL_SOURCE), untold: Untold::new(&rules), rules, matching, filter }
     }
 
     /// The ruleset that is built into the program; `None` when it does not load, which its tests exclude.
@@ -78,8 +102,8 @@ impl Detector {
 
     /// Begins a capture.
     pub fn session(&self, form: Form) -> Session<'_> {
-        let filter = self.filter.as_ref().map(|filter| (filter, Memo::new(&filter.leaves)));
-        Session { detector: self, form, memo: self.rules.memo(), filter }
+        let gate = self.filter.as_ref().map(Filter::gate);
+        Session { detector: self, form, memo: self.rules.memo(), gate }
     }
 }
 
@@ -88,7 +112,7 @@ pub struct Session<'d> {
     detector: &'d Detector,
     form: Form,
     memo: Memo,
-    filter: Option<(&'d Filter, Memo)>,
+    gate: Option<Gate<'d>>,
 }
 
 impl Session<'_> {
@@ -114,16 +138,17 @@ impl Session<'_> {
 
     /// Whether the filter lets an event through.
     fn passes(&mut self, context: &EventContext<'_>, ledger: &mut Ledger) -> bool {
-        let Some((filter, memo)) = &mut self.filter else { return true };
-        memo.start_event();
-        filter.condition.eval(&filter.leaves, context, memo).unwrap_or_else(|_| {
-            ledger.count(Counter::EvaluationErrors);
-            false
-        })
+        self.gate.as_mut().is_none_or(|gate| gate.passes(context, ledger))
     }
 
-    /// Appends the alert of a rule on an event to `line`, without a line end.
-    pub fn render(&self, rule: u32, context: &EventContext<'_>, line: &mut Vec<u8>) {
+    /// The fields without a value on which the verdict of a rule rests that is true on the event that
+    /// [`Session::matching`] was asked about last: by name, sorted, mostly none.
+    pub fn untold(&self, rule: u32, context: &EventContext<'_>) -> Vec<String> {
+        self.detector.untold.fields(&self.detector.rules, rule, &self.memo, context)
+    }
+
+    /// Appends the alert of a rule on an event to `line`, without a line end. `absent` is what [`Session::untold`] says.
+    pub fn render(&self, rule: u32, context: &EventContext<'_>, absent: Vec<String>, line: &mut Vec<u8>) {
         let Some(rule) = self.detector.rules.rules().get(rule as usize) else { return };
         let hostname = String::from_utf8_lossy(&context.state.machine.hostname);
         let mut message = Vec::new();
@@ -138,6 +163,7 @@ impl Session<'_> {
             message,
             fields: BTreeMap::new(),
             extra_fields: BTreeMap::new(),
+            absent,
         };
         let text = match self.form {
             Form::Text => alert.text(AlertOptions::default()),

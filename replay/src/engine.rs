@@ -17,6 +17,7 @@ use casebook_formats::ledger::Ledger;
 use casebook_formats::tables::{self, Direction, EventDef, EventOrigin, ppme};
 
 use crate::context::{Clock, EventContext};
+use crate::moment::Moment;
 use crate::state::State;
 
 /// Events between two calls of [`Visitor::progress`].
@@ -47,7 +48,7 @@ impl<F: FnMut(&EventContext<'_>) -> ControlFlow<()>> Visitor for Each<F> {
 pub enum End {
     /// The capture did.
     Finished,
-    /// The span given with [`Replay::stop_after`] is over.
+    /// The span given with [`Replay::stop_after`] is over, or the moment of [`Replay::stop_at`].
     SpanOver,
     /// The visitor asked for it.
     Stopped,
@@ -113,6 +114,9 @@ pub struct Replay {
     ledger: Ledger,
     position: Position,
     span: Option<u64>,
+    until: Option<Moment>,
+    /// Events later than this end the replay; known with the first time of the capture.
+    deadline: Option<u64>,
     /// An event came that does not describe the state at the start.
     started: bool,
 }
@@ -129,6 +133,22 @@ impl Replay {
     pub fn stop_after(mut self, span: Option<u64>) -> Self {
         self.span = span;
         self
+    }
+
+    /// Ends the replay at the first event that is later than `moment`.
+    #[must_use]
+    pub fn stop_at(mut self, moment: Option<Moment>) -> Self {
+        self.until = moment;
+        self
+    }
+
+    /// The capture begins at `first_ts`.
+    #[cold]
+    fn begin(&mut self, first_ts: u64) {
+        self.position.first_ts = first_ts;
+        let span_end = self.span.map(|span| first_ts.saturating_add(span).saturating_sub(1));
+        let until = self.until.map(|moment| moment.at(first_ts));
+        self.deadline = [span_end, until].into_iter().flatten().min();
     }
 
     /// Shows every event of the capture to `look`, in order.
@@ -180,9 +200,9 @@ impl Replay {
         let previous_ts = if self.position.last_ts == 0 { event.ts } else { self.position.last_ts };
         if has_time(event.ts) {
             if self.position.first_ts == 0 {
-                self.position.first_ts = event.ts;
+                self.begin(event.ts);
             }
-            if self.span.is_some_and(|span| event.ts.saturating_sub(self.position.first_ts) >= span) {
+            if self.deadline.is_some_and(|deadline| event.ts > deadline) {
                 return ControlFlow::Break(End::SpanOver);
             }
             self.position.last_ts = event.ts;
@@ -234,6 +254,12 @@ impl Replay {
 
     /// The state after the last event.
     pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The state between the last event and the next one: what that event ended is gone.
+    pub fn state_at_rest(&mut self) -> &State {
+        self.state.rest();
         &self.state
     }
 

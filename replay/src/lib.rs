@@ -7,13 +7,17 @@
 //! puts many captures through both, [`output`] keeps their alerts in order, [`summary`] counts them; [`inputs`] finds
 //! the captures, and [`cli`] is the command line over all of it.
 
+mod absent;
 pub mod cli;
 pub mod context;
 pub mod detect;
 pub mod engine;
+pub mod events;
 pub mod fields;
 pub mod inputs;
+pub mod moment;
 pub mod output;
 pub mod run;
 pub mod state;
+pub mod still;
 pub mod summary;

@@ -152,6 +152,16 @@ impl CaptureOutput<'_, '_> {
     /// Writes one line, made safe for terminals, and its end. False when the output is broken: stop.
     pub fn line(&mut self, line: &[u8]) -> bool {
         push_safe(&mut self.lines, line);
+        self.end_line()
+    }
+
+    /// Same for a line whose doubtful parts are safe already, so that what the user wanted in it stays: tabs, colours.
+    pub fn safe_line(&mut self, line: &[u8]) -> bool {
+        self.lines.extend_from_slice(line);
+        self.end_line()
+    }
+
+    fn end_line(&mut self) -> bool {
         self.lines.push(b'\n');
         if self.lines.len() >= CHUNK || self.sequencer.interactive {
             self.sequencer.push(self.index, &mut self.lines)

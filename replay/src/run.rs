@@ -6,6 +6,7 @@
 //!
 //! What to run comes in a [`Plan`]; where it comes from (options, files) is the business of [`crate::cli`].
 
+use std::fs;
 use std::io::Cursor;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -55,13 +56,23 @@ impl Source {
         }
     }
 
-    fn open(&self) -> Result<CaptureReader, String> {
+    pub(crate) fn open(&self) -> Result<CaptureReader, String> {
         match self {
             Self::File(path) => CaptureReader::open(path).map_err(|error| error.to_string()),
             Self::Memory { name, bytes } => CaptureReader::from_reader(Box::new(Cursor::new(*bytes)), name)
                 .map_err(|error: FormatError| error.to_string()),
             Self::Missing { name, reason } => Err(format!("{name}: {reason}")),
         }
+    }
+
+    /// Opens it once more; `None` when it can be read only once, or not at all.
+    pub(crate) fn reopen(&self) -> Option<CaptureReader> {
+        let again = match self {
+            Self::File(path) => fs::metadata(path).is_ok_and(|file| file.is_file()),
+            Self::Memory { .. } => true,
+            Self::Missing { .. } => false,
+        };
+        if again { self.open().ok() } else { None }
     }
 }
 
@@ -78,6 +89,22 @@ pub struct Plan {
     pub jobs: usize,
 }
 
+/// What is made of the events of one capture.
+pub trait Look {
+    /// One event, with the state after it: lines go to `output`, counts to `report`. Breaking ends the capture.
+    fn event(
+        &mut self,
+        context: &EventContext<'_>,
+        output: &mut CaptureOutput<'_, '_>,
+        report: &mut CaptureReport,
+    ) -> ControlFlow<()>;
+
+    /// The capture is over.
+    fn end(&mut self, output: &mut CaptureOutput<'_, '_>, report: &CaptureReport) {
+        let _ = (output, report);
+    }
+}
+
 /// Replays all captures, `plan.jobs` at a time, each into its place of `output`. `advance` hears of bytes read and
 /// events replayed since it was last called. The reports come in the order of the captures.
 pub fn replay(
@@ -86,6 +113,21 @@ pub fn replay(
     output: &Sequencer<'_>,
     advance: &(dyn Fn(u64, u64) + Sync),
 ) -> Vec<CaptureReport> {
+    look_at_each(captures, plan.jobs, output, advance, || {
+        let alerts = Alerts { session: plan.rules.session(plan.form), matched: Vec::new(), line: Vec::new() };
+        (Replay::new().stop_after(plan.span), alerts)
+    })
+}
+
+/// Replays all captures, `jobs` at a time, before the eyes of what `begin` makes for each; the rest is as in
+/// [`replay`].
+pub fn look_at_each<L: Look>(
+    captures: &[Source],
+    jobs: usize,
+    output: &Sequencer<'_>,
+    advance: &(dyn Fn(u64, u64) + Sync),
+    begin: impl Fn() -> (Replay, L) + Sync,
+) -> Vec<CaptureReport> {
     let next = AtomicUsize::new(0);
     let reports: Vec<Mutex<Option<CaptureReport>>> = captures.iter().map(|_| Mutex::new(None)).collect();
     // Captures are taken in order: the sequencer relies on the first unfinished one being worked on.
@@ -93,12 +135,12 @@ pub fn replay(
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let (Some(source), Some(report)) = (captures.get(index), reports.get(index)) else { return };
-            let done = capture(plan, source, output.capture(index), advance);
+            let done = capture(source, output.capture(index), advance, &begin);
             *report.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
         }
     };
     thread::scope(|scope| {
-        let workers = plan.jobs.clamp(1, captures.len().max(1));
+        let workers = jobs.clamp(1, captures.len().max(1));
         let started = (0..workers)
             .filter(|n| {
                 thread::Builder::new().name(format!("replay-{n}")).stack_size(STACK).spawn_scoped(scope, work).is_ok()
@@ -113,11 +155,11 @@ pub fn replay(
 }
 
 /// Replays one capture into its output.
-fn capture(
-    plan: &Plan,
+fn capture<L: Look>(
     source: &Source,
     output: CaptureOutput<'_, '_>,
     advance: &(dyn Fn(u64, u64) + Sync),
+    begin: impl Fn() -> (Replay, L),
 ) -> CaptureReport {
     let mut output = output;
     let name = source.name();
@@ -128,37 +170,43 @@ fn capture(
             return CaptureReport::unreadable(name, error);
         }
     };
-    let mut replay = Replay::new().stop_after(plan.span);
-    let mut alerts = Alerts {
-        session: plan.rules.session(plan.form),
-        output: &mut output,
-        report: CaptureReport::new(name),
-        matched: Vec::new(),
-        line: Vec::new(),
-        advance,
-        told: (0, 0),
-    };
-    let end = replay.run_with(&mut reader, &mut alerts);
-    let mut report = alerts.report;
-    let position = replay.position();
-    (report.events, report.first_ts, report.last_ts) = (position.events, position.first_ts, position.last_ts);
-    report.ledger.merge(&replay.ledger(&reader));
-    let damage = damage(&report.ledger);
-    report.completeness = match &end {
-        Err(_) => Completeness::Unreadable,
-        Ok(_) if damage.is_some() => Completeness::Incomplete,
-        Ok(End::SpanOver | End::Stopped) => Completeness::Stopped,
-        Ok(End::Finished) => Completeness::Complete,
-    };
-    if let Err(error) = end {
-        let error = format!("{error}, {}", reached(&position));
-        output.note(format!("error: {error}"));
-        report.error = Some(error);
-    } else if let Some(damage) = damage {
-        output.note(format!("warning: {}: {damage}; {}", report.name, reached(&position)));
-        report.error = Some(damage);
+    let (mut replay, look) = begin();
+    let mut desk = Desk { look, output: &mut output, report: CaptureReport::new(name), advance, told: (0, 0) };
+    let end = replay.run_with(&mut reader, &mut desk);
+    desk.look.end(desk.output, &desk.report);
+    let mut report = desk.report;
+    if let Some(note) = report.conclude(end, &replay, &reader) {
+        output.note(note);
     }
     report
+}
+
+impl CaptureReport {
+    /// Enters how a replay ended, how far it came and its ledger. Gives what there is to say about it.
+    pub(crate) fn conclude(
+        &mut self,
+        end: Result<End, FormatError>,
+        replay: &Replay,
+        reader: &CaptureReader,
+    ) -> Option<String> {
+        let position = replay.position();
+        (self.events, self.first_ts, self.last_ts) = (position.events, position.first_ts, position.last_ts);
+        self.ledger.merge(&replay.ledger(reader));
+        let damage = damage(&self.ledger);
+        self.completeness = match &end {
+            Err(_) => Completeness::Unreadable,
+            Ok(_) if damage.is_some() => Completeness::Incomplete,
+            Ok(End::SpanOver | End::Stopped) => Completeness::Stopped,
+            Ok(End::Finished) => Completeness::Complete,
+        };
+        if let Err(error) = end {
+            let error = format!("{error}, {}", reached(&position));
+            self.error = Some(error.clone());
+            return Some(format!("error: {error}"));
+        }
+        self.error.clone_from(&damage);
+        damage.map(|damage| format!("warning: {}: {damage}; {}", self.name, reached(&position)))
+    }
 }
 
 /// What the file itself has lost, in words; `None` when it is whole.
@@ -184,23 +232,20 @@ fn reached(position: &Position) -> String {
     )
 }
 
-/// Evaluates the rules on the events of one capture and writes the alerts.
-struct Alerts<'a, 's, 'w> {
-    session: Session<'a>,
+/// Between the engine and a [`Look`]: one capture's output and report.
+struct Desk<'a, 's, 'w, L> {
+    look: L,
     output: &'a mut CaptureOutput<'s, 'w>,
     report: CaptureReport,
-    matched: Vec<u32>,
-    line: Vec<u8>,
     advance: &'a (dyn Fn(u64, u64) + Sync),
     /// Bytes and events that `advance` has heard of.
     told: (u64, u64),
 }
 
-impl Visitor for Alerts<'_, '_, '_> {
+impl<L: Look> Visitor for Desk<'_, '_, '_, L> {
     #[inline]
     fn event(&mut self, context: &EventContext<'_>) -> ControlFlow<()> {
-        self.session.matching(context, &mut self.report.ledger, &mut self.matched);
-        if self.matched.is_empty() { ControlFlow::Continue(()) } else { self.write(context) }
+        self.look.event(context, self.output, &mut self.report)
     }
 
     fn progress(&mut self, bytes_read: u64, events: u64) {
@@ -210,14 +255,43 @@ impl Visitor for Alerts<'_, '_, '_> {
     }
 }
 
-impl Alerts<'_, '_, '_> {
+/// Evaluates the rules on the events of one capture and writes the alerts.
+struct Alerts<'d> {
+    session: Session<'d>,
+    matched: Vec<u32>,
+    line: Vec<u8>,
+}
+
+impl Look for Alerts<'_> {
+    #[inline]
+    fn event(
+        &mut self,
+        context: &EventContext<'_>,
+        output: &mut CaptureOutput<'_, '_>,
+        report: &mut CaptureReport,
+    ) -> ControlFlow<()> {
+        self.session.matching(context, &mut report.ledger, &mut self.matched);
+        if self.matched.is_empty() { ControlFlow::Continue(()) } else { self.write(context, output, report) }
+    }
+}
+
+impl Alerts<'_> {
     /// Writes the alerts of the matched rules. Breaks when there is nobody to write for.
-    fn write(&mut self, context: &EventContext<'_>) -> ControlFlow<()> {
+    fn write(
+        &mut self,
+        context: &EventContext<'_>,
+        output: &mut CaptureOutput<'_, '_>,
+        report: &mut CaptureReport,
+    ) -> ControlFlow<()> {
         for &rule in &self.matched {
-            self.report.count(rule as usize);
+            report.count(rule as usize);
+            let absent = self.session.untold(rule, context);
+            if !absent.is_empty() {
+                report.count_guess(rule as usize);
+            }
             self.line.clear();
-            self.session.render(rule, context, &mut self.line);
-            if !self.output.line(&self.line) {
+            self.session.render(rule, context, absent, &mut self.line);
+            if !output.line(&self.line) {
                 return ControlFlow::Break(());
             }
         }

@@ -8,7 +8,7 @@
 
 use std::io::{self, Write};
 
-use casebook_formats::ledger::{Ledger, Origin, Severity};
+use casebook_formats::ledger::{Counter, Ledger, Origin, Severity};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
@@ -46,6 +46,8 @@ pub struct CaptureReport {
     pub last_ts: u64,
     /// Alerts by rule number.
     pub by_rule: Vec<u64>,
+    /// Those of them that rest on fields which the capture does not tell.
+    pub guesses_by_rule: Vec<u64>,
     /// Anomalies.
     pub ledger: Ledger,
 }
@@ -66,6 +68,7 @@ impl CaptureReport {
             first_ts: 0,
             last_ts: 0,
             by_rule: Vec::new(),
+            guesses_by_rule: Vec::new(),
             ledger: Ledger::default(),
         }
     }
@@ -75,13 +78,32 @@ impl CaptureReport {
         self.by_rule.iter().sum()
     }
 
+    /// Anomalies of several captures.
+    pub fn merged_ledger(reports: &[Self]) -> Ledger {
+        let mut ledger = Ledger::default();
+        for report in reports {
+            ledger.merge(&report.ledger);
+        }
+        ledger
+    }
+
     /// Counts an alert.
     pub fn count(&mut self, rule: usize) {
-        if self.by_rule.len() <= rule {
-            self.by_rule.resize(rule + 1, 0);
-        }
-        self.by_rule[rule] += 1;
+        count_at(&mut self.by_rule, rule);
     }
+
+    /// Counts an alert, counted already, as one that rests on fields which the capture does not tell.
+    pub fn count_guess(&mut self, rule: usize) {
+        self.ledger.count(Counter::AlertsOnAbsentFields);
+        count_at(&mut self.guesses_by_rule, rule);
+    }
+}
+
+fn count_at(counts: &mut Vec<u64>, at: usize) {
+    if counts.len() <= at {
+        counts.resize(at + 1, 0);
+    }
+    counts[at] += 1;
 }
 
 /// A rule as a summary names it.
@@ -110,8 +132,18 @@ impl Summary {
 
     /// Alerts of each rule over all captures, for rules that fired, in load order.
     pub fn triggered(&self) -> Vec<(&RuleLabel, u64)> {
+        self.triggered_numbers().map(|(_, label, n)| (label, n)).collect()
+    }
+
+    /// The same with the rules' numbers.
+    fn triggered_numbers(&self) -> impl Iterator<Item = (usize, &RuleLabel, u64)> {
         let count = |rule: usize| self.captures.iter().filter_map(|capture| capture.by_rule.get(rule)).sum();
-        self.rules.iter().enumerate().map(|(rule, label)| (label, count(rule))).filter(|(_, n)| *n > 0).collect()
+        self.rules.iter().enumerate().map(move |(rule, label)| (rule, label, count(rule))).filter(|(.., n)| *n > 0)
+    }
+
+    /// Alerts on fields that captures do not tell, of a rule over all captures.
+    fn guesses(&self, rule: usize) -> u64 {
+        self.captures.iter().filter_map(|capture| capture.guesses_by_rule.get(rule)).sum()
     }
 
     /// Alerts of each severity, for severities that occurred, strongest first.
@@ -137,11 +169,7 @@ impl Summary {
 
     /// Anomalies of all captures.
     pub fn ledger(&self) -> Ledger {
-        let mut ledger = Ledger::default();
-        for capture in &self.captures {
-            ledger.merge(&capture.ledger);
-        }
-        ledger
+        CaptureReport::merged_ledger(&self.captures)
     }
 
     /// The summary in Falco's form, then the ledger. One call of `line` a line, without its end.
@@ -155,14 +183,7 @@ impl Summary {
         for (rule, n) in self.triggered() {
             line(&format!("   {}: {n}", rule.name));
         }
-        let ledger = self.ledger();
-        if ledger.findings().next().is_none() {
-            return line("Ledger of anomalies: empty");
-        }
-        line("Ledger of anomalies:");
-        for (counter, n) in ledger.findings() {
-            line(&format!("   {} ({}): {n}. {}", counter.name, severity_name(counter.severity), counter.advice));
-        }
+        ledger_text(&self.ledger(), line);
     }
 
     /// The summary as one JSON object `{"summary": {...}}`, without the end of the line.
@@ -173,15 +194,25 @@ impl Summary {
                 events_detected: self.alerts(),
                 rule_counts_by_severity: Severities(self.severities()),
                 triggered_rules: self
-                    .triggered()
-                    .into_iter()
-                    .map(|(rule, count)| Triggered { rule: &rule.name, count })
+                    .triggered_numbers()
+                    .map(|(rule, label, count)| Triggered { rule: &label.name, count, absent: self.guesses(rule) })
                     .collect(),
                 captures: self.captures.iter().map(Capture::of).collect(),
                 ledger: entries(&ledger),
             },
         };
         serde_json::to_writer(out, &object).map_err(io::Error::from)
+    }
+}
+
+/// A ledger for people. One call of `line` a line, without its end.
+pub fn ledger_text(ledger: &Ledger, mut line: impl FnMut(&str)) {
+    if ledger.findings().next().is_none() {
+        return line("Ledger of anomalies: empty");
+    }
+    line("Ledger of anomalies:");
+    for (counter, n) in ledger.findings() {
+        line(&format!("   {} ({}): {n}. {}", counter.name, severity_name(counter.severity), counter.advice));
     }
 }
 
@@ -228,6 +259,14 @@ struct Body<'a> {
 struct Triggered<'a> {
     rule: &'a str,
     count: u64,
+    /// Alerts that name fields under `absent`.
+    #[serde(skip_serializing_if = "none")]
+    absent: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // the signature is serde's
+fn none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// An object whose keys keep the order of strength.
@@ -301,8 +340,6 @@ fn entries(ledger: &Ledger) -> Vec<Entry> {
 mod tests {
     // A summary that cannot be written to memory is the failure these tests look for.
     #![allow(clippy::unwrap_used)]
-
-    use casebook_formats::ledger::Counter;
 
     use super::*;
 

@@ -62,11 +62,16 @@ pub struct Alert<'a> {
     pub fields: BTreeMap<String, Value>,
     /// More fields, by configuration; they replace fields of the same name.
     pub extra_fields: BTreeMap<String, Value>,
+    /// Fields without a value on which the verdict rests, sorted: in JSON under `absent`, unless there are none. Falco
+    /// does not say.
+    pub absent: Vec<String>,
 }
 
 /// Keys in the order of the alphabet, as Falco prints them.
 #[derive(Serialize)]
 struct Record<'r> {
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    absent: &'r [String],
     hostname: &'r str,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'r str>,
@@ -97,6 +102,7 @@ impl<'a> Alert<'a> {
             message,
             fields: rule.output.render_fields(event).into_iter().collect(),
             extra_fields: rule.extra_outputs.iter().map(|extra| (extra.name.clone(), extra.value(event))).collect(),
+            absent: Vec::new(),
         }
     }
 }
@@ -133,6 +139,7 @@ impl Alert<'_> {
         let output = self.output(&message, options);
         let time = Value::from(self.time_ns);
         let record = Record {
+            absent: &self.absent,
             hostname: self.hostname,
             message: options.include_message.then_some(&*message),
             output: options.include_output.then_some(&*output),
@@ -209,6 +216,7 @@ mod tests {
             message: b"read\t\"a\" \xff \x1b[31m".to_vec(),
             fields: BTreeMap::from([("fd.num".to_owned(), Value::Null)]),
             extra_fields: BTreeMap::new(),
+            absent: Vec::new(),
         }
     }
 
@@ -245,5 +253,9 @@ mod tests {
             alert().json(none),
             r#"{"hostname":"node-1","priority":"Informational","rule":"Read \"x\"","source":"syscall","time":"2023-11-14T22:13:20.123456789Z"}"#
         );
+        let guess = Alert { absent: vec!["container.image".to_owned(), "container.name".to_owned()], ..alert() };
+        let json = guess.json(none);
+        assert!(json.starts_with(r#"{"absent":["container.image","container.name"],"hostname":"#), "{json}");
+        assert_eq!(guess.text(all), alert().text(all));
     }
 }

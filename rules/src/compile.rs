@@ -127,6 +127,24 @@ const TRUE: u32 = u32::MAX;
 /// Instead of a step: the condition is false.
 const FALSE: u32 = u32::MAX - 1;
 
+/// Results that a condition can still come to from some step.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+struct Possible {
+    yes: bool,
+    no: bool,
+}
+
+impl Possible {
+    /// Those of a jump's target.
+    fn of(target: u32, steps: &[Self]) -> Self {
+        match target {
+            TRUE => Self { yes: true, no: false },
+            FALSE => Self { yes: false, no: true },
+            step => steps.get(step as usize).copied().unwrap_or_default(),
+        }
+    }
+}
+
 /// Compiles a condition for a source. All macros must be resolved.
 ///
 /// # Errors
@@ -265,6 +283,47 @@ impl Condition {
             at = if verdict(step.leaf) { step.yes } else { step.no };
         }
         at == TRUE
+    }
+
+    /// The leaves without a verdict on which the result rests: those where *yes* and *no* leave different results
+    /// possible, given the verdicts that there are. In the order of the text; none when the result is certain.
+    ///
+    /// Only leaves that the evaluation may come to are asked for their verdict. A leaf that is written twice counts as
+    /// two unknowns.
+    pub fn undecided(&self, verdict: &mut dyn FnMut(LeafId) -> Option<bool>) -> Vec<LeafId> {
+        // Jumps go forward: from the front it is known which steps are reached, from the back what they can give.
+        let mut steps: Vec<(Step, Option<bool>, bool)> = self.steps.iter().map(|step| (*step, None, false)).collect();
+        if let Some((_, _, reached)) = steps.first_mut() {
+            *reached = true;
+        }
+        for at in 0..steps.len() {
+            let (step, _, reached) = steps[at];
+            if !reached {
+                continue;
+            }
+            let known = verdict(step.leaf);
+            steps[at].1 = known;
+            for (target, open) in [(step.yes, known != Some(false)), (step.no, known != Some(true))] {
+                if let Some((_, _, reached)) = steps.get_mut(target as usize).filter(|_| open) {
+                    *reached = true;
+                }
+            }
+        }
+        let mut possible = vec![Possible::default(); steps.len()];
+        let mut leaves = Vec::new();
+        for (at, (step, known, reached)) in steps.iter().enumerate().rev() {
+            let (yes, no) = (Possible::of(step.yes, &possible), Possible::of(step.no, &possible));
+            possible[at] = match known {
+                Some(true) => yes,
+                Some(false) => no,
+                None => Possible { yes: yes.yes || no.yes, no: yes.no || no.no },
+            };
+            if *reached && known.is_none() && yes != no {
+                leaves.push(step.leaf);
+            }
+        }
+        leaves.reverse();
+        leaves
     }
 
     /// The leaves in the order of the text, each as often as it is written.

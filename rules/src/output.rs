@@ -150,16 +150,28 @@ impl Format {
 
     /// Appends the text to `into`; false when a value is absent and the format does not start with `*`.
     pub fn render_text<E: EventFields + ?Sized>(&self, event: &E, into: &mut Vec<u8>) -> bool {
+        self.render_text_with(event, into, |_, _| {})
+    }
+
+    /// Same, where `finish` may rewrite each value that was appended, from the given place to the end: the format is
+    /// the user's, the values are the capture's.
+    pub fn render_text_with<E: EventFields + ?Sized>(
+        &self,
+        event: &E,
+        into: &mut Vec<u8>,
+        mut finish: impl FnMut(&mut Vec<u8>, usize),
+    ) -> bool {
         for piece in &self.pieces {
             match piece {
                 Piece::Text(text) => into.extend_from_slice(text.as_bytes()),
                 Piece::Value { width, value } => {
                     let start = into.len();
-                    if !value.text(event, into) {
-                        if !self.lenient {
-                            return false;
-                        }
+                    if value.text(event, into) {
+                        finish(into, start);
+                    } else if self.lenient {
                         into.extend_from_slice(render::ABSENT.as_bytes());
+                    } else {
+                        return false;
                     }
                     if *width > 0 {
                         into.resize(start + width, b' ');

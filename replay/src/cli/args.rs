@@ -7,8 +7,11 @@ use casebook_rules::priority::Priority;
 use casebook_rules::ruleset::Matching;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::events::EventsArgs;
 use super::exit;
+use super::still::{FdsArgs, PsArgs};
 use crate::detect::Form;
+use crate::moment::scaled;
 
 /// Replays captures of system calls through Falco rules.
 ///
@@ -34,6 +37,15 @@ pub(super) enum Command {
     /// Check rule files without a capture: errors, warnings, and what is wrong with rules that load
     #[command(after_help = lint_help())]
     Lint(LintArgs),
+    /// Print events, as `sysdig -r` does
+    #[command(after_help = super::events::after_help())]
+    Events(EventsArgs),
+    /// Print the process table at a moment of a capture
+    #[command(after_help = super::still::ps_help())]
+    Ps(PsArgs),
+    /// Print the descriptor table of a process at a moment of a capture
+    #[command(after_help = super::still::fds_help())]
+    Fds(FdsArgs),
     /// List the fields that conditions and outputs can use
     Fields(FieldsArgs),
 }
@@ -257,7 +269,7 @@ pub(super) enum PriorityArg {
 /// Form of the output.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(super) enum FormArg {
-    /// Lines as Falco prints them.
+    /// Lines for people.
     Text,
     /// JSON lines.
     Json,
@@ -307,16 +319,8 @@ impl From<MatchingArg> for Matching {
 
 /// Decimal seconds to nanoseconds, exactly.
 fn seconds(text: &str) -> Result<u64, String> {
-    let problem = || format!("'{text}' is not a number of seconds like 90 or 0.5");
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(whole) || !digits(fraction) || fraction.len() > 9 {
-        return Err(problem());
-    }
-    let whole: u64 = whole.parse().map_err(|_| problem())?;
-    let fraction: u64 = format!("{fraction:0<9}").parse().map_err(|_| problem())?;
-    let ns = whole.checked_mul(1_000_000_000).and_then(|ns| ns.checked_add(fraction)).ok_or_else(problem)?;
-    if ns == 0 { Err(problem()) } else { Ok(ns) }
+    let ns = scaled(text, 1_000_000_000).filter(|ns| *ns > 0);
+    ns.ok_or_else(|| format!("'{text}' is not a number of seconds like 90 or 0.5"))
 }
 
 fn after_help() -> String {
@@ -340,7 +344,8 @@ Examples:
 
 {}
 Standard output carries alerts and summary only; everything else goes to standard error. Times are UTC, times and
-host name are those of the capture. See also: casebook-replay fields, casebook-replay run --help.",
+host name are those of the capture. See also: casebook-replay events, ps, fds, lint and fields, each with
+--help, and casebook-replay run --help.",
         exit::help(exit::EXITS)
     )
 }

@@ -61,6 +61,27 @@ pub(super) const LINT_EXITS: &[(Exit, &str)] = &[
     (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
 ];
 
+/// The codes of `events`.
+pub(super) const EVENTS_EXITS: &[(Exit, &str)] = &[
+    (Exit::Complete, "every capture was read as far as asked for"),
+    (Exit::Usage, "the command line makes no sense; nothing was read"),
+    (Exit::Rules, "--filter or -p has errors; nothing was read"),
+    (Exit::Unreadable, "a capture is missing, unreadable or no capture; all others were read"),
+    (Exit::Incomplete, "a capture is cut off or damaged; all that can be read was printed (see the ledger)"),
+    (Exit::Output, "the output could not be written"),
+    (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
+];
+
+/// The codes of `ps` and `fds`.
+pub(super) const STILL_EXITS: &[(Exit, &str)] = &[
+    (Exit::Complete, "the capture was read up to the moment"),
+    (Exit::Usage, "the command line makes no sense, or the moment or process is not there"),
+    (Exit::Unreadable, "the capture is missing, unreadable or no capture"),
+    (Exit::Incomplete, "the capture is cut off or damaged before the moment (see the ledger)"),
+    (Exit::Output, "the output could not be written"),
+    (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
+];
+
 /// A table as help text.
 pub(super) fn help(exits: &[(Exit, &str)]) -> String {
     let mut text = String::from("Exit codes:\n");

@@ -1,13 +1,17 @@
 //! The command line of `casebook-replay`: arguments in, exit code out. Everything it does is library code beside it.
 
 mod args;
+mod captures;
+mod columns;
 mod exit;
 mod talk;
 
+mod events;
 mod fields;
 mod lint;
 mod rules;
 mod run;
+mod still;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
@@ -65,6 +69,9 @@ pub fn run_on(
         None => run::run(&cli.run, out, err, terminals),
         Some(Command::Run(args)) => run::run(&args, out, err, terminals),
         Some(Command::Lint(args)) => lint::run(&args, out, err, terminals),
+        Some(Command::Events(args)) => events::run(&args, out, err, terminals),
+        Some(Command::Ps(args)) => still::ps(&args, out, err, terminals),
+        Some(Command::Fds(args)) => still::fds(&args, out, err, terminals),
         Some(Command::Fields(args)) => fields::run(&args, out, err),
     }
 }

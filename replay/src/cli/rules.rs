@@ -49,7 +49,7 @@ pub(super) fn detector(
     let filter = match args.filter.as_deref().map(Filter::parse).transpose() {
         Ok(filter) => filter,
         Err(errors) => {
-            refuse_filter(args.filter.as_deref().unwrap_or_default(), &errors, err);
+            refuse("--filter", args.filter.as_deref().unwrap_or_default(), &errors, err);
             return None;
         }
     };
@@ -101,10 +101,10 @@ fn select(args: &RunArgs, rules: &mut RuleSet, err: &mut dyn Write) {
     }
 }
 
-/// Says what is wrong with `--filter`, with a mark under the place.
-fn refuse_filter(text: &str, errors: &[CompileError], err: &mut dyn Write) {
+/// Says what is wrong with the text of an option, with a mark under the place.
+pub(super) fn refuse(option: &str, text: &str, errors: &[CompileError], err: &mut dyn Write) {
     for error in errors {
-        say(err, &format!("error: --filter: {}", error.message));
+        say(err, &format!("error: {option}: {}", error.message));
         if !text.contains('\n') {
             let before = text.get(..error.span.start as usize).unwrap_or_default().chars().count();
             let marked = text.get(error.span.start as usize..error.span.end as usize).unwrap_or_default();

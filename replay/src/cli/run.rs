@@ -1,24 +1,17 @@
 //! `casebook-replay run`: options to a plan, the plan's reports to a summary and an exit code.
 
-use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::thread;
-
-use casebook_rules::source::RuleFile;
+use std::path::PathBuf;
 
 use super::Terminals;
 use super::args::{FormArg, RunArgs};
+use super::captures::{self, Hearing};
 use super::exit::Exit;
 use super::rules;
-use super::talk::{Meter, Voice, say};
-use crate::inputs::{self, Input};
-use crate::output::{Sequencer, push_safe};
+use super::talk::say;
+use crate::output::push_safe;
 use crate::run::{self, Plan, Source};
 use crate::summary::{Completeness, Summary};
-
-/// Name of the embedded capture in headings and summaries.
-const EXAMPLE_NAME: &str = "(built-in example)";
 
 /// Runs the replay that `args` ask for.
 pub(super) fn run(
@@ -33,66 +26,19 @@ pub(super) fn run(
     }
     let rule_files = rules::files(args);
     let Some(detector) = rules::detector(args, &rule_files, err, terminals) else { return Exit::Rules };
-    let captures = sources(args, err);
-    let plan = Plan { rules: detector, form: args.output.into(), span: args.seconds, jobs: jobs(args) };
+    let captures =
+        if args.example { vec![captures::example()] } else { captures::sources(&args.captures, args.quiet, err) };
+    let jobs = captures::jobs(args.jobs);
+    let plan = Plan { rules: detector, form: args.output.into(), span: args.seconds, jobs };
     let Some(path) = &args.output_file else {
         return replay(args, &plan, &captures, out, err, terminals);
     };
-    if let Some(input) = same_file(path, &rule_files, &captures) {
-        say(err, &format!("error: {}: the output would overwrite an input ({})", path.display(), input.display()));
-        return Exit::Usage;
-    }
-    match File::create(path) {
+    let paths =
+        rule_files.iter().map(|file| PathBuf::from(file.embedded.as_ref().map_or(&file.name, |outer| &outer.name)));
+    match captures::create(path, &captures, paths, err) {
         Ok(mut file) => replay(args, &plan, &captures, &mut file, err, Terminals { out: false, ..terminals }),
-        Err(error) => {
-            say(err, &format!("error: {}: {error}", path.display()));
-            Exit::Output
-        }
+        Err(exit) => exit,
     }
-}
-
-/// The captures to replay, failures in their places.
-fn sources(args: &RunArgs, err: &mut dyn Write) -> Vec<Source> {
-    if args.example {
-        return vec![Source::Memory { name: EXAMPLE_NAME.to_owned(), bytes: casebook_fixtures::EXAMPLE }];
-    }
-    let expansion = inputs::expand(&args.captures);
-    if expansion.passed_over > 0 && !args.quiet {
-        let files = if expansion.passed_over == 1 { "file does" } else { "files do" };
-        say(err, &format!("note: {} {files} not look like a capture and stay out", expansion.passed_over));
-    }
-    let source = |input| match input {
-        Input::Capture(path) => Source::File(path),
-        Input::Missing { name, reason } => Source::Missing { name, reason },
-    };
-    expansion.inputs.into_iter().map(source).collect()
-}
-
-fn jobs(args: &RunArgs) -> usize {
-    args.jobs.or_else(|| thread::available_parallelism().ok()).map_or(1, std::num::NonZero::get)
-}
-
-/// An input that `output` would overwrite.
-fn same_file(output: &Path, rules: &[RuleFile], captures: &[Source]) -> Option<PathBuf> {
-    let output = fs::canonicalize(output).ok()?;
-    let captures = captures.iter().filter_map(|source| match source {
-        Source::File(path) => Some(path.clone()),
-        _ => None,
-    });
-    let rules = rules.iter().map(|file| PathBuf::from(file.embedded.as_ref().map_or(&file.name, |outer| &outer.name)));
-    captures.chain(rules).find(|input| fs::canonicalize(input).is_ok_and(|input| input == output))
-}
-
-/// Bytes of all captures together, where that is known.
-fn total_bytes(captures: &[Source]) -> Option<u64> {
-    captures
-        .iter()
-        .map(|source| match source {
-            Source::File(path) => fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|file| file.len()),
-            Source::Memory { bytes, .. } => Some(bytes.len() as u64),
-            Source::Missing { .. } => Some(0),
-        })
-        .sum()
 }
 
 fn replay(
@@ -103,23 +49,16 @@ fn replay(
     err: &mut (dyn Write + Send),
     terminals: Terminals,
 ) -> Exit {
-    let mut meter = Meter::new(total_bytes(captures), terminals.err && !args.no_progress && !args.quiet);
-    let headings =
-        if captures.len() > 1 && !args.quiet { captures.iter().map(Source::name).collect() } else { Vec::new() };
-    let mut voice = Voice::new(meter.around(err), headings);
-    let mut data = meter.around(out);
-    let output = Sequencer::new(&mut data, &mut voice, captures.len(), terminals.out);
-    let reports = run::replay(plan, captures, &output, &|bytes, events| meter.advance(bytes, events));
-    let written = output.into_result();
-    meter.finish();
+    let hearing = Hearing { quiet: args.quiet, no_progress: args.no_progress, terminals };
+    let performed =
+        captures::perform(captures, hearing, out, err, |output, advance| run::replay(plan, captures, output, advance));
+    let reports = match performed {
+        Ok(reports) => reports,
+        Err(exit) => return exit,
+    };
     let summary = Summary { rules: plan.rules.labels(), captures: reports };
-    let written = written.and_then(|()| write_summary(&summary, args.output, out));
-    if let Err(error) = written {
-        let exit = Exit::of_output(&error);
-        if exit == Exit::Output {
-            say(err, &format!("error: the output cannot be written: {error}"));
-        }
-        return exit;
+    if let Err(error) = write_summary(&summary, args.output, out) {
+        return captures::broken(&error, err);
     }
     if captures.len() > 1 && !args.quiet {
         say(err, &tally(&summary));
@@ -163,13 +102,8 @@ fn write_summary(summary: &Summary, form: FormArg, out: &mut dyn Write) -> io::R
 
 /// The exit code of a run whose output was written.
 fn exit(args: &RunArgs, summary: &Summary) -> Exit {
-    if summary.any(Completeness::Unreadable) {
-        Exit::Unreadable
-    } else if summary.any(Completeness::Incomplete) {
-        Exit::Incomplete
-    } else if args.fail_on_alert.is_some_and(|priority| summary.reached(priority as usize)) {
-        Exit::Alerts
-    } else {
-        Exit::Complete
+    match captures::exit(&summary.captures) {
+        Exit::Complete if args.fail_on_alert.is_some_and(|priority| summary.reached(priority as usize)) => Exit::Alerts,
+        exit => exit,
     }
 }

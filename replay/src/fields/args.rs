@@ -315,7 +315,7 @@ fn flag_names(shown: Shown<'_>, choose: fn(&FlagTable, u32) -> Vec<&'static str>
 
 /// Bit set: each entry whose bits are all set takes them away; an entry that is the whole value ends the walk. A
 /// zero entry names only zero.
-fn flags(table: &FlagTable, value: u32) -> Vec<&'static str> {
+pub(crate) fn flags(table: &FlagTable, value: u32) -> Vec<&'static str> {
     let mut left = value;
     let mut names = Vec::new();
     for &(name, flag) in table.entries {

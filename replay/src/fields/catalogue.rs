@@ -252,6 +252,19 @@ impl Catalogue {
     }
 }
 
+impl Catalogue {
+    /// A bound field as one writes it, argument and all.
+    pub fn written(&self, field: &FieldRef) -> String {
+        let Some(row) = row_of(field.id) else { return String::new() };
+        match &field.arg {
+            FieldArg::None => row.def.name.to_owned(),
+            FieldArg::Index(index) => format!("{}[{index}]", row.def.name),
+            FieldArg::Key(key, _) if row.def.arg.key => format!("{}[{key}]", row.def.name),
+            FieldArg::Key(key, _) => format!("{}.{key}", row.def.name),
+        }
+    }
+}
+
 impl Schema for Catalogue {
     fn sources(&self) -> Vec<&str> {
         vec![SYSCALL_SOURCE, K8S_AUDIT_SOURCE]

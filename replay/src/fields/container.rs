@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 
 use casebook_rules::event::Extracted;
-use casebook_rules::schema::FieldArg;
+use casebook_rules::schema::{FieldArg, FieldRef};
 
-use super::catalogue::ContainerField;
+use super::catalogue::{ContainerField, Extractor, row_of};
 use super::{borrowed, fixed, index, key, owned, truth, unsigned, when};
 use crate::context::EventContext;
 use crate::state::container::{ContainerKind, Mount};
@@ -53,6 +53,39 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: ContainerField, 
         }
         _ => Extracted::Absent,
     }
+}
+
+/// Whether a field is absent because the capture does not tell: in a container that no event described, or where the
+/// event left out what every container has. A label or mount that a described container lacks is an answer.
+pub(crate) fn is_untold(context: &EventContext<'_>, field: &FieldRef) -> bool {
+    let Some(Extractor::Container(which)) = row_of(field.id).map(|row| row.extractor) else { return false };
+    let container = context.state.event_container(context.effects);
+    let inside = container.is_some() || context.thread.is_some_and(|thread| !thread.container_id.is_empty());
+    // Not every container has these.
+    let optional = matches!(
+        which,
+        ContainerField::ContainerMount
+            | ContainerField::ContainerMountSource
+            | ContainerField::ContainerMountDest
+            | ContainerField::ContainerMountMode
+            | ContainerField::ContainerMountRdwr
+            | ContainerField::ContainerMountPropagation
+            | ContainerField::ContainerLabel
+            | ContainerField::K8sPodName
+            | ContainerField::K8sNsName
+            | ContainerField::K8sPodId
+            | ContainerField::K8sPodUid
+            | ContainerField::K8sPodLabel
+            | ContainerField::K8sPodIp
+            | ContainerField::K8sPodCniJson
+    );
+    let answer = optional && container.is_some_and(|container| container.has_metadata);
+    inside && !answer && matches!(extract(context, which, &field.arg), Extracted::Absent)
+}
+
+/// Whether a field is about the container of an event.
+pub(crate) fn is_about(field: &FieldRef) -> bool {
+    row_of(field.id).is_some_and(|row| matches!(row.extractor, Extractor::Container(_)))
 }
 
 /// Answers for processes outside containers.

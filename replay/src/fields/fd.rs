@@ -168,7 +168,7 @@ fn base_of<'e>(context: &'e EventContext<'_>, dirfd: i64) -> &'e [u8] {
 }
 
 /// `fd.type`.
-pub(super) fn type_name(kind: FdKind) -> &'static str {
+pub(crate) fn type_name(kind: FdKind) -> &'static str {
     match kind {
         FdKind::File => "file",
         FdKind::Directory => "directory",
@@ -192,7 +192,7 @@ pub(super) fn type_name(kind: FdKind) -> &'static str {
 }
 
 /// `fd.typechar`.
-pub(super) fn type_char(kind: FdKind) -> u8 {
+pub(crate) fn type_char(kind: FdKind) -> u8 {
     match kind {
         FdKind::File => b'f',
         FdKind::Directory => b'd',
@@ -265,7 +265,8 @@ fn protocol(fd: &Fd) -> u8 {
     }
 }
 
-fn protocol_name(fd: &Fd) -> &'static str {
+/// `fd.l4proto`.
+pub(crate) fn protocol_name(fd: &Fd) -> &'static str {
     match protocol(fd) {
         L4_TCP => "tcp",
         L4_UDP => "udp",

@@ -18,20 +18,20 @@ use smallvec::SmallVec;
 use crate::context::EventContext;
 
 mod address;
-mod args;
+pub(crate) mod args;
 pub mod catalogue;
-mod container;
+pub(crate) mod container;
 mod event;
 mod facts;
-mod fd;
+pub(crate) mod fd;
 mod fdlist;
 mod fspath;
 mod names;
 pub mod page;
 mod params;
 mod path;
-mod print;
-mod process;
+pub(crate) mod print;
+pub(crate) mod process;
 #[cfg(test)]
 mod sample;
 mod user;

@@ -182,7 +182,7 @@ fn joined(list: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// A name, a blank, and the arguments joined by blanks.
-fn joined_after(name: &[u8], args: &[u8]) -> Vec<u8> {
+pub(crate) fn joined_after(name: &[u8], args: &[u8]) -> Vec<u8> {
     let args = joined(args);
     let mut line = Vec::with_capacity(name.len() + 1 + args.len());
     line.extend_from_slice(name);

@@ -142,13 +142,19 @@ impl State {
     /// Brings the state to the moment after `event`. First removes what the event before left: exited threads and
     /// closed descriptors, which rules on that event still had to see.
     pub fn apply(&mut self, event: &Event<'_>, ledger: &mut Ledger) -> Effects {
+        self.rest();
+        self.run(event, ledger)
+    }
+
+    /// Brings the state to the moment between two events: what the event before ended goes.
+    #[inline]
+    pub fn rest(&mut self) {
         if self.unsettled {
             self.settle();
         }
         if !self.closing.is_empty() || self.leaving.is_some() {
             self.sweep();
         }
-        self.run(event, ledger)
     }
 
     #[cold]

@@ -1,0 +1,182 @@
+//! `casebook-replay events`: options to a [`Plan`] of [`crate::events`].
+
+use std::io::Write;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+
+use casebook_rules::output::Format;
+use clap::Args;
+
+use super::Terminals;
+use super::args::FormArg;
+use super::captures::{self, Hearing};
+use super::exit::{self, Exit};
+use super::rules;
+use super::talk::say;
+use crate::detect::Filter;
+use crate::events::{CONTAINER_FORMAT, DEFAULT_FORMAT, POD_FORMAT, Plan};
+use crate::fields::Catalogue;
+use crate::fields::catalogue::SYSCALL_SOURCE;
+use crate::moment::Moment;
+use crate::run::Source;
+use crate::summary::CaptureReport;
+
+/// Options of `events`.
+#[derive(Args, Debug)]
+pub(super) struct EventsArgs {
+    /// Captures: files, directories, glob patterns, `-` for standard input
+    #[arg(value_name = "CAPTURE")]
+    captures: Vec<PathBuf>,
+
+    /// The example capture that is built into this program
+    #[arg(long, conflicts_with = "captures")]
+    example: bool,
+
+    /// What to print of an event: text with %field in it, as in the output of a rule
+    ///
+    /// An event that lacks one of the fields is left out, unless the format begins with `*`: then <NA> stands for it.
+    /// `c` (as in -pc) and `k` (-pk) are sysdig's lines for containers and for pods. `casebook-replay fields` lists
+    /// all fields.
+    #[arg(short = 'p', long = "print", value_name = "FORMAT", default_value = DEFAULT_FORMAT)]
+    format: String,
+
+    /// Only events on which this condition is true
+    ///
+    /// A condition of the rule language without macros and lists.
+    #[arg(long, value_name = "CONDITION")]
+    filter: Option<String>,
+
+    /// Only events at this time or later
+    ///
+    /// 2026-11-21T10:00:00Z (without a zone: UTC), 10:00:00.5 (on the day the capture begins), seconds or nanoseconds
+    /// since the epoch, or +12.5s, +250ms, +2m after the first event.
+    #[arg(long, value_name = "TIME")]
+    from: Option<Moment>,
+
+    /// Only events at this time or earlier
+    ///
+    /// Reading ends a second later: events of different CPUs can stand out of order.
+    #[arg(long, value_name = "TIME")]
+    to: Option<Moment>,
+
+    /// Stop each capture after so many printed events
+    #[arg(short = 'n', long = "count", value_name = "COUNT")]
+    count: Option<NonZeroU64>,
+
+    /// Lines of text, or JSON objects with the fields that -p names
+    #[arg(long, value_name = "FORM", default_value = "text", help_heading = "Output")]
+    output: FormArg,
+
+    /// Write events to this file instead of standard output
+    #[arg(short = 'o', long = "output-file", value_name = "FILE", help_heading = "Output")]
+    output_file: Option<PathBuf>,
+
+    /// Captures to read at the same time [default: one per CPU]
+    #[arg(short = 'j', long = "jobs", value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+
+    /// No progress bar (there is none anyway unless standard error is a terminal)
+    #[arg(long, help_heading = "Output")]
+    no_progress: bool,
+
+    /// Say nothing on standard error but errors: no headings, no notes, no ledger, no progress
+    #[arg(short = 'q', long, help_heading = "Output")]
+    quiet: bool,
+}
+
+/// Prints the events that `args` ask for.
+pub(super) fn run(
+    args: &EventsArgs,
+    out: &mut (dyn Write + Send),
+    err: &mut (dyn Write + Send),
+    terminals: Terminals,
+) -> Exit {
+    if args.captures.is_empty() && !args.example {
+        say(err, "error: no capture given: name files or directories, `-` for standard input, or try --example");
+        return Exit::Usage;
+    }
+    let Some(plan) = plan(args, err) else { return Exit::Rules };
+    let captures =
+        if args.example { vec![captures::example()] } else { captures::sources(&args.captures, args.quiet, err) };
+    let Some(path) = &args.output_file else {
+        return print(args, &plan, &captures, out, err, terminals);
+    };
+    match captures::create(path, &captures, [], err) {
+        Ok(mut file) => print(args, &plan, &captures, &mut file, err, Terminals { out: false, ..terminals }),
+        Err(exit) => exit,
+    }
+}
+
+/// Compiles format and filter; `None` after saying what is wrong with them.
+fn plan(args: &EventsArgs, err: &mut dyn Write) -> Option<Plan> {
+    let text = match args.format.as_str() {
+        "c" | "container" => CONTAINER_FORMAT,
+        "k" | "kubernetes" => POD_FORMAT,
+        own => own,
+    };
+    let format = Format::parse(text, SYSCALL_SOURCE, &Catalogue::new())
+        .map_err(|errors| rules::refuse("-p", text, &errors, err))
+        .ok();
+    let filter = args
+        .filter
+        .as_deref()
+        .map(|text| Filter::parse(text).map_err(|errors| rules::refuse("--filter", text, &errors, err)))
+        .transpose()
+        .ok();
+    Some(Plan {
+        format: format?,
+        form: args.output.into(),
+        filter: filter?,
+        from: args.from,
+        to: args.to,
+        count: args.count,
+        remarks: !args.quiet,
+    })
+}
+
+fn print(
+    args: &EventsArgs,
+    plan: &Plan,
+    captures: &[Source],
+    out: &mut (dyn Write + Send),
+    err: &mut (dyn Write + Send),
+    terminals: Terminals,
+) -> Exit {
+    let hearing = Hearing { quiet: args.quiet, no_progress: args.no_progress, terminals };
+    let jobs = captures::jobs(args.jobs);
+    let performed =
+        captures::perform(captures, hearing, out, err, |output, advance| plan.print(captures, jobs, output, advance));
+    match performed {
+        Ok(reports) => {
+            if !args.quiet {
+                captures::tell_ledger(&CaptureReport::merged_ledger(&reports), err);
+            }
+            captures::exit(&reports)
+        }
+        Err(exit) => exit,
+    }
+}
+
+pub(super) fn after_help() -> String {
+    format!(
+        "\
+Examples:
+  casebook-replay events --example -n 20
+      the first 20 events of the built-in capture, in the line that sysdig prints
+  casebook-replay events incident.scap --filter 'proc.name = bash and evt.type = execve'
+      what one program did
+  casebook-replay events incident.scap -p '%evt.time %proc.pid %proc.cmdline %fd.name' --filter evt.is_io=true
+      chosen fields of the events that have all of them
+  casebook-replay events incident.scap -p '*%evt.time %user.name %fd.name' --from 21:49:10 --to 21:49:12.5
+      two and a half seconds; <NA> where a value is missing
+  casebook-replay events --output json -p '%evt.num %evt.rawtime %proc.name' evidence/ | jq -c .
+      JSON objects, one a line
+  casebook-replay events -pc incident.scap
+      with names and ids of containers
+
+{}
+Events that only describe the state at the start of a capture, and enter halves of calls, are not printed: exit
+halves carry all parameters. Times are UTC. The ledger of anomalies goes to standard error.",
+        exit::help(exit::EVENTS_EXITS)
+    )
+}

@@ -1,0 +1,156 @@
+//! Events as lines: each one that is asked for, in a format of the user's.
+//!
+//! [`EventContext`] → window of time → filter → format → a line of text or JSON into the capture's output. The default
+//! is the line that sysdig prints; formats are those of rule outputs, and as with sysdig an event that lacks a value is
+//! left out unless the format begins with `*`. How many were left out is said.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+use std::ops::ControlFlow;
+
+use casebook_rules::output::Format;
+
+use crate::context::EventContext;
+use crate::detect::{Filter, Form, Gate};
+use crate::engine::Replay;
+use crate::moment::Moment;
+use crate::output::{CaptureOutput, Sequencer, push_safe};
+use crate::run::{Look, Source, look_at_each};
+use crate::summary::CaptureReport;
+
+/// sysdig's default line.
+pub const DEFAULT_FORMAT: &str =
+    "*%evt.num %evt.outputtime %evt.cpu %proc.name (%thread.tid) %evt.dir %evt.type %evt.info";
+/// sysdig's line for people who look at containers (`-pc`).
+pub const CONTAINER_FORMAT: &str = "*%evt.num %evt.outputtime %evt.cpu %container.name (%container.id) %proc.name \
+                                    (%thread.tid:%thread.vtid) %evt.dir %evt.type %evt.info";
+/// sysdig's line for people who look at pods (`-pk`).
+pub const POD_FORMAT: &str = "*%evt.num %evt.outputtime %evt.cpu %k8s.pod.name (%container.id) %proc.name \
+                              (%thread.tid:%thread.vtid) %evt.dir %evt.type %evt.info";
+
+/// Events can stand out of order by as much without being a step of the clock: how far beyond the end of the window
+/// events are still looked at.
+const DISORDER: u64 = 1_000_000_000;
+
+/// Which events of every capture are printed, and how.
+#[derive(Debug)]
+pub struct Plan {
+    /// Text of a line; also names the fields of a JSON object.
+    pub format: Format,
+    /// Text or JSON.
+    pub form: Form,
+    /// Only events on which this is true.
+    pub filter: Option<Filter>,
+    /// Only events at this moment or later.
+    pub from: Option<Moment>,
+    /// Only events at this moment or earlier.
+    pub to: Option<Moment>,
+    /// As many events of each capture.
+    pub count: Option<NonZeroU64>,
+    /// Say how many events the format left out.
+    pub remarks: bool,
+}
+
+impl Plan {
+    /// Prints the events of all captures, `jobs` at a time, each into its place of `output`; see [`look_at_each`].
+    pub fn print(
+        &self,
+        captures: &[Source],
+        jobs: usize,
+        output: &Sequencer<'_>,
+        advance: &(dyn Fn(u64, u64) + Sync),
+    ) -> Vec<CaptureReport> {
+        look_at_each(captures, jobs, output, advance, || (Replay::new(), Printer::new(self)))
+    }
+}
+
+/// The events of one capture on their way into lines.
+struct Printer<'p> {
+    plan: &'p Plan,
+    gate: Option<Gate<'p>>,
+    /// First and last time that is printed; known with the first event.
+    window: Option<(u64, u64)>,
+    printed: u64,
+    /// Events without some value of the format.
+    left_out: u64,
+    line: Vec<u8>,
+}
+
+impl<'p> Printer<'p> {
+    fn new(plan: &'p Plan) -> Self {
+        let gate = plan.filter.as_ref().map(Filter::gate);
+        Self { plan, gate, window: None, printed: 0, left_out: 0, line: Vec::new() }
+    }
+
+    /// First and last time that is printed, in a capture that begins at `first_ts`; 0 when that is not known yet.
+    fn window(&mut self, first_ts: u64) -> (u64, u64) {
+        if let Some(window) = self.window {
+            return window;
+        }
+        let at = |moment: Moment| moment.at(first_ts);
+        let window = (self.plan.from.map_or(0, at), self.plan.to.map_or(u64::MAX, at));
+        self.window = (first_ts != 0).then_some(window);
+        window
+    }
+
+    /// Makes the line of an event; false when the event lacks a value that the format needs.
+    fn compose(&mut self, context: &EventContext<'_>) -> bool {
+        self.line.clear();
+        let format = &self.plan.format;
+        // Values are made safe one by one: what stands around them is the user's own.
+        let complete = format.render_text_with(context, &mut self.line, |line, start| {
+            if !line[start..].iter().all(|byte| matches!(byte, b' '..=b'~')) {
+                let value = line.split_off(start);
+                push_safe(line, &value);
+            }
+        });
+        if complete && self.plan.form == Form::Json {
+            self.line.clear();
+            let fields: BTreeMap<_, _> = format.render_fields(context).into_iter().collect();
+            // Texts, numbers and maps with text keys: there is nothing that could fail.
+            self.line = serde_json::to_vec(&fields).unwrap_or_default();
+        }
+        complete
+    }
+}
+
+impl Look for Printer<'_> {
+    fn event(
+        &mut self,
+        context: &EventContext<'_>,
+        output: &mut CaptureOutput<'_, '_>,
+        report: &mut CaptureReport,
+    ) -> ControlFlow<()> {
+        let Plan { form, count, .. } = self.plan;
+        let (first, last) = self.window(context.clock.first_ts);
+        let ts = context.event.ts;
+        if ts > last.saturating_add(DISORDER) && ts != u64::MAX {
+            return ControlFlow::Break(());
+        }
+        let ledger = &mut report.ledger;
+        if !(first..=last).contains(&ts) || self.gate.as_mut().is_some_and(|gate| !gate.passes(context, ledger)) {
+            return ControlFlow::Continue(());
+        }
+        if !self.compose(context) {
+            self.left_out += 1;
+            return ControlFlow::Continue(());
+        }
+        let written = match form {
+            Form::Text => output.safe_line(&self.line),
+            Form::Json => output.line(&self.line),
+        };
+        self.printed += 1;
+        if !written || count.is_some_and(|count| self.printed >= count.get()) {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn end(&mut self, output: &mut CaptureOutput<'_, '_>, report: &CaptureReport) {
+        if self.left_out > 0 && self.plan.remarks {
+            let events = if self.left_out == 1 { "event lacks" } else { "events lack" };
+            let advice = "begin the format with * to see them, with <NA> for what is missing";
+            output.note(format!("note: {}: {} {events} a value of the format; {advice}", report.name, self.left_out));
+        }
+    }
+}
