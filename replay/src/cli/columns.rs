@@ -60,7 +60,7 @@ mod tests {
         let rows = [row(["7", "ünï", "a b"]), row(["1234", "x\u{1b}[31m", "tail\n"]), row(["1", "", ""])];
         assert_eq!(
             table(&[right("PID"), left("USER"), left("COMMAND")], &rows),
-            " PID USER     COMMAND\n   7 ünï      a b\n1234 x\\x1b[31m tail\\n\n   1\n"
+            " PID USER      COMMAND\n   7 ünï       a b\n1234 x\\x1b[31m tail\\n\n   1\n"
         );
     }
 }

@@ -306,3 +306,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_result_rests_on_what_could_turn_it() {
+    // `a` to `c` by process name; what is not told is unknown.
+    let undecided = |text: &str, known: &[(&str, bool)]| -> Vec<String> {
+        let mut leaves = Leaves::new();
+        let condition = compiled(text, &mut leaves).condition;
+        let name = |leaf| leaves.text(leaf).rsplit(' ').next().unwrap_or_default().to_owned();
+        let ids = condition.undecided(&mut |leaf| known.iter().find(|(text, _)| *text == name(leaf)).map(|(_, v)| *v));
+        ids.into_iter().map(name).collect()
+    };
+    let (a, b, c) = ("proc.name = a", "proc.name = b", "proc.name = c");
+    let none: [&str; 0] = [];
+    assert_eq!(undecided(&format!("{a} and not {b}"), &[("a", true)]), ["b"]);
+    assert_eq!(undecided(&format!("{a} or {b}"), &[("b", true)]), none, "true whatever a is");
+    assert_eq!(undecided(&format!("{a} and {b}"), &[("b", false)]), none, "false whatever a is");
+    assert_eq!(undecided(&format!("{a} and {b}"), &[("a", false)]), none, "b is not asked");
+    assert_eq!(undecided(&format!("not {a} or not {b}"), &[]), ["a", "b"], "both together could make it false");
+    assert_eq!(undecided(&format!("({a} or {b}) and not {c}"), &[("b", true)]), ["c"]);
+    assert_eq!(undecided(&format!("({a} and {b}) or {c}"), &[("c", false)]), ["a", "b"]);
+    assert_eq!(undecided(&format!("{a} and {b}"), &[("a", true), ("b", true)]), none);
+}
