@@ -63,11 +63,13 @@ pub(super) fn duplicated(state: &mut State, step: &mut Step<'_, '_>) {
 /// Gives the event's descriptor a second number.
 fn copy_to(state: &mut State, step: &mut Step<'_, '_>, number: i64, cloexec: bool) {
     let Some((table, old)) = step.fx.record else {
-        // What the new number was is over, what it is now is unknown. libs goes on with what it was.
-        if step.fx.fd != Some(number)
-            && let Some(table) = step.thread.and_then(|id| state.threads.get(id.0)).and_then(|t| state.files_of(t))
-        {
-            state.close_later(table, number);
+        // What the new number was is over, and what it is now is unknown, but for being open. libs goes on with what
+        // it was. Of a number that nobody knew there is nothing to correct.
+        let known = step.thread.and_then(|id| state.threads.get(id.0)).is_some_and(|t| state.fd(t, number).is_some());
+        if known && step.fx.fd != Some(number) {
+            let mut fd = Fd::new(FdKind::Unknown, &state.texts.empty);
+            fd.cloexec = cloexec;
+            state.share_fd(step, number, Arc::new(fd), false);
         }
         return;
     };
