@@ -11,6 +11,7 @@ use casebook_formats::tables::{self, FlagTable, ParamDef, ParamType, PrintFormat
 
 use super::{address, names, params, path, print, user};
 use crate::context::EventContext;
+use crate::state::FdKind;
 use crate::state::flags::AT_FDCWD;
 
 /// Shown for a parameter that is not known.
@@ -232,7 +233,9 @@ fn descriptor<'e>(context: &'e EventContext<'_>, fd: i64) -> Cow<'e, [u8]> {
     if fd < 0 {
         return Cow::Borrowed(names::errno(fd).unwrap_or_default().as_bytes());
     }
-    let Some(record) = context.state.fd(thread, fd) else { return Cow::Borrowed(b"") };
+    let Some(record) = context.state.fd(thread, fd).filter(|record| record.kind != FdKind::Unknown) else {
+        return Cow::Borrowed(b"");
+    };
     let mut out = vec![b'<', super::fd::type_char(record.kind)];
     out.extend(super::fd::protocol_char(record));
     out.push(b'>');
@@ -270,8 +273,8 @@ fn fd_list(context: &EventContext<'_>, value: &[u8]) -> Vec<u8> {
         if !out.is_empty() {
             out.push(b' ');
         }
-        // Writing to a vector does not fail.
-        let _ = write!(out, "{fd}:{kind}{:x}", i32::from(flags));
+        // Writing to a vector does not fail. Numbers of descriptors are unsigned here, as in libs.
+        let _ = write!(out, "{}:{kind}{:x}", fd as u64, i32::from(flags));
     }
     out
 }
@@ -283,7 +286,8 @@ fn signal_set(value: &[u8]) -> Vec<u8> {
     names.join(" ").into_bytes()
 }
 
-/// Name of a user or group as the thread's container knows it; 0 is root everywhere.
+/// Name of a user or group as the thread's container knows it; 0 is root on the host, while in a container Falco has no
+/// name for it here (though `user.name` says root).
 fn identity<'e>(
     context: &'e EventContext<'_>,
     value: &[u8],
@@ -297,7 +301,7 @@ fn identity<'e>(
     let name = name_of(container, id as u32).filter(|name| !name.is_empty());
     match name {
         Some(name) => address::sanitized(name),
-        None if id == 0 => Cow::Borrowed(user::ROOT),
+        None if id == 0 && container.is_empty() => Cow::Borrowed(user::ROOT),
         None => Cow::Borrowed(UNKNOWN),
     }
 }

@@ -35,7 +35,10 @@ pub(super) fn close_range(state: &mut State, step: &mut Step<'_, '_>) {
     let numbers = entry.table.numbers_where(|number, _| number >= 0 && (first..=last).contains(&(number as u64)));
     for number in numbers {
         if flags & CLOSE_RANGE_CLOEXEC == 0 {
-            state.close_later(table, number);
+            // At once: the event is about no single descriptor that rules would still want to see.
+            if let Some(entry) = state.tables.get_mut(table.0) {
+                Arc::make_mut(&mut entry.table).remove(number);
+            }
         } else if let Some(fd) = state.change_fd(table, number) {
             fd.cloexec = true;
         }

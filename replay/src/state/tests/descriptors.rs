@@ -115,6 +115,7 @@ fn close_range() {
         range.num("first", first).num("last", last).num("flags", flags)
     };
     bench.apply(&range(4, 0xffff_ffff, 0));
+    assert_eq!(bench.state.fd_count(bench.thread(10)), 4, "gone at once, unlike after a close");
     bench.apply(&range(3, 3, 4));
     assert_eq!(bench.state.fd_count(bench.thread(10)), 4);
     bench.apply(&exec(10, 10, "ls"));
