@@ -14,7 +14,7 @@ pub(crate) fn capture(data: &[u8]) {
     for _ in 0..MAX_ITEMS {
         match reader.next_item() {
             Ok(Some(Item::Event(event))) => {
-                for index in 0..event.ranges.len() + 1 {
+                for index in 0..=event.ranges.len() {
                     let _ = (event.param(index), event.text(index), event.u64(index), event.i64(index));
                 }
             }

@@ -1,6 +1,7 @@
 //! Rules that are never reported because an earlier rule is true whenever they are.
 
 use crate::diagnostics::{Code, Diagnostic, ItemKind};
+use crate::ruleset::Rule;
 
 use super::solve::{conjuncts, follows};
 use super::{Lint, Subject};
@@ -14,7 +15,9 @@ pub(super) fn check(lint: &Lint<'_>, out: &mut Vec<Diagnostic>) {
     for (n, later) in active.iter().enumerate() {
         let parts = conjuncts(&later.term);
         let hides = |earlier: &&&Subject<'_>, work: &mut usize| {
-            earlier.rule.source == later.rule.source && follows(&parts, &earlier.term, work)
+            earlier.rule.source == later.rule.source
+                && sees_all(earlier.rule, later.rule)
+                && follows(&parts, &earlier.term, work)
         };
         let Some(earlier) = active[..n].iter().find(|earlier| hides(earlier, &mut work)) else { continue };
         let message = format!("whenever it is true, the earlier rule `{}` is true as well", earlier.rule.name);
@@ -25,5 +28,13 @@ pub(super) fn check(lint: &Lint<'_>, out: &mut Vec<Diagnostic>) {
                 .of(ItemKind::Rule, later.rule.name.clone())
                 .hint("put the sharper rule first, or make the earlier one narrower".to_owned()),
         );
+    }
+}
+
+/// Whether the earlier rule is evaluated on all event types on which the later one is.
+fn sees_all(earlier: &Rule, later: &Rule) -> bool {
+    match (&earlier.event_types, &later.event_types) {
+        (Some(earlier), Some(later)) => later.iter().all(|etype| earlier.contains(etype)),
+        _ => true,
     }
 }
