@@ -28,9 +28,15 @@ impl EventTypeSet {
 
     /// All types below `count`.
     pub fn all(count: usize) -> Self {
-        let mut set = Self::none(count);
-        (0..count).for_each(|ty| set.insert(ty as u16));
-        set
+        Self { words: vec![u64::MAX; count.div_ceil(64)].into(), count }.within()
+    }
+
+    /// Without what lies beyond the count in the last word.
+    fn within(mut self) -> Self {
+        if let (Some(last), rest @ 1..) = (self.words.last_mut(), self.count % 64) {
+            *last &= (1 << rest) - 1;
+        }
+        self
     }
 
     /// Adds a type; one beyond the count is ignored.
@@ -75,9 +81,7 @@ impl EventTypeSet {
     /// Types that are not in the set.
     #[must_use]
     pub fn complement(&self) -> Self {
-        let mut set = Self::none(self.count);
-        (0..self.count as u32).filter(|ty| !self.contains(*ty as u16)).for_each(|ty| set.insert(ty as u16));
-        set
+        Self { words: self.words.iter().map(|word| !word).collect(), count: self.count }.within()
     }
 }
 

@@ -69,7 +69,8 @@ fn worlds(schema: &TableSchema) -> Vec<World> {
 fn comparison() -> impl Strategy<Value = String> {
     let texts = ["a", "ab", "b", "c", "\"\""].as_slice();
     let list = || proptest::collection::vec(proptest::sample::select(texts), 0..4).prop_map(|items| items.join(", "));
-    let text_field = || proptest::sample::select(["proc.name", "proc.pname", "proc.aname", "tolower(proc.name)"].as_slice());
+    let text_field =
+        || proptest::sample::select(["proc.name", "proc.pname", "proc.aname", "tolower(proc.name)"].as_slice());
     let text_op = proptest::sample::select(
         ["=", "!=", "contains", "startswith", "endswith", "glob", "icontains", "=="].as_slice(),
     );

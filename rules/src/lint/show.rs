@@ -34,13 +34,13 @@ fn layout(expr: &Expr, depth: usize, out: &mut String) {
                 if n > 0 {
                     let _ = write!(out, "\n{indent}  {word} ");
                 }
-                layout(child, depth + 2, out);
+                layout(child, depth + 1, out);
             }
             out.push(')');
         }
         Node::Not(child) => {
             out.push_str("not ");
-            layout(child, depth + 1, out);
+            layout(child, depth, out);
         }
         Node::Check(_) | Node::Identifier(_) => out.push_str(&whole),
     }
