@@ -354,6 +354,23 @@ mod tests {
     }
 
     #[test]
+    fn a_moment_ends_after_the_last_event_at_it() {
+        let mut trace = Trace::new("host");
+        let shell = trace.process(Proc::new(10, "/bin/sh"));
+        let fd = trace.open(shell, "/1", flags::READ);
+        let close = trace.now();
+        trace.close(shell, fd);
+        trace.exit(shell, 0);
+        for (ts, events, open) in [(close - 1, 1, true), (close, 2, false)] {
+            let mut replay = Replay::new().stop_at(Some(Moment::Absolute(ts)));
+            let end = replay.run(&mut reader(&trace), |_: &EventContext<'_>| ControlFlow::Continue(()));
+            assert_eq!((end.unwrap(), replay.position().events), (End::SpanOver, events));
+            let state = replay.state_at_rest();
+            assert_eq!(state.thread(10).is_some_and(|shell| state.fd(shell, fd).is_some()), open);
+        }
+    }
+
+    #[test]
     fn a_visitor_can_stop() {
         let mut trace = Trace::new("host");
         let shell = trace.process(Proc::new(10, "/bin/sh"));

@@ -4,11 +4,11 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 
 use std::process::{Command, Stdio};
 
-use casebook_fixtures::{Container, EXAMPLE, Endpoint, Proc, START, Trace, flags};
+use casebook_fixtures::{Container, EXAMPLE, Endpoint, Proc, START, Task, Trace, flags};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
@@ -314,6 +314,67 @@ fn ps_in_json_and_with_threads() {
     let text = run(&root, &["ps", "--all", "threads.scap"]);
     assert!(text.lines()[0].starts_with("PID  TID PPID "), "{}", text.out);
     assert!(text.lines()[3].ends_with("    {nginx}"), "{}", text.out);
+}
+
+/// Ids are the capture's word: parents in a circle, and a line of descent of any length.
+#[test]
+fn ps_prints_any_graph_once_and_within_bounds() {
+    let root = bench();
+    let mut trace = Trace::new("desk");
+    for (pid, parent) in [(10, 11), (11, 10), (12, 12), (13, 99)] {
+        trace.process(Proc::new(pid, "/bin/sh").parent(Task(parent)));
+    }
+    for pid in 1000..3000 {
+        trace.process(Proc::new(pid, "/bin/true").parent(Task(pid - 1)));
+    }
+    let last = Task(2999);
+    trace.open(last, "/1", flags::READ);
+    store(&root, "graph.scap", &trace);
+    let rows = run(&root, &["ps", "--output", "json", "graph.scap"]).json();
+    let mut pids: Vec<i64> = rows.iter().map(|row| row["pid"].as_i64().unwrap()).collect();
+    assert_eq!(rows.iter().map(|row| row["depth"].as_u64().unwrap()).max(), Some(1999));
+    pids.sort_unstable();
+    let expected: Vec<i64> = [1, 10, 11, 12, 13].into_iter().chain(1000..3000).collect();
+    assert_eq!(pids, expected);
+    let text = run(&root, &["ps", "graph.scap"]);
+    assert_eq!((text.code, text.lines().len()), (0, expected.len() + 1));
+    assert!(text.lines().iter().all(|line| line.len() < 160), "the indentation has an end");
+}
+
+/// Malware likes to look like a kernel thread.
+#[test]
+fn ps_shows_the_program_behind_a_name_in_brackets() {
+    let root = bench();
+    let mut trace = Trace::new("desk");
+    let miner = trace.process(Proc::new(600, "/tmp/.x").argv(&["[kworker/0:1]"]));
+    trace.open(miner, "/1", flags::READ);
+    store(&root, "fake.scap", &trace);
+    let outcome = run(&root, &["ps", "fake.scap"]);
+    assert!(outcome.lines()[2].ends_with(" [kworker/0:1] (/tmp/.x)"), "{}", outcome.out);
+}
+
+#[test]
+fn captures_come_through_pipes() {
+    let root = bench();
+    let piped = |args: &[&str]| {
+        let mut command = command(&root);
+        let mut child =
+            command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // A command that has seen enough does not read to the end.
+        let _ = child.stdin.take().unwrap().write_all(EXAMPLE);
+        let output = child.wait_with_output().unwrap();
+        (
+            output.status.code().unwrap(),
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    assert_eq!(piped(&["events", "-n", "3", "-"]).1, run(&root, &["events", "-n", "3", "example.scap"]).out);
+    assert_eq!(piped(&["ps", "--at", "+10s", "-"]).1, run(&root, &["ps", "--at", "+10s", "example.scap"]).out);
+    // What was read cannot be read again: the end of the capture is not known.
+    let (code, out, err) = piped(&["ps", "--at", "0", "-"]);
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(err.contains("which begins at 2026-03-02T09:00:00.000000000Z"), "{err}");
 }
 
 #[test]

@@ -166,7 +166,7 @@ fn process_parent<'e>(state: &'e State, thread: &'e Thread) -> Option<&'e Thread
 }
 
 /// Elements of a NUL-terminated list; the last NUL may be missing.
-pub(super) fn words(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn words(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     let list = list.strip_suffix(b"\0").unwrap_or(list);
     let count = if list.is_empty() { 0 } else { usize::MAX };
     list.split(|&byte| byte == 0).take(count)
@@ -182,7 +182,7 @@ fn joined(list: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// A name, a blank, and the arguments joined by blanks.
-pub(crate) fn joined_after(name: &[u8], args: &[u8]) -> Vec<u8> {
+fn joined_after(name: &[u8], args: &[u8]) -> Vec<u8> {
     let args = joined(args);
     let mut line = Vec::with_capacity(name.len() + 1 + args.len());
     line.extend_from_slice(name);

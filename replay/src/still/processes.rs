@@ -120,13 +120,22 @@ fn row(state: &State, thread: &Thread, depth: usize) -> Row {
         container_name: container.and_then(|container| known(&container.name)),
         comm: text(&thread.comm),
         exepath: known(&thread.exepath),
-        cmdline: (!thread.exe.is_empty() && !thread.placeholder)
-            .then(|| text(&process::joined_after(&thread.exe, &thread.args))),
+        cmdline: command_line(thread),
         cwd: state.cwd(thread).and_then(known),
         exited: thread.dead,
         id_only: thread.placeholder,
         start_ts: thread.clone_ts,
     }
+}
+
+/// `argv` joined by blanks; `None` of kernel threads, and of what only an id is known.
+fn command_line(thread: &Thread) -> Option<String> {
+    if thread.exe.is_empty() || thread.placeholder {
+        return None;
+    }
+    let args = process::words(&thread.args);
+    let line = std::iter::once(&thread.exe[..]).chain(args).collect::<Vec<_>>().join(&b' ');
+    Some(String::from_utf8_lossy(&line).into_owned())
 }
 
 /// Name of a terminal by its device number: major in bits 8 to 19, minor in the others, as `/proc/PID/stat` has it.
