@@ -121,9 +121,9 @@ fn stats(args: &StatsArgs, question: &Question, out: &mut dyn Write, err: &mut d
                 incomplete |= file_lost_something(&stats.ledger);
                 let name = path.to_string_lossy();
                 if args.json {
-                    print_json(&name, &stats, args.top, out)?
+                    print_json(&name, &stats, args.top, out)?;
                 } else {
-                    print_text(&name, &stats, args.top, out)?
+                    print_text(&name, &stats, args.top, out)?;
                 }
             }
         }

@@ -6,6 +6,7 @@
 //! counted apart; for that the capture is replayed once more up to the events in question.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
 use casebook_formats::capture::CaptureReader;
@@ -307,7 +308,8 @@ fn content(golden: &Alert, ours: &Alert) -> String {
     ];
     let fields = different_fields(golden, ours).into_iter();
     for (name, golden, ours) in properties.into_iter().filter(|(_, golden, ours)| golden != ours).chain(fields) {
-        text.push_str(&format!("\n  {name}: golden {golden}, ours {ours}"));
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\n  {name}: golden {golden}, ours {ours}");
     }
     text
 }

@@ -23,7 +23,9 @@ const EXIT_DIFFERS: u8 = 1;
 /// Nothing could be compared.
 const EXIT_TROUBLE: u8 = 2;
 
-const EXIT_CODES: &str = "\
+const AFTER_HELP: &str = "\
+The corpus is the folder that CASEBOOK_CORPORA names, or --corpora.
+
 Exit codes:
   0  everything agrees, or differs for a reason listed in tests/known-differences.md
   1  unexplained differences
@@ -31,9 +33,9 @@ Exit codes:
 
 /// Compares Casebook with what the real Falco and sysdig said about a corpus of captures.
 #[derive(Parser)]
-#[command(name = "casebook-compare", version, after_help = EXIT_CODES)]
+#[command(name = "casebook-compare", version, after_help = AFTER_HELP)]
 struct Cli {
-    /// Folder of the corpus [default: $CASEBOOK_CORPORA]
+    /// Folder of the corpus, instead of the one that the environment names.
     #[arg(long, value_name = "DIR", global = true)]
     corpora: Option<PathBuf>,
     #[command(subcommand)]

@@ -184,7 +184,6 @@ impl Glob {
                 (Some(Part::Run), _) => {
                     part += 1;
                     retry = Some((part, rest));
-                    continue;
                 }
                 (Some(Part::One), Some(_)) => (part, rest) = (part + 1, chars.as_str()),
                 (Some(Part::Char(want)), Some(have)) if *want == have => (part, rest) = (part + 1, chars.as_str()),

@@ -77,7 +77,7 @@ pub fn shown(text: &str) -> String {
         cut -= 1;
     }
     let more = if cut < text.len() { "…" } else { "" };
-    format!("{}{more}", Safe(text[..cut].as_bytes()))
+    format!("{}{more}", Safe(&text.as_bytes()[..cut]))
 }
 
 #[cfg(test)]

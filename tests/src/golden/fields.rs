@@ -6,7 +6,7 @@
 //! the next one first; a hash lookup is the exception.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
@@ -60,12 +60,12 @@ pub struct Survey {
 /// Reads a golden once for its keys and events.
 pub fn survey(path: &Path) -> io::Result<Survey> {
     let mut survey = Survey::default();
-    let mut seen: HashMap<String, (), FixedState> = HashMap::default();
+    let mut seen: HashSet<String, FixedState> = HashSet::default();
     each_line(path, |line| {
         let mut key = EventKey { num: 0, time: 0, tid: -1, kind: 0 };
         each_pair(line, |name, value| {
-            if !seen.contains_key(name) {
-                seen.insert(name.to_owned(), ());
+            if !seen.contains(name) {
+                seen.insert(name.to_owned());
             }
             match name {
                 "evt.num" => key.num = value.parse().unwrap_or(0),
@@ -78,7 +78,7 @@ pub fn survey(path: &Path) -> io::Result<Survey> {
         survey.events.push(key);
         Ok(())
     })?;
-    survey.keys = seen.into_keys().collect();
+    survey.keys = seen.into_iter().collect();
     Ok(survey)
 }
 

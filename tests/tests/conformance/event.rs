@@ -23,12 +23,12 @@ const SOURCES: [&str; 2] = ["syscall", "k8s_audit"];
 
 impl EverySource {
     /// Binds a field as written, argument and all.
-    pub(crate) fn parse(&self, text: &str) -> Result<FieldRef, BindError> {
+    pub(crate) fn parse(self, text: &str) -> Result<FieldRef, BindError> {
         let [first, second] = SOURCES;
         self.0.parse(first, text).or_else(|_| self.0.parse(second, text))
     }
 
-    fn source_of(&self, id: u16) -> &'static str {
+    fn source_of(self, id: u16) -> &'static str {
         let known = |source: &&&str| self.0.fields(source).any(|(other, _)| other == id);
         SOURCES.iter().find(known).unwrap_or(&SOURCES[0])
     }
@@ -106,12 +106,12 @@ impl CaseEvent {
                 read.values.insert(field, value);
             }
         }
-        read.derive(&schema)?;
+        read.derive(schema)?;
         Ok(read)
     }
 
     /// Fields whose value follows from others: ancestors without index, and both ends of a connection.
-    fn derive(&mut self, schema: &EverySource) -> Result<(), String> {
+    fn derive(&mut self, schema: EverySource) -> Result<(), String> {
         let ancestors: Vec<(u16, FieldType)> = schema
             .fields("")
             .filter(|(_, def)| def.multiplicity == Multiplicity::Ancestors)

@@ -16,6 +16,7 @@ mod parser;
 mod select;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -150,7 +151,8 @@ fn print(reports: &BTreeMap<&'static str, KindReport>, kinds: &[Kind]) -> String
     let mut text = table.to_string();
     for report in reports.values() {
         for (id, message) in &report.failed {
-            text.push_str(&format!("\n{id}\n{message}\n"));
+            // Writing to a string cannot fail.
+            let _ = write!(text, "\n{id}\n{message}\n");
         }
     }
     text

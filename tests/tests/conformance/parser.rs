@@ -1,5 +1,7 @@
 //! `parser.jsonl`: is a condition accepted, and as which tree.
 
+use std::fmt::Write as _;
+
 use casebook_rules::ast::{Call, CallArg, Check, Constant, Expr, Field, Node, Operand, Right};
 use casebook_rules::{condition, print};
 use serde_json::Value as Json;
@@ -95,7 +97,8 @@ fn quoted(bytes: &[u8]) -> String {
         let text = serde_json::to_string(chunk.valid()).unwrap();
         out.push_str(&text[1..text.len() - 1]);
         for byte in chunk.invalid() {
-            out.push_str(&format!("\\x{byte:02x}"));
+            // Writing to a string cannot fail.
+            let _ = write!(out, "\\x{byte:02x}");
         }
     }
     out.push('"');
