@@ -157,8 +157,7 @@ codes! {
         "Conditions are evaluated from left to right until the result is clear. A regular expression or a walk over all \
          ancestors should come after cheap comparisons that often decide.";
     NoAttackId "CB_NO_ATTACK_ID" Note "rules without an ATT&CK id",
-        "A tag like T1059 or T1059.004 names the technique a rule detects, TA0002 a tactic; reports group alerts by them. \
-         Files in which no rule has such a tag are left alone.";
+        "A tag like T1059 or T1059.004 names the technique a rule detects, TA0002 a tactic; reports group alerts by them.";
     BadAttackId "CB_BAD_ATTACK_ID" Warning "malformed ATT&CK id",
         "ATT&CK techniques are written T1234 or T1234.001, tactics TA0001, with a capital T.";
 }

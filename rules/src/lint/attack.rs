@@ -40,17 +40,17 @@ pub(super) fn check(lint: &Lint<'_>, out: &mut Vec<Diagnostic>) {
     for (file, rules) in without {
         let total = totals.get(&file).copied().unwrap_or_default();
         let Some(first) = rules.first() else { continue };
-        // A file whose rules have no id at all follows another scheme.
-        if rules.len() == total && total > 1 {
-            continue;
-        }
-        let names: Vec<String> = rules.iter().take(MAX_NAMES).map(|rule| format!("`{}`", rule.rule.name)).collect();
-        let more = if rules.len() > MAX_NAMES { ", ..." } else { "" };
-        let message = format!(
-            "{} of {total} rules in this file have no tag with an ATT&CK id: {}{more}",
-            rules.len(),
-            names.join(", ")
-        );
+        let message = match (rules.len(), total) {
+            (_, 1) => "the rule has no tag with an ATT&CK id".to_owned(),
+            (n, _) if n == total => format!("none of the {total} rules in this file has a tag with an ATT&CK id"),
+            (n, _) => {
+                let names: Vec<String> =
+                    rules.iter().take(MAX_NAMES).map(|rule| format!("`{}`", rule.rule.name)).collect();
+                let more = if n > MAX_NAMES { ", ..." } else { "" };
+                let have = if n == 1 { "has" } else { "have" };
+                format!("{n} of {total} rules in this file {have} no tag with an ATT&CK id: {}{more}", names.join(", "))
+            }
+        };
         out.push(
             Diagnostic::new(Code::NoAttackId, message)
                 .at(first.rule.span)

@@ -1,7 +1,7 @@
 //! Single comparisons that do not do what they seem to: peculiarities of the language, constants that match nothing,
 //! `!=` where a field is absent.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::ast::{Constant, Operator, Right, Span};
 use crate::compile;
@@ -14,7 +14,10 @@ use crate::text::Via;
 use super::never::{operand, shown};
 use super::solve::{Never, never, wrong_case};
 use super::term::{Literal, Term};
-use super::{Lint, Subject};
+use super::{Lint, MAX_FINDINGS, Subject};
+
+/// Repeated items of one list that are shown.
+const MAX_REPEATS: usize = 16;
 
 pub(super) fn check(lint: &Lint<'_>, subject: &Subject<'_>, out: &mut Vec<Diagnostic>) {
     let mut seen = HashSet::new();
@@ -35,8 +38,10 @@ struct Checker<'c, 'l> {
 
 impl Checker<'_, '_> {
     fn add(&mut self, code: Code, part: Span, message: String, hint: Option<String>) {
-        let finding = self.lint.finding(code, message, self.subject.rule, part).hint(hint);
-        self.out.push(finding);
+        if self.out.len() < MAX_FINDINGS {
+            let finding = self.lint.finding(code, message, self.subject.rule, part).hint(hint);
+            self.out.push(finding);
+        }
     }
 
     /// The field on the left and its definition, when there is no call around it.
@@ -160,9 +165,9 @@ impl Checker<'_, '_> {
         if literal.check.modifier == Some(crate::ast::Modifier::OneOf) {
             return;
         }
-        let mut seen: std::collections::HashMap<&[u8], &Constant> = std::collections::HashMap::new();
-        for item in items {
-            let Some(earlier) = seen.insert(&item.bytes, item) else { continue };
+        let mut seen: HashMap<&[u8], &Constant> = HashMap::new();
+        let again = items.iter().filter_map(|item| Some((item, seen.insert(&item.bytes, item)?)));
+        for (item, earlier) in again.take(MAX_REPEATS) {
             let own = |constant: &Constant| {
                 let place = self.lint.set.places().place(constant.span, &self.lint.outcome.sources)?;
                 matches!(place.via, Via::Own).then_some(place.span)

@@ -8,7 +8,7 @@ use crate::source::FileSpan;
 
 use super::never::operand;
 use super::term::{Literal, Term};
-use super::{Lint, Subject};
+use super::{Lint, MAX_FINDINGS, Subject};
 
 /// Comparisons beyond which a condition is not looked at.
 const MAX_LITERALS: usize = 20_000;
@@ -106,7 +106,7 @@ fn literal_fields(
 ) {
     // A macro serves several rules; what it offers as an alternative need not suit each of them.
     let shared = optional && literal.span.text != subject.rule.text;
-    if !literal.positive || shared {
+    if !literal.positive || shared || out.len() >= MAX_FINDINGS {
         return;
     }
     let mut fields: Vec<FieldRef> = Vec::new();

@@ -27,8 +27,8 @@ use crate::ruleset::{Rule, RuleSet};
 use solve::Fields;
 use term::Term;
 
-/// Most findings of one run; a hostile file could have millions.
-const MAX_FINDINGS: usize = 10_000;
+/// Most findings of one run; a hostile file could have millions, each with a way back through a long text.
+const MAX_FINDINGS: usize = 2_000;
 
 /// A rule with everything the checks ask about.
 struct Subject<'l> {
@@ -65,6 +65,9 @@ pub fn lint(outcome: &LoadOutcome, facts: &dyn FieldFacts) -> Vec<Diagnostic> {
     let lint = Lint { outcome, set, facts, fields: Fields::new(facts), subjects };
     let mut out = Vec::new();
     for subject in &lint.subjects {
+        if out.len() >= MAX_FINDINGS {
+            break;
+        }
         never::check(&lint, subject, &mut out);
         comparisons::check(&lint, subject, &mut out);
         events::check(&lint, subject, &mut out);

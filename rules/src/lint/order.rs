@@ -11,7 +11,7 @@ use crate::schema::{FieldArg, Multiplicity};
 
 use super::never::shown;
 use super::term::{Literal, Term};
-use super::{Lint, Subject};
+use super::{Lint, MAX_FINDINGS, Subject};
 
 pub(super) fn check(lint: &Lint<'_>, subject: &Subject<'_>, out: &mut Vec<Diagnostic>) {
     visit(lint, subject, &subject.term, out);
@@ -24,6 +24,7 @@ fn visit(lint: &Lint<'_>, subject: &Subject<'_>, term: &Term<'_>, out: &mut Vec<
         if let Some((at, costly)) = first
             && let Some(cheap) = children[at + 1..].iter().find_map(|child| cheap(lint, child))
             && costly.0.span.text == subject.rule.text
+            && out.len() < MAX_FINDINGS
         {
             let message = format!("{} ({}) is evaluated before {}", shown(costly.0), costly.1, shown(cheap));
             let finding = lint.finding(Code::ExpensiveFirst, message, subject.rule, costly.0.span);

@@ -13,11 +13,14 @@ pub(super) fn check(lint: &Lint<'_>, out: &mut Vec<Diagnostic>) {
     let mut work = MAX_WORK;
     let active: Vec<&Subject<'_>> = lint.subjects.iter().filter(|subject| subject.rule.enabled).collect();
     for (n, later) in active.iter().enumerate() {
+        if work == 0 {
+            break;
+        }
         let parts = conjuncts(&later.term);
         let hides = |earlier: &&&Subject<'_>, work: &mut usize| {
             earlier.rule.source == later.rule.source
-                && sees_all(earlier.rule, later.rule)
                 && follows(&parts, &earlier.term, work)
+                && sees_all(earlier.rule, later.rule)
         };
         let Some(earlier) = active[..n].iter().find(|earlier| hides(earlier, &mut work)) else { continue };
         let message = format!("whenever it is true, the earlier rule `{}` is true as well", earlier.rule.name);
