@@ -4,7 +4,7 @@
 //! `run` evaluates rules in its visitor, the comparison harness extracts fields, later commands do something else.
 //! Memory is bounded by the live state and the reader's largest block, not by the capture.
 //!
-//! Some events feed the state and are not shown, the same ones as in libs ([`Replay::is_shown`]): those marked so in
+//! Some events feed the state and are not shown, the same ones as in libs (`Replay::is_shown`): those marked so in
 //! the capture, enter halves that stand alone, and what a recorder wrote at the start to describe the machine.
 //! Everything else is shown, also events of no thread (tid -1) and asynchronous ones.
 

@@ -2,7 +2,7 @@
 //!
 //! [`EventContext`] (an event and the state after it) → a value per field, for conditions, outputs and tables. One
 //! module per class of fields; [`catalogue`] says which field belongs to which. What a value looks like when printed
-//! is the rule engine's business, except for the texts of parameters ([`args`]).
+//! is the rule engine's business, except for the texts of parameters (`args`).
 //!
 //! Principle: a value the capture does not hold is absent, not made up. Where libs has a quirk that rules rely on,
 //! the extractor does the same and says so.
