@@ -16,7 +16,7 @@ use crate::engine::Replay;
 use crate::moment::Moment;
 use crate::output::{CaptureOutput, Sequencer, push_safe};
 use crate::run::{Look, Source, look_at_each};
-use crate::summary::CaptureReport;
+use crate::summary::{CaptureReport, iso_time};
 
 /// sysdig's default line.
 pub const DEFAULT_FORMAT: &str =
@@ -70,6 +70,10 @@ struct Printer<'p> {
     gate: Option<Gate<'p>>,
     /// First and last time that is printed; known with the first event.
     window: Option<(u64, u64)>,
+    /// Some event was in it.
+    within: bool,
+    /// Times of the first event that was not, and of the last.
+    beyond: Option<(u64, u64)>,
     printed: u64,
     /// Events without some value of the format.
     left_out: u64,
@@ -79,7 +83,7 @@ struct Printer<'p> {
 impl<'p> Printer<'p> {
     fn new(plan: &'p Plan) -> Self {
         let gate = plan.filter.as_ref().map(Filter::gate);
-        Self { plan, gate, window: None, printed: 0, left_out: 0, line: Vec::new() }
+        Self { plan, gate, window: None, within: false, beyond: None, printed: 0, left_out: 0, line: Vec::new() }
     }
 
     /// First and last time that is printed, in a capture that begins at `first_ts`; 0 when that is not known yet.
@@ -124,11 +128,14 @@ impl Look for Printer<'_> {
         let Plan { form, count, .. } = self.plan;
         let (first, last) = self.window(context.clock.first_ts);
         let ts = context.event.ts;
-        if ts > last.saturating_add(DISORDER) && ts != u64::MAX {
-            return ControlFlow::Break(());
+        if !(first..=last).contains(&ts) {
+            self.beyond = Some((self.beyond.map_or(ts, |(first, _)| first), ts));
+            let is_over = ts > last.saturating_add(DISORDER) && ts != u64::MAX;
+            return if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         }
+        self.within = true;
         let ledger = &mut report.ledger;
-        if !(first..=last).contains(&ts) || self.gate.as_mut().is_some_and(|gate| !gate.passes(context, ledger)) {
+        if self.gate.as_mut().is_some_and(|gate| !gate.passes(context, ledger)) {
             return ControlFlow::Continue(());
         }
         if !self.compose(context) {
@@ -147,7 +154,15 @@ impl Look for Printer<'_> {
     }
 
     fn end(&mut self, output: &mut CaptureOutput<'_, '_>, report: &CaptureReport) {
-        if self.left_out > 0 && self.plan.remarks {
+        if !self.plan.remarks {
+            return;
+        }
+        if let (false, Some((first, last))) = (self.within, self.beyond) {
+            let (first, last) = (iso_time(first), iso_time(last));
+            let read = format!("events were read from {first} to {last}");
+            output.note(format!("note: {}: no event is within --from and --to; {read}", report.name));
+        }
+        if self.left_out > 0 {
             let events = if self.left_out == 1 { "event lacks" } else { "events lack" };
             let advice = "begin the format with * to see them, with <NA> for what is missing";
             output.note(format!("note: {}: {} {events} a value of the format; {advice}", report.name, self.left_out));

@@ -150,6 +150,11 @@ fn filter_and_window_choose_events() {
     assert_eq!(files(&["--from", &START.to_string(), "--to", &START.to_string()]), ["/etc/hosts"]);
     assert_eq!(files(&["--from", "2026-03-02T10:00:02+01:00"]), ["/etc/shadow"]);
     assert_eq!(files(&["--from", "+1h"]), [""; 0]);
+    let nothing = run(&root, &["events", "--from", "2030-01-01", "story.scap"]);
+    let told =
+        "story.scap: no event is within --from and --to; events were read from 2026-03-02T09:00:00.000000000Z to ";
+    assert!(nothing.code == 0 && nothing.err.contains(told), "{}", nothing.err);
+    assert_eq!(run(&root, &["events", "--from", "+3s", "story.scap"]).err, "");
     for (option, value, code) in [("--filter", "evt.tipe = open", 3), ("--from", "yesterday", 2), ("-n", "0", 2)] {
         let outcome = run(&root, &["events", option, value, "story.scap"]);
         assert_eq!((outcome.code, outcome.out.as_str()), (code, ""), "{option}: {}", outcome.err);
