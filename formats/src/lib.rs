@@ -15,6 +15,8 @@ pub mod limits;
 mod look;
 #[cfg(feature = "cli")]
 pub mod progress;
+pub mod record;
+pub mod seekable;
 pub mod snapshot;
 mod source;
 pub mod tables;

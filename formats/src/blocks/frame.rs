@@ -289,7 +289,7 @@ impl Blocks {
 
 /// Number and total length of a block.
 #[inline]
-fn header(bytes: &[u8]) -> Option<(u32, usize)> {
+pub(crate) fn header(bytes: &[u8]) -> Option<(u32, usize)> {
     let head: &[u8; 8] = bytes.first_chunk()?;
     let number = u32::from_le_bytes([head[0], head[1], head[2], head[3]]);
     Some((number, u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize))
@@ -297,7 +297,7 @@ fn header(bytes: &[u8]) -> Option<(u32, usize)> {
 
 /// Kind and total length, when the kind is known and the length is one it can have.
 #[inline]
-fn sized(bytes: &[u8]) -> Option<(Kind, usize)> {
+pub(crate) fn sized(bytes: &[u8]) -> Option<(Kind, usize)> {
     let (number, len) = header(bytes)?;
     let kind = Kind::of(number)?;
     let (least, most) = kind.bounds();
@@ -306,7 +306,7 @@ fn sized(bytes: &[u8]) -> Option<(Kind, usize)> {
 
 /// The length at the end of a block.
 #[inline]
-fn trailer(block: &[u8]) -> u32 {
+pub(crate) fn trailer(block: &[u8]) -> u32 {
     block.last_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
 
@@ -322,7 +322,7 @@ fn cut_event(unread: &[u8]) -> bool {
 }
 
 /// Where the next block number might stand.
-fn candidate(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn candidate(bytes: &[u8]) -> Option<usize> {
     // Every number has one of these as its second byte.
     memchr::memchr3_iter(0x02, 0x0D, 0xAB, bytes)
         .filter(|&at| at > 0)
@@ -331,7 +331,7 @@ fn candidate(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Whether a body is what its kind says, judged at a cost that does not depend on its length.
-fn is_sound(kind: Kind, body: &[u8]) -> bool {
+pub(crate) fn is_sound(kind: Kind, body: &[u8]) -> bool {
     match kind {
         Kind::Section => section::decode(body) != section::Header::Broken,
         Kind::Machine => body.len() == 180,

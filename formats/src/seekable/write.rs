@@ -1,0 +1,198 @@
+//! Writing `.scap.zst`: bytes of a scap stream in, frames and records out, in one pass.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+
+use super::cut::{Cutter, Seen};
+use super::filter::{Filter, text_member};
+use super::table::{self, SeekEntry};
+use crate::ledger::{Counter, Ledger};
+use crate::record::{self, Digest, FrameRecord, IndexEntry, Kind, Loss, Seal};
+
+/// Content of a data frame, where nothing else is asked for.
+pub const FRAME_BYTES: usize = 4 << 20;
+
+/// How to write.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// A data frame ends with the block that makes its content this long, in bytes.
+    pub frame_bytes: usize,
+    /// zstd's compression level.
+    pub level: i32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { frame_bytes: FRAME_BYTES, level: 3 }
+    }
+}
+
+/// Writes a seekable capture to a file or a pipe: nothing is read back, nothing is sought.
+///
+/// It takes the bytes of a scap stream through [`Write`], in pieces of any size (so a
+/// [`CaptureWriter`](crate::write::CaptureWriter) writes into it), and keeps them as they are, damage included. A
+/// finished data frame goes out together with its record; [`SeekableWriter::finish`] has to be called for the rest.
+pub struct SeekableWriter<W: Write> {
+    out: W,
+    options: Options,
+    compressor: zstd::bulk::Compressor<'static>,
+    cutter: Cutter,
+    containers: Option<BTreeSet<u64>>,
+    index: Vec<IndexEntry>,
+    offset: u64,
+    raw_offset: u64,
+    previous: Digest,
+    losses: Ledger,
+}
+
+impl<W: Write> SeekableWriter<W> {
+    /// A writer onto `out`; nothing is written yet.
+    pub fn new(out: W, options: Options) -> io::Result<Self> {
+        let mut compressor = zstd::bulk::Compressor::new(options.level)?;
+        compressor.set_parameter(zstd::zstd_safe::CParameter::ChecksumFlag(true))?;
+        Ok(Self {
+            out,
+            options,
+            compressor,
+            cutter: Cutter::default(),
+            containers: None,
+            index: Vec::new(),
+            offset: 0,
+            raw_offset: 0,
+            previous: [0; 32],
+            losses: Ledger::default(),
+        })
+    }
+
+    /// Something was lost in the interval of the frame under way.
+    pub fn lost(&mut self, counter: Counter, count: u64) {
+        self.cutter.losses().add(counter, count);
+    }
+
+    /// Events of a container are in the frame under way. Who calls this has to call it for every container of every
+    /// frame, once at least with an empty id for the host: readers skip what is not in the filter.
+    pub fn container(&mut self, id: &[u8]) {
+        self.containers.get_or_insert_default().insert(text_member(id));
+    }
+
+    /// Ends the frame under way at the last block boundary: for a recorder that wants its frames on disk in time.
+    pub fn cut(&mut self) -> io::Result<()> {
+        self.cutter.follow(usize::MAX, false);
+        self.write_frame(false)
+    }
+
+    /// Writes the last frame, index, seal and seek table, flushes, and gives the sink and the seal back.
+    pub fn finish(mut self) -> io::Result<(W, Seal)> {
+        while self.cutter.follow(self.options.frame_bytes, true) {
+            self.write_frame(false)?;
+        }
+        self.write_frame(true)?;
+        let (index, index_check) = record::frame(Kind::Index, &record::encode_index(&self.index));
+        let mut seal = self.seal(index_check);
+        // The seal's length does not depend on the seek table's hash, the seek table does on the seal's length.
+        let seal_len = record::frame(Kind::Seal, &record::encode(&seal)).0.len();
+        let seek_table = self.seek_table(index.len(), seal_len);
+        seal.seek_table = *blake3::hash(&seek_table).as_bytes();
+        let (sealed, _) = record::frame(Kind::Seal, &record::encode(&seal));
+        self.out.write_all(&index)?;
+        self.out.write_all(&sealed)?;
+        self.out.write_all(&seek_table)?;
+        self.out.flush()?;
+        Ok((self.out, seal))
+    }
+
+    fn seal(&self, index: Digest) -> Seal {
+        let sum = |of: fn(&IndexEntry) -> u64| self.index.iter().map(of).sum();
+        Seal {
+            frames: self.index.len() as u64,
+            raw_len: self.raw_offset,
+            packed_len: sum(|entry| entry.packed_len),
+            events: sum(|entry| entry.events),
+            earliest: self.index.iter().map(|entry| entry.earliest).filter(|&ts| ts > 0).min().unwrap_or(0),
+            latest: self.index.iter().map(|entry| entry.latest).max().unwrap_or(0),
+            losses: losses(&self.losses),
+            root: self.previous,
+            index,
+            seek_table: [0; 32],
+            signature: None,
+        }
+    }
+
+    fn seek_table(&self, index_len: usize, seal_len: usize) -> Vec<u8> {
+        let skipped = |len: u64| SeekEntry { packed_len: len as u32, raw_len: 0 };
+        let mut entries = Vec::with_capacity(self.index.len() * 2 + 2);
+        for entry in &self.index {
+            entries.push(SeekEntry { packed_len: entry.packed_len as u32, raw_len: entry.raw_len as u32 });
+            entries.push(skipped(entry.record_len));
+        }
+        entries.extend([skipped(index_len as u64), skipped(seal_len as u64)]);
+        table::encode(&entries)
+    }
+
+    fn write_frame(&mut self, at_end: bool) -> io::Result<()> {
+        let Some((raw, seen)) = self.cutter.take(at_end) else { return Ok(()) };
+        let packed = self.compressor.compress(&raw)?;
+        let entry = self.record(&raw, &packed, &seen);
+        let (piece, chain) = record::frame(Kind::Record, &record::encode(&entry));
+        self.out.write_all(&packed)?;
+        self.out.write_all(&piece)?;
+        self.index.push(IndexEntry {
+            offset: self.offset,
+            packed_len: entry.packed_len,
+            record_len: piece.len() as u64,
+            raw_len: entry.raw_len,
+            events: entry.events,
+            earliest: entry.earliest,
+            latest: entry.latest,
+            irregular: entry.irregular,
+            types: entry.types,
+            digest: entry.digest,
+            chain,
+        });
+        self.offset += (packed.len() + piece.len()) as u64;
+        self.raw_offset += raw.len() as u64;
+        self.previous = chain;
+        self.losses.merge(&seen.losses);
+        Ok(())
+    }
+
+    fn record(&mut self, raw: &[u8], packed: &[u8], seen: &Seen) -> FrameRecord {
+        let containers = self.containers.as_mut().map(std::mem::take);
+        FrameRecord {
+            sequence: self.index.len() as u64,
+            raw_offset: self.raw_offset,
+            raw_len: raw.len() as u64,
+            packed_len: packed.len() as u64,
+            events: seen.events,
+            earliest: seen.earliest.unwrap_or(0),
+            latest: seen.latest.unwrap_or(0),
+            irregular: seen.irregular,
+            snapshots: seen.snapshots,
+            types: seen.types.clone(),
+            threads: Filter::of(seen.threads.iter()),
+            containers: containers.map(|ids| Filter::of(ids.iter())),
+            losses: losses(&seen.losses),
+            digest: *blake3::hash(packed).as_bytes(),
+            previous: self.previous,
+        }
+    }
+}
+
+fn losses(ledger: &Ledger) -> Vec<Loss> {
+    ledger.findings().map(|(def, count)| Loss { cause: def.name.to_owned(), count }).collect()
+}
+
+impl<W: Write> Write for SeekableWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.cutter.push(bytes);
+        while self.cutter.follow(self.options.frame_bytes, false) {
+            self.write_frame(false)?;
+        }
+        Ok(bytes.len())
+    }
+
+    /// Flushes what has been written; the frame under way stays open (see [`SeekableWriter::cut`]).
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
