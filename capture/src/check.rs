@@ -1,6 +1,6 @@
 //! Judges a [`Host`]: what a recorder of the planned kind (CO-RE eBPF with a ring buffer) needs, and what is there.
 //!
-//! One finding for each requirement, in a fixed order; adding a requirement is adding a function to [`REQUIREMENTS`].
+//! One finding for each requirement, in a fixed order; adding a requirement is adding a function to `REQUIREMENTS`.
 
 use crate::host::{Cgroups, Host, Limit};
 

@@ -40,7 +40,7 @@ pub enum Problem {
     NoRuleFiles,
 }
 
-/// A rule file as given to [`crate::ruleset::load`].
+/// A rule file as given to [`crate::load::load`].
 #[derive(Clone, Debug)]
 pub struct RuleFile {
     /// Name for messages: a path, or `outer file: key` for an embedded one.

@@ -1,6 +1,6 @@
 //! Field agreement: every field of every event of a capture, ours against the golden.
 //!
-//! For each capture: [`survey`](crate::golden::fields::survey) of its golden → replay → [`Alignment`] pairs our events
+//! For each capture: [`survey`] of its golden → replay → `Alignment` pairs our events
 //! with the golden's → each pair is compared over all columns → counts, classes of [`crate::known`], samples.
 //! The container goldens of sysdig go the same way, only that they are matched without numbers.
 //! Captures run in parallel; a report's content does not depend on their timing.
