@@ -21,6 +21,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use args::{Cli, Command};
+use casebook_formats::terminal::safe_lines;
 pub use exit::Exit;
 
 /// Which of the standard streams somebody is watching.
@@ -59,7 +60,8 @@ pub fn run_on(
         Ok(cli) => cli,
         Err(error) => {
             let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-            let text = error.render();
+            // File names are arguments, too, and somebody else may have chosen them.
+            let text = safe_lines(&error.render().to_string());
             // Nothing better can be done about an output that refuses its help text.
             let _ = if asked { write!(out, "{text}") } else { write!(err, "{text}") };
             return if asked { Exit::Complete } else { Exit::Usage };

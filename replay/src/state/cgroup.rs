@@ -284,6 +284,17 @@ impl State {
         id
     }
 
+    /// Remembers that a container was removed. The oldest are forgotten when removals are told again and again.
+    pub(crate) fn note_gone(&mut self, id: Text) {
+        if !self.containers.contains_key(&id) {
+            return;
+        }
+        if self.containers_gone.len() >= MAX_CONTAINERS {
+            self.containers_gone.pop_front();
+        }
+        self.containers_gone.push_back(id);
+    }
+
     /// Whether there is a place for a container's entry. Containers that were removed go first.
     pub(crate) fn make_room_for(&mut self, id: &Text, ledger: &mut Ledger) -> bool {
         while self.containers.len() >= MAX_CONTAINERS && !self.containers.contains_key(id) {

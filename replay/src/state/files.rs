@@ -8,7 +8,7 @@ use std::sync::Arc;
 use casebook_formats::ledger::{Counter, Ledger};
 
 use super::flags::{self, CLONE_FILES};
-use super::limits::MAX_FDS;
+use super::limits::{MAX_FDS, MAX_FDS_TOGETHER};
 use super::table::{TableId, ThreadId};
 use super::{Fd, FdTable, SharedTable, State, Thread};
 
@@ -36,21 +36,28 @@ impl State {
     }
 
     pub(crate) fn new_table(&mut self, table: Arc<FdTable>) -> TableId {
+        self.open_fds += table.len();
         TableId(self.tables.insert(SharedTable { table, owners: 1 }))
     }
 
     pub(crate) fn release_table(&mut self, id: TableId) {
         let Some(entry) = self.tables.get_mut(id.0) else { return };
         entry.owners -= 1;
-        if entry.owners == 0 {
-            self.tables.remove(id.0);
+        if entry.owners == 0
+            && let Some(gone) = self.tables.remove(id.0)
+        {
+            self.open_fds -= gone.table.len();
         }
     }
 
     /// A copy of a thread's descriptors for a new process; costs nothing until one of the two changes.
-    pub(crate) fn copy_of_table(&mut self, of: ThreadId) -> Option<TableId> {
+    pub(crate) fn copy_of_table(&mut self, of: ThreadId, ledger: &mut Ledger) -> Option<TableId> {
         let table = self.threads.get(of.0).and_then(|thread| self.files_of(thread))?;
         let contents = Arc::clone(&self.tables.get(table.0)?.table);
+        if self.open_fds + contents.len() > MAX_FDS_TOGETHER {
+            ledger.count(Counter::StateLimit);
+            return None;
+        }
         Some(self.new_table(contents))
     }
 
@@ -64,9 +71,12 @@ impl State {
     /// Puts a record under a number, unless the table is full.
     pub(crate) fn put_fd(&mut self, table: TableId, number: i64, fd: Arc<Fd>, ledger: &mut Ledger) -> bool {
         let Some(entry) = self.tables.get_mut(table.0) else { return false };
-        if entry.table.len() >= MAX_FDS && entry.table.get(number).is_none() {
-            ledger.count(Counter::StateLimit);
-            return false;
+        if entry.table.get(number).is_none() {
+            if entry.table.len() >= MAX_FDS || self.open_fds >= MAX_FDS_TOGETHER {
+                ledger.count(Counter::StateLimit);
+                return false;
+            }
+            self.open_fds += 1;
         }
         Arc::make_mut(&mut entry.table).insert(number, fd);
         true
@@ -87,6 +97,7 @@ impl State {
         let Some(entry) = self.tables.get_mut(table.0).filter(|entry| entry.owners > 1) else { return };
         entry.owners -= 1;
         let contents = Arc::clone(&entry.table);
+        // An exec cannot be refused its descriptors: the bound is passed by what was shared before.
         let own = self.new_table(contents);
         if let Some(thread) = self.threads.get_mut(id.0) {
             thread.files = Some(own);
@@ -103,6 +114,16 @@ impl State {
         let contents = Arc::make_mut(&mut entry.table);
         for number in numbers {
             contents.remove(number);
+            self.open_fds -= 1;
+        }
+    }
+
+    /// Takes one descriptor out of a table.
+    pub(crate) fn drop_fd(&mut self, table: TableId, number: i64) {
+        let Some(entry) = self.tables.get_mut(table.0) else { return };
+        if entry.table.get(number).is_some() {
+            Arc::make_mut(&mut entry.table).remove(number);
+            self.open_fds -= 1;
         }
     }
 }

@@ -4,6 +4,14 @@
 pub const MAX_THREADS: usize = 1 << 18;
 /// Descriptors of one table.
 pub const MAX_FDS: usize = 1 << 14;
+/// Descriptors of all tables together, those that a fork copied included: a full table, forked by everybody, must not
+/// become a full table for everybody. Large hosts have some hundred thousand.
+pub const MAX_FDS_TOGETHER: usize = 1 << 21;
+/// Length of a path put together from a directory and a name; longer ones are cut. The kernel's own bound is the same
+/// (`PATH_MAX`); without it every descriptor could have a name as long as the working directory.
+pub const MAX_PATH: usize = 4096;
+/// Children of a process looked at for one that is meant by an id of another namespace.
+pub const MAX_CHILDREN_SEARCHED: usize = 4096;
 /// Containers at one moment.
 pub const MAX_CONTAINERS: usize = 1 << 14;
 /// Users or groups of one container (or of the host).

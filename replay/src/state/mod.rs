@@ -97,6 +97,8 @@ pub struct State {
     pub(crate) by_tid: Map<i64, u32>,
     pub(crate) groups: Map<i64, ThreadGroup>,
     pub(crate) tables: Slots<SharedTable>,
+    /// Descriptors in all of `tables`.
+    pub(crate) open_fds: usize,
     pub(crate) users: user::Users,
     pub(crate) containers: Map<Text, Container>,
     /// Control groups that occurred, by their bytes in the capture.
@@ -160,9 +162,7 @@ impl State {
     #[cold]
     fn sweep(&mut self) {
         while let Some((table, number)) = self.closing.pop() {
-            if let Some(entry) = self.tables.get_mut(table.0) {
-                Arc::make_mut(&mut entry.table).remove(number);
-            }
+            self.drop_fd(table, number);
         }
         if let Some(tid) = self.leaving.take() {
             self.remove_thread(tid);

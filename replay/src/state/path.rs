@@ -1,8 +1,11 @@
 //! Joining and cleaning paths as libs does: textually, without knowledge of symbolic links.
 
+use super::limits::MAX_PATH;
+
 /// Path named by `path` relative to the directory `base`, which ends in a slash. An absolute `path` stands for itself;
 /// an empty one gives an empty result. `.` and empty components vanish, `..` takes a component away but never the
-/// root, and there is no trailing slash. A base without a trailing slash is put in front as it is.
+/// root, and there is no trailing slash. A base without a trailing slash is put in front as it is. Cut at
+/// [`MAX_PATH`] bytes.
 pub(crate) fn join(base: &[u8], path: &[u8]) -> Vec<u8> {
     if path.is_empty() {
         return Vec::new();
@@ -38,6 +41,7 @@ pub(crate) fn join(base: &[u8], path: &[u8]) -> Vec<u8> {
     if out.len() > 1 && out.last() == Some(&b'/') {
         out.pop();
     }
+    out.truncate(MAX_PATH);
     out
 }
 

@@ -61,6 +61,7 @@ impl State {
     pub(crate) fn add_thread(&mut self, mut thread: Thread, ledger: &mut Ledger) -> Option<ThreadId> {
         if self.by_tid.contains_key(&thread.tid) {
             self.remove_thread(thread.tid);
+            self.forget_leader(thread.tid);
         }
         if self.threads.len() >= MAX_THREADS {
             ledger.count(Counter::StateLimit);
@@ -144,6 +145,32 @@ impl State {
             self.leave_parent(tid, ptid);
             self.drop_thread(tid);
         }
+    }
+
+    /// Takes out a dead leader that stayed for the sake of its threads: its tid has a new owner.
+    fn forget_leader(&mut self, tid: i64) {
+        let Some((pid, ptid)) = self.thread(tid).map(|thread| (thread.pid, thread.ptid)) else { return };
+        if let Some(group) = self.groups.get_mut(&pid) {
+            group.tids.retain(|&member| member != tid);
+        }
+        self.leave_parent(tid, ptid);
+        self.drop_thread(tid);
+    }
+
+    /// Makes a thread a member of no group and nobody's child, so that it can be linked anew: an exec gave it another
+    /// process id. No kernel does this, but a damaged capture may say so.
+    pub(crate) fn unlink(&mut self, id: ThreadId) {
+        let Some(thread) = self.threads.get_mut(id.0).filter(|thread| thread.linked) else { return };
+        thread.linked = false;
+        let (tid, pid, ptid, dead) = (thread.tid, thread.pid, thread.ptid, thread.dead);
+        if let Some(group) = self.groups.get_mut(&pid) {
+            group.tids.retain(|&member| member != tid);
+            group.alive = group.alive.saturating_sub(usize::from(!dead));
+            if group.tids.is_empty() {
+                self.groups.remove(&pid);
+            }
+        }
+        self.leave_parent(tid, ptid);
     }
 
     fn leave_parent(&mut self, tid: i64, ptid: i64) {

@@ -96,7 +96,7 @@ fn parent_half(state: &mut State, step: &mut Step<'_, '_>, child_tid: i64) {
     child.vtid = child_tid;
     child.vpid = pid;
     child.pidns_init_start_ts = state.machine.boot_ts;
-    inherit(state, &mut child, caller, caller_was_known, event);
+    inherit(state, step, &mut child, caller, caller_was_known);
     if !caller_was_known && let Some(parent) = state.change(caller) {
         parent.exe = Arc::clone(&child.exe);
         parent.comm = Arc::clone(&child.comm);
@@ -158,7 +158,7 @@ fn child_half(state: &mut State, step: &mut Step<'_, '_>) {
     if !model_was_known && is_thread {
         describe_leader(state, model, &child);
     }
-    inherit(state, &mut child, model, model_was_known, event);
+    inherit(state, step, &mut child, model, model_was_known);
     finish_child(state, step, child, event);
 }
 
@@ -208,7 +208,7 @@ fn new_thread(state: &mut State, event: &Event<'_>, tid: i64, flags: u32) -> Thr
 }
 
 /// What the child has from its parent or leader.
-fn inherit(state: &mut State, child: &mut Thread, from: ThreadId, from_is_known: bool, event: &Event<'_>) {
+fn inherit(state: &mut State, step: &mut Step<'_, '_>, child: &mut Thread, from: ThreadId, from_is_known: bool) {
     let is_thread = child.flags & CLONE_THREAD != 0;
     if from_is_known && let Some(model) = state.threads.get(from.0) {
         child.exepath = Arc::clone(&model.exepath);
@@ -241,14 +241,14 @@ fn inherit(state: &mut State, child: &mut Thread, from: ThreadId, from_is_known:
     }
     if from_is_known && !is_thread {
         child.files = if child.flags & CLONE_FILES == 0 {
-            state.copy_of_table(from)
+            state.copy_of_table(from, step.ledger)
         } else {
             // libs copies here too; but what one of the two opens, the other one has.
             state.share_of_table(from)
         };
     }
     // Files too old to have them in the event keep the parent's.
-    if let (None, Some(model)) = (event.param(CGROUPS), state.threads.get(from.0)) {
+    if let (None, Some(model)) = (step.event.param(CGROUPS), state.threads.get(from.0)) {
         child.cgroups = Arc::clone(&model.cgroups);
         child.container_id = Arc::clone(&model.container_id);
     }

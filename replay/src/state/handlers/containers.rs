@@ -26,7 +26,7 @@ pub(super) fn described(state: &mut State, step: &mut Step<'_, '_>) {
                     // Its threads may still be exiting: what is known of it stays until the table is full.
                     let id = described.short_id();
                     about(state, step, &id);
-                    state.containers_gone.push_back(id);
+                    state.note_gone(id);
                 }
                 return;
             }

@@ -52,11 +52,15 @@ pub(super) fn executed(state: &mut State, step: &mut Step<'_, '_>) {
     revive(state, id);
     let texts = Program::of(state, id, event, enter.as_deref());
     let place = event.param(CGROUPS).map(|cgroups| state.place_of(cgroups, step.ledger));
+    let pid = event.i64(PID);
+    if state.threads.get(id.0).is_some_and(|thread| pid.is_some_and(|pid| pid != thread.pid)) {
+        state.unlink(id);
+    }
     let Some(thread) = state.change(id) else { return };
     texts.put(thread);
     thread.set_name = None;
     thread.lastexec_ts = event.ts;
-    thread.pid = event.i64(PID).unwrap_or(thread.pid);
+    thread.pid = pid.unwrap_or(thread.pid);
     if thread.is_invalid() {
         thread.ptid = event.i64(PTID).unwrap_or(thread.ptid);
         if thread.flags & crate::state::flags::CHILD_IN_PIDNS == 0 {

@@ -11,6 +11,7 @@ use casebook_formats::tables::ppme::{
 
 use crate::state::enter::Enter;
 use crate::state::flags::{AT_FDCWD, FD_LOWER_LAYER, FD_UPPER_LAYER, O_CLOEXEC, O_DIRECTORY, O_F_CREATED};
+use crate::state::limits::MAX_PATH;
 use crate::state::path::{as_directory, join};
 use crate::state::step::Step;
 use crate::state::{Fd, FdKind, State, Thread};
@@ -118,7 +119,8 @@ pub(super) fn opened(state: &mut State, step: &mut Step<'_, '_>) {
     let mut fd =
         Fd::new(if call.flags & O_DIRECTORY != 0 { FdKind::Directory } else { FdKind::File }, &state.texts.empty);
     fd.name = path.map_or_else(|| Arc::clone(&state.texts.empty), |path| state.text(&path));
-    fd.name_raw = call.name.map_or_else(|| Arc::clone(&state.texts.empty), |name| state.text(name));
+    fd.name_raw =
+        call.name.map_or_else(|| Arc::clone(&state.texts.empty), |name| state.text(&name[..name.len().min(MAX_PATH)]));
     fd.open_flags = call.flags;
     fd.dev = call.dev;
     fd.ino = call.ino;

@@ -3,6 +3,7 @@
 use casebook_formats::event::Event;
 use casebook_formats::ledger::Counter;
 
+use crate::state::limits::MAX_CHILDREN_SEARCHED;
 use crate::state::path::{as_directory, join};
 use crate::state::step::Step;
 use crate::state::table::ThreadId;
@@ -84,7 +85,7 @@ pub(super) fn setpgid(state: &mut State, step: &mut Step<'_, '_>) {
         state.main_id_of(id)
     } else {
         let is_it = |tid: &&i64| state.thread(**tid).is_some_and(|child| child.vpid == pid && child.is_main());
-        caller.children.iter().find(is_it).and_then(|&tid| state.id_of(tid))
+        caller.children.iter().take(MAX_CHILDREN_SEARCHED).find(is_it).and_then(|&tid| state.id_of(tid))
     };
     let Some(target) = target else { return };
     let Some(thread) = state.threads.get(target.0) else { return };
@@ -93,7 +94,8 @@ pub(super) fn setpgid(state: &mut State, step: &mut Step<'_, '_>) {
     } else if thread.in_pid_namespace() {
         // A group joined, not made: one of those around the caller is in it already.
         let family = state.parent(caller).into_iter().chain([caller]);
-        let family = family.chain(caller.children.iter().filter_map(|&tid| state.thread(tid)));
+        let family =
+            family.chain(caller.children.iter().take(MAX_CHILDREN_SEARCHED).filter_map(|&tid| state.thread(tid)));
         let joined = family.into_iter().find(|other| other.sid == caller.sid && other.vpgid == pgid);
         joined.map_or(-1, |other| other.pgid)
     } else {

@@ -217,7 +217,7 @@ pub(super) fn accepted(state: &mut State, step: &mut Step<'_, '_>) {
         // A peer of a family that the event cannot tell. What had this number before is closed in any case.
         let table = step.thread.and_then(|id| state.threads.get(id.0)).and_then(|thread| state.files_of(thread));
         if let Some(table) = table {
-            state.drop_fds_where(table, |at, _| at == number);
+            state.drop_fd(table, number);
         }
         return;
     };

@@ -132,7 +132,7 @@ fn descriptors_passed(state: &mut State, step: &mut Step<'_, '_>, param: usize) 
         let Some(data) = after.get(..len) else { return };
         if u32::from_le_bytes([t0, t1, t2, t3]) == SCM_RIGHTS {
             for number in data.chunks_exact(4).filter_map(|bytes| bytes.try_into().ok()).map(i32::from_le_bytes) {
-                state.drop_fds_where(table, |at, _| at == i64::from(number));
+                state.drop_fd(table, i64::from(number));
             }
         }
         rest = after.get(len.next_multiple_of(8)..).unwrap_or_default();

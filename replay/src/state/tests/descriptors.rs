@@ -168,3 +168,35 @@ fn descriptors_fetched_by_pidfd() {
     bench.apply(&event(PPME_SYSCALL_PIDFD_GETFD_X, 10).num("fd", 6).num("pid_fd", 5).num("target_fd", 8));
     assert_eq!(bench.name(10, 6), "/secret");
 }
+
+// A working directory as long as the format allows does not make every file's name as long.
+#[test]
+fn names_of_files_are_no_longer_than_the_kernel_allows() {
+    let mut bench = Bench::new();
+    let directory = format!("/{}", "d/".repeat(30_000));
+    bench.apply(&event(PPME_SYSCALL_CHDIR_X, 10).num("res", 0).text("path", &directory));
+    bench.apply(&open(10, 3, "relative", 1));
+    assert!(bench.name(10, 3).len() <= crate::state::limits::MAX_PATH);
+}
+
+// One full table and many forks, each of which changes its copy: the bound is one for all tables together.
+#[test]
+fn forks_of_a_full_table_are_bounded() {
+    use crate::state::limits::{MAX_FDS, MAX_FDS_TOGETHER};
+    let mut bench = Bench::new();
+    let fds = (0..MAX_FDS as i64 + 10).map(|fd| FdEntry { fd, ino: 1, fd_type: 7, info: FdInfo::None }).collect();
+    bench.state.seed_fds(&FdList { tid: 10, fds }, &mut bench.ledger);
+    assert!(bench.ledger.get(Counter::StateLimit) >= 10);
+    let id = bench.state.id_of(10).unwrap();
+    let mut copies = Vec::new();
+    while let Some(copy) = bench.state.copy_of_table(id, &mut bench.ledger) {
+        copies.push(copy);
+        assert!(copies.len() <= MAX_FDS_TOGETHER / MAX_FDS);
+    }
+    for copy in copies {
+        bench.state.release_table(copy);
+    }
+    assert!(bench.state.copy_of_table(id, &mut bench.ledger).is_some(), "released tables make room");
+    let counted: usize = bench.state.tables.iter().map(|entry| entry.table.len()).sum();
+    assert_eq!(bench.state.open_fds, counted);
+}

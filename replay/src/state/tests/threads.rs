@@ -245,3 +245,52 @@ fn losses_are_counted() {
     let counts = [Counter::KernelDrops, Counter::UnknownParents, Counter::UnknownFds];
     assert_eq!(counts.map(|counter| bench.ledger.get(counter)), [1, 1, 1]);
 }
+
+// A leader that exited stays for its threads; when its number is used again it goes, and no slot is lost.
+#[test]
+fn a_leader_replaced_while_its_threads_live_is_gone() {
+    let mut bench = Bench::new();
+    let entries = vec![thread(50, 50, 1, "a"), thread(51, 50, 1, "a")];
+    bench.state.seed_threads(&entries, &mut bench.ledger);
+    let before = bench.state.threads.len();
+    for _ in 0..100 {
+        bench.state.seed_threads(&[thread(50, 50, 1, "b")], &mut bench.ledger);
+    }
+    assert_eq!(bench.state.threads.len(), before);
+    assert_eq!(bench.state.groups[&50].tids.iter().filter(|&&tid| tid == 50).count(), 1);
+    assert_eq!(bench.state.groups[&50].alive, 2);
+}
+
+// An exec that changes the process id, as only a hostile capture has it, leaves nothing behind in the old process.
+#[test]
+fn processes_that_change_their_id_leave_no_group_behind() {
+    let mut bench = Bench::new();
+    let before = bench.state.groups.len();
+    for pid in 1000..1100 {
+        bench.state.seed_threads(&[thread(60, 60, 1, "a")], &mut bench.ledger);
+        bench.apply(&event(PPME_SYSCALL_EXECVE_19_X, 60).num("res", 0).num("pid", pid));
+        bench.apply(&exit(60));
+    }
+    bench.apply(&nothing(10));
+    assert_eq!(bench.state.groups.len(), before);
+    assert!(bench.state.thread(60).is_none());
+}
+
+// Removals told again and again are remembered once in a while only.
+#[test]
+fn containers_removed_again_and_again_cost_no_memory() {
+    let mut bench = Bench::new();
+    let told = |name: &str| {
+        let json = b"{\"container\":{\"id\":\"7951fb549ab9\",\"type\":0}}\0";
+        event(PPME_ASYNCEVENT_E, -1).text("name", name).raw("data", json)
+    };
+    for _ in 0..10 {
+        bench.apply(&told("container_removed"));
+    }
+    assert!(bench.state.containers_gone.is_empty(), "nobody knows it");
+    bench.apply(&told("container"));
+    for _ in 0..crate::state::limits::MAX_CONTAINERS + 10 {
+        bench.apply(&told("container_removed"));
+    }
+    assert!(bench.state.containers_gone.len() <= crate::state::limits::MAX_CONTAINERS);
+}
