@@ -34,9 +34,31 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Characters that reorder or hide text on a terminal.
+/// Characters that reorder, hide or break text on a terminal, control characters apart. The same ones that other
+/// tools escape in texts of captures (`casebook_formats::terminal`).
 fn is_format_character(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Lines of a file with what [`printable`] would escape replaced by as many bytes, so that marks keep their places.
+/// Control characters of ASCII, the line breaks among them, are left to the renderer.
+fn replaced(lines: &str) -> Cow<'_, str> {
+    let acts = |c: char| !c.is_ascii() && (c.is_control() || is_format_character(c));
+    if !lines.chars().any(acts) {
+        return Cow::Borrowed(lines);
+    }
+    let mut out = String::with_capacity(lines.len());
+    for c in lines.chars() {
+        match c.len_utf8() {
+            _ if !acts(c) => out.push(c),
+            2 => out.push('\u{a4}'),
+            3 => out.push('\u{fffd}'),
+            _ => out.push_str("\u{fffd}?"),
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// Renders a diagnostic as text, with a line break at the end.
@@ -50,7 +72,7 @@ pub fn text(diagnostic: &Diagnostic, sources: &Sources, colour: bool) -> String 
     let mut group = Group::with_title(level.primary_title(title).id(diagnostic.code.name()));
     let excerpts = excerpts(diagnostic, sources);
     for excerpt in &excerpts {
-        let lines = &excerpt.file[excerpt.start..excerpt.end];
+        let lines = replaced(&excerpt.file[excerpt.start..excerpt.end]);
         let mut snippet = Snippet::source(lines).line_start(excerpt.line).path(printable(excerpt.name));
         for mark in &excerpt.marks {
             let kind = if mark.primary { AnnotationKind::Primary } else { AnnotationKind::Context };

@@ -20,6 +20,7 @@ use super::exit::Exit;
 use super::rules::is_about_vocabulary;
 use super::talk::say;
 use crate::fields::Catalogue;
+use crate::output::push_safe;
 
 /// Checks the rule files that `args` name.
 pub(super) fn run(args: &LintArgs, out: &mut dyn Write, err: &mut dyn Write, terminals: Terminals) -> Exit {
@@ -104,11 +105,11 @@ fn check(args: &LintArgs, out: &mut dyn Write, err: &mut dyn Write, terminals: T
             let diagnostics: Vec<_> = shown.iter().map(|found| report::json(found, &outcome.sources)).collect();
             let [errors, warnings, notes] = counts(&shown);
             let summary = json!({ "errors": errors, "warnings": warnings, "notes": notes });
-            writeln!(out, "{:#}", json!({ "diagnostics": diagnostics, "summary": summary }))?;
+            write_json(&json!({ "diagnostics": diagnostics, "summary": summary }), out)?;
         }
         LintFormat::Sarif => {
             let log = sarif::log(&shown, &outcome.sources, "casebook-replay", env!("CARGO_PKG_VERSION"));
-            writeln!(out, "{log:#}")?;
+            write_json(&log, out)?;
         }
     }
     out.flush()?;
@@ -119,6 +120,17 @@ fn check(args: &LintArgs, out: &mut dyn Write, err: &mut dyn Write, terminals: T
     } else {
         Exit::Complete
     })
+}
+
+/// Writes JSON for people and programs: names in it may hold direction marks and C1 controls, which JSON itself lets
+/// pass.
+fn write_json(value: &impl std::fmt::Display, out: &mut dyn Write) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    for line in format!("{value:#}").lines() {
+        push_safe(&mut bytes, line.as_bytes());
+        bytes.push(b'\n');
+    }
+    out.write_all(&bytes)
 }
 
 /// Whether a diagnostic is about more than the first files, which are the built-in ones.

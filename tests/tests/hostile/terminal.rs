@@ -238,3 +238,12 @@ fn file_names_cannot_write_to_a_terminal() {
         assert!(!out.is_empty() || !err.is_empty(), "{args:?}");
     }
 }
+
+// Rule files and captures have their own escaping; both must know the same characters.
+#[test]
+fn both_ways_of_escaping_agree_on_what_is_harmful() {
+    for c in '\0'..=char::MAX {
+        let escaped = casebook_rules::report::printable(c.encode_utf8(&mut [0; 4])).len() != c.len_utf8();
+        assert_eq!(escaped, is_harmful(c), "{:x}", c as u32);
+    }
+}
