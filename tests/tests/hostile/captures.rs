@@ -75,9 +75,9 @@ impl Attack {
             text.matching(context, &mut ledger, &mut matched);
             for &rule in &matched {
                 let mut line = Vec::new();
-                text.render(rule, context, &mut line);
+                text.render(rule, context, Vec::new(), &mut line);
                 line.clear();
-                json.render(rule, context, &mut line);
+                json.render(rule, context, Vec::new(), &mut line);
                 let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
                 assert!(line["rule"].is_string());
             }
