@@ -382,6 +382,16 @@ impl CaptureReader {
         self.blocks.source().bytes_read()
     }
 
+    /// Bytes of the uncompressed stream read so far.
+    pub fn stream_bytes(&self) -> u64 {
+        self.blocks.offset()
+    }
+
+    /// How the input is wrapped: `gzip`, `zstd` or `none`.
+    pub fn packing(&self) -> &'static str {
+        self.blocks.source().packing()
+    }
+
     /// Size of the (compressed) input where it is known.
     pub fn bytes_total(&self) -> Option<u64> {
         self.blocks.source().bytes_total()

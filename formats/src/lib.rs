@@ -6,6 +6,8 @@
 
 mod blocks;
 pub mod capture;
+#[cfg(feature = "cli")]
+pub mod cli;
 mod container;
 mod convert;
 pub mod event;

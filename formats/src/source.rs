@@ -19,6 +19,7 @@ pub(crate) struct Source {
     stream: Box<dyn Read + Send>,
     input: Arc<Input>,
     total: Option<u64>,
+    packing: &'static str,
     ended: bool,
 }
 
@@ -91,15 +92,16 @@ impl Source {
             }
         }
         let packed = Cursor::new(head).take(len as u64).chain(counted);
-        let stream: Box<dyn Read + Send> = match head {
-            [0x1F, 0x8B, ..] => Box::new(MultiGzDecoder::new(BufReader::with_capacity(INPUT_BUFFER, packed))),
+        let (stream, packing): (Box<dyn Read + Send>, _) = match head {
+            [0x1F, 0x8B, ..] => (Box::new(MultiGzDecoder::new(BufReader::with_capacity(INPUT_BUFFER, packed))), "gzip"),
             // A zstd frame, or a skippable one.
             [0x28, 0xB5, 0x2F, 0xFD] | [0x50..=0x5F, 0x2A, 0x4D, 0x18] => {
-                Box::new(zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(INPUT_BUFFER, packed))?)
+                let packed = BufReader::with_capacity(INPUT_BUFFER, packed);
+                (Box::new(zstd::stream::read::Decoder::with_buffer(packed)?), "zstd")
             }
-            _ => Box::new(packed),
+            _ => (Box::new(packed), "none"),
         };
-        Ok(Self { stream, input, total, ended: false })
+        Ok(Self { stream, input, total, packing, ended: false })
     }
 
     /// Reads some bytes. After `End`, `Cut` or `Broken` only `End` comes.
@@ -125,6 +127,11 @@ impl Source {
     /// Bytes of the input taken so far, compressed as they are.
     pub(crate) fn bytes_read(&self) -> u64 {
         self.input.bytes.load(Ordering::Relaxed)
+    }
+
+    /// How the input is wrapped: `gzip`, `zstd` or `none`.
+    pub(crate) fn packing(&self) -> &'static str {
+        self.packing
     }
 
     /// Size of the input where it is known.

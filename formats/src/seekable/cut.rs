@@ -73,7 +73,10 @@ impl Cutter {
         if at_end && self.scanned < self.pending.len() {
             // A block cut off by the end of the input.
             self.seen.irregular = true;
-            self.seen.losses.count(Counter::TruncatedInput);
+            // The caller may have noticed it too.
+            if self.seen.losses.get(Counter::TruncatedInput) == 0 {
+                self.seen.losses.count(Counter::TruncatedInput);
+            }
             self.scanned = self.pending.len();
         }
         if self.scanned == 0 {

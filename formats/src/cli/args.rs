@@ -1,0 +1,104 @@
+//! The clap tables: every option and its help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::exit;
+
+/// Inspects, checks, converts and rescues captures of system calls.
+///
+/// Reads .scap captures of any age, plain, gzip and zstd; `-` is standard input.
+#[derive(Parser, Debug)]
+#[command(name = "casebook", version, after_help = exit::help())]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// Subcommands.
+#[derive(Subcommand, Debug)]
+pub(super) enum Command {
+    /// Show what a capture holds: host, time span, events, threads, users, losses, frames and seal
+    #[command(after_help = exit::help())]
+    Info(InfoArgs),
+    /// Write a capture anew as .scap.zst, .scap or .scap.gz, byte for byte the same stream
+    #[command(after_help = exit::help())]
+    Convert(ConvertArgs),
+    /// Check that .scap.zst files are what was written: every frame, their chain, index, seal and seek table
+    #[command(after_help = exit::help())]
+    Verify(VerifyArgs),
+}
+
+/// Options of `info`.
+#[derive(Args, Debug)]
+pub(super) struct InfoArgs {
+    /// Captures; `-` for standard input
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub(super) captures: Vec<PathBuf>,
+
+    /// One JSON object a line for each capture
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Options of `verify`.
+#[derive(Args, Debug)]
+pub(super) struct VerifyArgs {
+    /// Files; `-` for standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub(super) files: Vec<PathBuf>,
+
+    /// One JSON object a line for each file
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Options of `convert`.
+#[derive(Args, Debug)]
+pub(super) struct ConvertArgs {
+    /// The capture; `-` for standard input
+    #[arg(value_name = "CAPTURE")]
+    pub(super) capture: PathBuf,
+
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
+/// Where to write, and how.
+#[derive(Args, Debug)]
+pub(super) struct Target {
+    /// File to write; `-` for standard output
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub(super) output: PathBuf,
+
+    /// What to write; without it the name of the output decides (.zst, .gz, .scap), and .scap.zst on standard output
+    #[arg(long, value_name = "KIND")]
+    pub(super) to: Option<Form>,
+
+    /// Replace an output that is there already
+    #[arg(long)]
+    pub(super) force: bool,
+
+    /// Compression level of zstd
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=22))]
+    pub(super) level: i32,
+
+    /// Content of a data frame of .scap.zst, in KiB
+    #[arg(long, value_name = "KIB", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=262_144))]
+    pub(super) frame_kib: u32,
+}
+
+/// What can be written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum Form {
+    /// Seekable zstd with index, hashes and losses
+    #[value(name = "scap.zst", alias = "zst")]
+    Zst,
+    /// Plain
+    #[value(name = "scap")]
+    Plain,
+    /// In gzip, as Falco and sysdig write
+    #[value(name = "scap.gz", alias = "gz")]
+    Gz,
+}

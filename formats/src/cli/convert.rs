@@ -1,0 +1,128 @@
+//! `casebook convert`: the same stream in another wrapping, byte for byte.
+
+use std::io::Write;
+
+use super::args::{ConvertArgs, Target};
+use super::exit::Exit;
+use super::output::{Output, Refusal};
+use super::say;
+use crate::blocks;
+use crate::ledger::Counter;
+use crate::limits::READ_BUFFER;
+use crate::look;
+use crate::progress::Progress;
+use crate::source::{Chunk, Source};
+
+/// Runs the subcommand.
+pub(super) fn run(args: &ConvertArgs, out: &mut (dyn Write + Send), err: &mut (dyn Write + Send)) -> Exit {
+    let name = args.capture.display().to_string();
+    let mut source = match Source::open(&args.capture) {
+        Ok(source) => source,
+        Err(error) => {
+            say(err, &format!("{name}: {error}"));
+            return Exit::Unreadable;
+        }
+    };
+    let mut head = vec![0; READ_BUFFER];
+    let (mut len, mut end) = (0, None);
+    while len < look::ENOUGH && end.is_none() {
+        match source.read(&mut head[len..]) {
+            Ok(Chunk::Bytes(n)) => len += n,
+            Ok(chunk) => end = Some(chunk),
+            Err(error) => return unreadable(err, &name, &error),
+        }
+    }
+    head.truncate(len);
+    if !head.starts_with(&blocks::SHB.to_le_bytes()) {
+        let found = look::describe(&head);
+        say(
+            err,
+            &format!(
+                "{name}: no scap capture: it begins with {found}; `casebook salvage` looks for what is left of one"
+            ),
+        );
+        return Exit::Unreadable;
+    }
+    let mut output = match open(&args.target, out, err) {
+        Ok(output) => output,
+        Err(exit) => return exit,
+    };
+    let mut progress = Progress::new(&name, source.bytes_total(), true);
+    let (mut buffer, mut bytes) = (head, len);
+    loop {
+        if let Err(error) = output.write_all(&buffer[..bytes]) {
+            return failed(err, &args.target, &error);
+        }
+        buffer.resize(READ_BUFFER, 0);
+        progress.show(source.bytes_read(), 0);
+        let chunk = match end.take() {
+            Some(chunk) => Ok(chunk),
+            None => source.read(&mut buffer),
+        };
+        match chunk {
+            Ok(Chunk::Bytes(n)) => bytes = n,
+            Ok(last) => {
+                end = Some(last);
+                break;
+            }
+            Err(error) => return unreadable(err, &name, &error),
+        }
+    }
+    let lost = match end {
+        Some(Chunk::Cut) => Some((Counter::TruncatedInput, "the compressed stream is cut off")),
+        Some(Chunk::Broken) => Some((Counter::BrokenCompression, "the compressed stream is broken")),
+        _ => None,
+    };
+    if let Some((counter, what)) = lost {
+        output.lost(counter, 1);
+        say(err, &format!("{name}: {what}; everything before that place was converted"));
+    }
+    progress.finish();
+    match output.finish() {
+        Ok(_) if lost.is_some() => Exit::Incomplete,
+        Ok(_) => Exit::Complete,
+        Err(error) => failed(err, &args.target, &error),
+    }
+}
+
+fn unreadable(err: &mut dyn Write, name: &str, error: &std::io::Error) -> Exit {
+    say(err, &format!("{name}: {error}"));
+    Exit::Unreadable
+}
+
+/// Opens the output or says why not.
+pub(super) fn open<'o>(
+    target: &Target,
+    out: &'o mut (dyn Write + Send),
+    err: &mut dyn Write,
+) -> Result<Output<'o>, Exit> {
+    let name = target.output.display();
+    Output::open(target, out).map_err(|refusal| match refusal {
+        Refusal::Form => {
+            say(
+                err,
+                &format!(
+                    "{name}: the name does not say what to write: use --to, or a name in .scap.zst, .scap or .scap.gz"
+                ),
+            );
+            Exit::Usage
+        }
+        Refusal::Exists => {
+            say(err, &format!("{name}: is there already; --force replaces it"));
+            Exit::Output
+        }
+        Refusal::Io(error) => {
+            say(err, &format!("{name}: {error}"));
+            Exit::of_output(&error)
+        }
+    })
+}
+
+/// Says why the output could not be written.
+pub(super) fn failed(err: &mut dyn Write, target: &Target, error: &std::io::Error) -> Exit {
+    let exit = Exit::of_output(error);
+    if exit != Exit::BrokenPipe {
+        say(err, &format!("{}: {error}", target.output.display()));
+    }
+    exit
+}

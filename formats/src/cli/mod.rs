@@ -1,0 +1,61 @@
+//! The command line of `casebook`: captures as evidence. Arguments in, exit code out.
+//!
+//! Each subcommand is a module; what it does with bytes is library code ([`crate::capture`], [`crate::seekable`]), here
+//! are options, tables and messages. Data goes to `out`, talk to `err`, and every text that a capture may have a say in
+//! passes through [`crate::terminal`].
+
+mod args;
+mod convert;
+mod exit;
+mod info;
+mod output;
+mod time;
+mod verify;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::terminal::Safe;
+use args::{Cli, Command};
+pub use exit::Exit;
+
+/// Runs the tool: `args` begin with the program's name.
+pub fn run(
+    args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    out: &mut (dyn Write + Send),
+    err: &mut (dyn Write + Send),
+) -> ExitCode {
+    run_to(args, out, err).into()
+}
+
+/// Same, with the exit as a value of its own.
+pub fn run_to(
+    args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    out: &mut (dyn Write + Send),
+    err: &mut (dyn Write + Send),
+) -> Exit {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            let text = error.render();
+            // Nothing better can be done about an output that refuses its help text.
+            let _ = if asked { write!(out, "{text}") } else { write!(err, "{text}") };
+            return if asked { Exit::Complete } else { Exit::Usage };
+        }
+    };
+    match cli.command {
+        Command::Info(args) => info::run(&args, out, err),
+        Command::Convert(args) => convert::run(&args, out, err),
+        Command::Verify(args) => verify::run(&args, out, err),
+    }
+}
+
+/// One line on standard error. A standard error that cannot be written is not worth a failure.
+fn say(err: &mut dyn Write, line: &str) {
+    let _ = writeln!(err, "casebook: {}", Safe(line.as_bytes()));
+}

@@ -1,0 +1,122 @@
+//! The capture that a command writes: a file that is complete or not there, or standard output.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use flate2::write::GzEncoder;
+
+use super::args::{Form, Target};
+use crate::ledger::Counter;
+use crate::record::Seal;
+use crate::seekable::{Options, SeekableWriter};
+
+/// An output under way.
+pub(super) struct Output<'o> {
+    sink: Sink<'o>,
+    /// What is written first, and what it is called in the end.
+    names: Option<(PathBuf, PathBuf)>,
+}
+
+type Raw<'o> = Box<dyn Write + 'o>;
+
+enum Sink<'o> {
+    Zst(Box<SeekableWriter<Raw<'o>>>),
+    Plain(Raw<'o>),
+    Gz(Box<GzEncoder<Raw<'o>>>),
+}
+
+/// Why there is no output.
+pub(super) enum Refusal {
+    /// The name does not say what to write.
+    Form,
+    /// The output is there already.
+    Exists,
+    /// The operating system refused.
+    Io(io::Error),
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// What a name says about the form.
+fn form(path: &Path) -> Option<Form> {
+    let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
+    if name == "-" {
+        return Some(Form::Zst);
+    }
+    let endings = [(".zst", Form::Zst), (".zstd", Form::Zst), (".gz", Form::Gz), (".scap", Form::Plain)];
+    endings.into_iter().find(|(ending, _)| name.ends_with(ending)).map(|(_, form)| form)
+}
+
+impl<'o> Output<'o> {
+    /// Opens the output. A file is written beside its place, as NAME.partial, and moved there when it is complete, so
+    /// that a file can be converted in place and half a file is never taken for a whole one.
+    pub(super) fn open(target: &Target, out: &'o mut (dyn Write + Send)) -> Result<Self, Refusal> {
+        let form = target.to.or_else(|| form(&target.output)).ok_or(Refusal::Form)?;
+        let (raw, names): (Raw<'o>, _) = if target.output.as_os_str() == "-" {
+            (Box::new(BufWriter::new(out)), None)
+        } else {
+            if !target.force && fs::symlink_metadata(&target.output).is_ok() {
+                return Err(Refusal::Exists);
+            }
+            let mut partial = OsString::from(&target.output);
+            partial.push(".partial");
+            let file: File = OpenOptions::new().write(true).create(true).truncate(true).open(&partial)?;
+            (Box::new(BufWriter::with_capacity(1 << 18, file)), Some((partial.into(), target.output.clone())))
+        };
+        let sink = match form {
+            Form::Zst => {
+                let options = Options { frame_bytes: target.frame_kib as usize * 1024, level: target.level };
+                Sink::Zst(Box::new(SeekableWriter::new(raw, options)?))
+            }
+            Form::Plain => Sink::Plain(raw),
+            Form::Gz => Sink::Gz(Box::new(GzEncoder::new(raw, flate2::Compression::default()))),
+        };
+        Ok(Self { sink, names })
+    }
+
+    /// Writes down a loss, where the form has a place for it.
+    pub(super) fn lost(&mut self, counter: Counter, count: u64) {
+        if let Sink::Zst(writer) = &mut self.sink {
+            writer.lost(counter, count);
+        }
+    }
+
+    /// Completes the output.
+    pub(super) fn finish(self) -> io::Result<Option<Seal>> {
+        let (mut raw, seal) = match self.sink {
+            Sink::Zst(writer) => writer.finish().map(|(raw, seal)| (raw, Some(seal)))?,
+            Sink::Plain(raw) => (raw, None),
+            Sink::Gz(encoder) => (encoder.finish()?, None),
+        };
+        raw.flush()?;
+        drop(raw);
+        if let Some((partial, name)) = &self.names {
+            fs::rename(partial, name)?;
+        }
+        Ok(seal)
+    }
+}
+
+impl Write for Output<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.sink {
+            Sink::Zst(writer) => writer.write(bytes),
+            Sink::Plain(raw) => raw.write(bytes),
+            Sink::Gz(encoder) => encoder.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.sink {
+            Sink::Zst(writer) => writer.flush(),
+            Sink::Plain(raw) => raw.flush(),
+            Sink::Gz(encoder) => encoder.flush(),
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The tool `casebook` as people and scripts use it: output, messages, exit codes.
+
+#![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used)] // a failed step fails the test
+
+mod bytes;
+
+use std::fs;
+use std::path::Path;
+
+use casebook_formats::cli::{Exit, run_to};
+use casebook_formats::snapshot::{MachineInfo, ThreadEntry, UserEntry};
+use casebook_formats::tables::ppme;
+use casebook_formats::write::CaptureWriter;
+use serde_json::Value;
+use sha2::Digest as _;
+
+/// What a run came to.
+#[derive(Debug)]
+struct Ran {
+    exit: Exit,
+    out: Vec<u8>,
+    err: String,
+}
+
+impl Ran {
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.out).unwrap()
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.out).unwrap()
+    }
+}
+
+fn casebook(args: &[&str]) -> Ran {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let exit = run_to(["casebook"].iter().chain(args), &mut out, &mut err);
+    Ran { exit, out, err: String::from_utf8(err).unwrap() }
+}
+
+/// A capture with a hostile host name.
+fn capture(events: u64) -> Vec<u8> {
+    let mut writer = CaptureWriter::new(Vec::new());
+    writer.section().unwrap();
+    let hostname = b"web\x1b[31m-1".to_vec();
+    writer.machine(&MachineInfo { num_cpus: 8, memory: 1 << 34, max_pid: 0, hostname, boot_ts: 0 }).unwrap();
+    let user = |uid| UserEntry::User { uid, gid: 0, name: b"u".to_vec(), home: Vec::new(), shell: Vec::new() };
+    writer.users(&[user(0), user(1), UserEntry::Group { gid: 0, name: b"g".to_vec() }]).unwrap();
+    let thread = |tid, pid| ThreadEntry { tid, pid, ..ThreadEntry::default() };
+    writer.threads(&[thread(1, 1), thread(7, 7), thread(8, 7)]).unwrap();
+    for n in 0..events {
+        let (res, fd) = (0_i64.to_le_bytes(), n.to_le_bytes());
+        let etype = if n % 4 == 0 { ppme::PPME_SYSCALL_CLOSE_X } else { ppme::PPME_SYSCALL_FCHDIR_X };
+        writer.event(951_782_400_000_000_000 + n * 1_000_000, 7 + (n % 2) as i64, 0, etype, &[&res, &fd]).unwrap();
+    }
+    writer.into_inner().unwrap()
+}
+
+fn path(folder: &Path, name: &str) -> String {
+    folder.join(name).to_str().unwrap().to_owned()
+}
+
+#[test]
+fn conversions_keep_every_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name| path(folder.path(), name);
+    let plain = capture(3000);
+    fs::write(at("a.scap"), &plain).unwrap();
+    let steps = [("a.scap", "b.scap.zst"), ("b.scap.zst", "c.scap.gz"), ("c.scap.gz", "d.zst"), ("d.zst", "e.scap")];
+    for (from, to) in steps {
+        let ran = casebook(&["convert", &at(from), "-o", &at(to), "--frame-kib", "16"]);
+        assert_eq!((ran.exit, ran.err.as_str()), (Exit::Complete, ""), "{from} to {to}");
+        assert!(ran.out.is_empty());
+    }
+    assert_eq!(fs::read(at("e.scap")).unwrap(), plain);
+    assert!(fs::read(at("c.scap.gz")).unwrap().starts_with(&[0x1F, 0x8B]));
+    assert!(fs::read_dir(folder.path()).unwrap().all(|entry| entry.unwrap().path().extension().unwrap() != "partial"));
+    // Standard output, and a name that says something else than --to.
+    let piped = casebook(&["convert", &at("a.scap")]);
+    assert_eq!(zstd::stream::decode_all(&piped.out[..]).unwrap(), plain);
+    assert_eq!(casebook(&["convert", &at("b.scap.zst"), "--to", "scap"]).out, plain);
+    // Nothing is replaced unasked; in place works when asked.
+    assert_eq!(casebook(&["convert", &at("a.scap"), "-o", &at("e.scap")]).exit, Exit::Output);
+    let ran = casebook(&["convert", &at("e.scap"), "-o", &at("e.scap"), "--to", "scap.gz", "--force"]);
+    assert_eq!(ran.exit, Exit::Complete);
+    assert_eq!(bytes::read(&fs::read(at("e.scap")).unwrap()).events().len(), 3000);
+}
+
+#[test]
+fn what_cannot_be_converted_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name| path(folder.path(), name);
+    fs::write(at("text"), "hello").unwrap();
+    let ran = casebook(&["convert", &at("text")]);
+    assert_eq!(ran.exit, Exit::Unreadable);
+    assert!(ran.err.contains("no scap capture: it begins with text"), "{}", ran.err);
+    assert!(ran.out.is_empty());
+    assert_eq!(casebook(&["convert", &at("missing")]).exit, Exit::Unreadable);
+    fs::write(at("a.scap"), capture(10)).unwrap();
+    assert_eq!(casebook(&["convert", &at("a.scap"), "-o", &at("b.txt")]).exit, Exit::Usage);
+    assert_eq!(casebook(&["convert", &at("a.scap"), "-o", &at("no/b.scap")]).exit, Exit::Output);
+    let cut = bytes::gzip(&capture(3000));
+    fs::write(at("cut.scap.gz"), &cut[..cut.len() / 2]).unwrap();
+    let ran = casebook(&["convert", &at("cut.scap.gz"), "-o", &at("cut.scap.zst")]);
+    assert_eq!(ran.exit, Exit::Incomplete);
+    assert!(ran.err.contains("cut off"), "{}", ran.err);
+    let info = casebook(&["verify", "--json", &at("cut.scap.zst")]);
+    assert_eq!(info.exit, Exit::Complete, "the file holds what there was: {}", info.text());
+}
+
+#[test]
+fn verify_says_what_was_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name| path(folder.path(), name);
+    fs::write(at("a.scap"), capture(3000)).unwrap();
+    casebook(&["convert", &at("a.scap"), "-o", &at("a.scap.zst"), "--frame-kib", "16"]);
+    let file = fs::read(at("a.scap.zst")).unwrap();
+    let ran = casebook(&["verify", &at("a.scap.zst")]);
+    assert_eq!(ran.exit, Exit::Complete);
+    assert!(ran.text().contains(": sound: 12 frames, sealed, unsigned\n"), "{}", ran.text());
+    let sha256 = casebook_formats::record::hex(&sha2::Sha256::digest(&file));
+    assert!(ran.text().contains(&sha256));
+    let mut damaged = file.clone();
+    damaged[100] ^= 1;
+    fs::write(at("b.scap.zst"), damaged).unwrap();
+    let ran = casebook(&["verify", &at("b.scap.zst"), &at("a.scap.zst")]);
+    assert_eq!(ran.exit, Exit::Faults);
+    assert!(ran.text().contains("NOT SOUND: 11 of 12 frames intact"), "{}", ran.text());
+    assert!(ran.text().contains("damaged    byte            0  the data of frame 0 is damaged"), "{}", ran.text());
+    assert!(ran.text().contains("sound: 12 frames"));
+    fs::write(at("c.scap.zst"), &file[..file.len() / 2]).unwrap();
+    let ran = casebook(&["verify", "--json", &at("c.scap.zst")]);
+    assert_eq!(ran.exit, Exit::Faults);
+    assert_eq!(ran.json()["faults"][0]["kind"], "truncated");
+    assert_eq!(ran.json()["sound"], false);
+    let ran = casebook(&["verify", &at("a.scap")]);
+    assert_eq!(ran.exit, Exit::Unreadable);
+    assert!(ran.text().contains("nothing in it to check against"));
+    assert_eq!(casebook(&["verify", &at("missing")]).exit, Exit::Unreadable);
+}
+
+#[test]
+fn info_tells_what_a_capture_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name| path(folder.path(), name);
+    let plain = capture(1000);
+    fs::write(at("a.scap"), &plain).unwrap();
+    casebook(&["convert", &at("a.scap"), "-o", &at("a.scap.zst")]);
+    let ran = casebook(&["info", "--json", &at("a.scap.zst")]);
+    assert_eq!(ran.exit, Exit::Complete);
+    let json = ran.json();
+    let expected = [
+        ("events", 1000),
+        ("threads", 2),
+        ("threads_at_start", 3),
+        ("processes_at_start", 2),
+        ("users", 2),
+        ("groups", 1),
+        ("stream_bytes", plain.len()),
+        ("file_bytes", fs::metadata(at("a.scap.zst")).unwrap().len() as usize),
+    ];
+    for (key, value) in expected {
+        assert_eq!(json[key], value, "{key}");
+    }
+    assert_eq!(json["event_types"]["fchdir"], 750);
+    assert_eq!(json["hosts"][0]["hostname"], "web\u{1b}[31m-1");
+    assert_eq!(json["latest_ns"].as_u64(), Some(951_782_400_999_000_000));
+    assert_eq!((&json["frames"]["intact"], &json["frames"]["expected"]), (&Value::from(1), &Value::from(1)));
+    let ran = casebook(&["info", &at("a.scap.zst"), &at("a.scap")]);
+    let text = ran.text();
+    for part in [
+        "host         web\\x1b[31m-1, 8 CPUs, 16384 MiB\n",
+        "events       1000 on 2 threads\n",
+        "from         2000-02-29 00:00:00.000000000 UTC\n",
+        "250   25.0 %  close\n",
+        "frames       1 of 1 intact\n",
+        "bytes, not compressed\n",
+        "ledger       empty\n",
+    ] {
+        assert!(text.contains(part), "{part} not in {text}");
+    }
+    assert!(!text.contains('\u{1b}'));
+    fs::write(at("cut.scap"), &plain[..plain.len() - 5]).unwrap();
+    let ran = casebook(&["info", &at("cut.scap")]);
+    assert_eq!(ran.exit, Exit::Incomplete);
+    assert!(ran.text().contains("ledger       truncated_input: 1"), "{}", ran.text());
+}
+
+#[test]
+fn the_command_line_explains_itself() {
+    let ran = casebook(&["--help"]);
+    assert_eq!(ran.exit, Exit::Complete);
+    assert!(ran.text().contains("Exit codes:") && ran.text().contains("verify"));
+    assert_eq!(casebook(&[]).exit, Exit::Usage);
+    assert_eq!(casebook(&["info"]).exit, Exit::Usage);
+    assert_eq!(casebook(&["convert", "a", "--level", "77"]).exit, Exit::Usage);
+}
