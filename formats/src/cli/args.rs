@@ -25,6 +25,9 @@ pub(super) enum Command {
     /// Write a capture anew as .scap.zst, .scap or .scap.gz, byte for byte the same stream
     #[command(after_help = exit::help())]
     Convert(ConvertArgs),
+    /// Write what is left of a damaged or cut capture into a new one, and say what is missing and where
+    #[command(after_help = exit::help())]
+    Salvage(ConvertArgs),
     /// Check that .scap.zst files are what was written: every frame, their chain, index, seal and seek table
     #[command(after_help = exit::help())]
     Verify(VerifyArgs),
@@ -54,7 +57,7 @@ pub(super) struct VerifyArgs {
     pub(super) json: bool,
 }
 
-/// Options of `convert`.
+/// Options of `convert` and `salvage`.
 #[derive(Args, Debug)]
 pub(super) struct ConvertArgs {
     /// The capture; `-` for standard input

@@ -9,6 +9,7 @@ mod convert;
 mod exit;
 mod info;
 mod output;
+mod salvage;
 mod time;
 mod verify;
 
@@ -51,6 +52,7 @@ pub fn run_to(
     match cli.command {
         Command::Info(args) => info::run(&args, out, err),
         Command::Convert(args) => convert::run(&args, out, err),
+        Command::Salvage(args) => salvage::run(&args, out, err),
         Command::Verify(args) => verify::run(&args, out, err),
     }
 }

@@ -5,12 +5,14 @@
 //! layout is written down in `formats/FORMAT.md`.
 //!
 //! [`SeekableWriter`] takes a scap stream and writes such a file; [`pieces`] takes a file apart, however damaged;
-//! [`verify`] says what is wrong with it. Plain reading needs nothing of this: [`crate::capture::CaptureReader`] reads the
+//! [`verify`] says what is wrong with it, [`rescue`] gets
+//! out what is left. Plain reading needs nothing of this: [`crate::capture::CaptureReader`] reads the
 //! stream as it reads any other zstd file.
 
 mod cut;
 pub mod filter;
 pub mod pieces;
+pub mod rescue;
 mod table;
 pub mod verify;
 mod write;
