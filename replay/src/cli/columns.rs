@@ -2,6 +2,9 @@
 
 use casebook_formats::terminal::Safe;
 
+/// Widest a column is made: one name of 64 KiB must not make every row as long.
+const MAX_WIDTH: usize = 64;
+
 /// A column.
 pub(super) struct Column {
     /// Its heading.
@@ -20,13 +23,14 @@ pub(super) const fn right(name: &'static str) -> Column {
     Column { name, right: true }
 }
 
-/// The table with its headings. Cells may hold anything; the last column is as long as it is.
+/// The table with its headings. Cells may hold anything; the last column is as long as it is, and so are cells
+/// wider than [`MAX_WIDTH`]: what follows them stands farther right.
 pub(super) fn table(columns: &[Column], rows: &[Vec<String>]) -> String {
     let safe: Vec<Vec<String>> =
         rows.iter().map(|row| row.iter().map(|cell| Safe(cell.as_bytes()).to_string()).collect()).collect();
     let width = |at: usize, column: &Column| {
         let cells = safe.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count());
-        cells.chain([column.name.len()]).max().unwrap_or_default()
+        cells.chain([column.name.len()]).max().unwrap_or_default().min(MAX_WIDTH)
     };
     let widths: Vec<usize> = columns.iter().enumerate().map(|(at, column)| width(at, column)).collect();
     let mut text = String::new();
@@ -62,5 +66,14 @@ mod tests {
             table(&[right("PID"), left("USER"), left("COMMAND")], &rows),
             " PID USER      COMMAND\n   7 ünï       a b\n1234 x\\x1b[31m tail\\n\n   1\n"
         );
+    }
+
+    #[test]
+    fn one_long_cell_does_not_make_every_row_long() {
+        let row = |cell: &str| vec![cell.to_owned(), "x".to_owned()];
+        let rows = [row(&"n".repeat(10_000)), row("m")];
+        let text = table(&[left("NAME"), left("Y")], &rows);
+        let lengths: Vec<usize> = text.lines().map(str::len).collect();
+        assert_eq!(lengths, [MAX_WIDTH + 2, 10_002, MAX_WIDTH + 2]);
     }
 }

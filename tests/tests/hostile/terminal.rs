@@ -150,6 +150,19 @@ fn captures_cannot_write_to_a_terminal() {
         assert_harmless("alerts", &out);
         assert_harmless("talk", &err);
         assert_json_lines("alerts", &out);
+        let format = format!("*{}", long_output());
+        for command in [&["events"][..], &["events", "-p", &format], &["ps"], &["ps", "--all"], &["fds", "--pid", "10"]]
+        {
+            for form in ["text", "json"] {
+                let (out, err) = run(&[command, &[path_text(&capture), "--output", form]].concat());
+                assert!(out.lines().count() > 2, "{command:?}: {out} {err}");
+                assert_harmless(command[0], &out);
+                assert_harmless(command[0], &err);
+                if form == "json" {
+                    assert_json_lines(command[0], &out);
+                }
+            }
+        }
     }
 }
 
@@ -223,6 +236,15 @@ fn file_names_cannot_write_to_a_terminal() {
         &["--example", "--output", &evil],
         &["--example", "-M", &evil],
         &["fields", &evil],
+        &["events", path_text(&capture), path_text(&broken), path_text(&missing)],
+        // The text of -p itself is the user's own word and comes out as it is; what is wrong in it is quoted.
+        &["events", "--example", "-p", &format!("%proc.nmae{evil}")],
+        &["events", "--example", "--filter", &evil],
+        &["events", "--example", "--from", &evil],
+        &["ps", path_text(&broken)],
+        &["ps", path_text(&missing)],
+        &["ps", "--example", "--at", &evil],
+        &["fds", path_text(&capture), "--pid", "77"],
         &["fields", "--class", &evil],
         &["fields", "--source", &evil],
         &["lint", "--show", "compiled", "--rule", &evil],
