@@ -273,3 +273,40 @@ fn salvage_repairs_other_captures_too() {
     let ran = casebook(&["salvage", &text]);
     assert_eq!((ran.exit, ran.out.len()), (Exit::Unreadable, 0));
 }
+
+/// `CASEBOOK_BLESS=1` writes the page anew; read it before it is committed.
+#[test]
+fn dump_shows_bytes_and_meaning() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = path(folder.path(), "a.scap");
+    let mut writer = CaptureWriter::new(Vec::new());
+    writer.section().unwrap();
+    let hostname = b"web\x1b[31m-1".to_vec();
+    writer.machine(&MachineInfo { num_cpus: 8, memory: 1 << 34, max_pid: 9, hostname, boot_ts: 1 }).unwrap();
+    writer.threads(&[ThreadEntry { tid: 7, pid: 7, comm: b"sh".to_vec(), ..ThreadEntry::default() }]).unwrap();
+    let (fd, flags) = ((-2_i64).to_le_bytes(), 4097_u32.to_le_bytes());
+    let params: [&[u8]; 4] = [&fd, b"/etc/\x1bpasswd\0", &flags, &[]];
+    writer.event(951_782_400_000_000_001, 7, 3, ppme::PPME_SYSCALL_OPEN_X, &params).unwrap();
+    fs::write(&file, writer.into_inner().unwrap()).unwrap();
+    let ran = casebook(&["dump", &file]);
+    assert_eq!((ran.exit, ran.err.as_str()), (Exit::Complete, ""));
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dump.golden");
+    if std::env::var_os("CASEBOOK_BLESS").is_some() {
+        fs::write(golden, &ran.out).unwrap();
+    }
+    assert_eq!(ran.text(), fs::read_to_string(golden).unwrap());
+    assert!(!ran.text().contains('\u{1b}'));
+    let first = casebook(&["dump", "-n", "1", &file]);
+    assert!(ran.text().starts_with(first.text()) && first.text().lines().count() == 8, "{}", first.text());
+    let raw = casebook(&["dump", "--raw", &file]);
+    assert!(raw.out.len() > ran.out.len() && !raw.text().contains("more bytes"));
+    // Every byte of the capture is shown, in order.
+    let shown: Vec<u8> = raw
+        .text()
+        .lines()
+        .filter(|line| line.len() > 10)
+        .flat_map(|line| line[10..line.len().min(34)].split_whitespace().map(|hex| u8::from_str_radix(hex, 16)))
+        .filter_map(Result::ok)
+        .collect();
+    assert_eq!(shown, fs::read(&file).unwrap());
+}

@@ -22,6 +22,9 @@ pub(super) enum Command {
     /// Show what a capture holds: host, time span, events, threads, users, losses, frames and seal
     #[command(after_help = exit::help())]
     Info(InfoArgs),
+    /// Show the bytes of a capture with their meaning, block by block
+    #[command(after_help = exit::help())]
+    Dump(DumpArgs),
     /// Write a capture anew as .scap.zst, .scap or .scap.gz, byte for byte the same stream
     #[command(after_help = exit::help())]
     Convert(ConvertArgs),
@@ -43,6 +46,22 @@ pub(super) struct InfoArgs {
     /// One JSON object a line for each capture
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// Options of `dump`.
+#[derive(Args, Debug)]
+pub(super) struct DumpArgs {
+    /// The capture; `-` for standard input
+    #[arg(value_name = "CAPTURE")]
+    pub(super) capture: PathBuf,
+
+    /// Show all bytes of long values and lists
+    #[arg(long)]
+    pub(super) raw: bool,
+
+    /// Stop after so many blocks
+    #[arg(short = 'n', value_name = "BLOCKS")]
+    pub(super) count: Option<u64>,
 }
 
 /// Options of `verify`.

@@ -6,6 +6,7 @@
 
 mod args;
 mod convert;
+mod dump;
 mod exit;
 mod info;
 mod output;
@@ -51,6 +52,7 @@ pub fn run_to(
     };
     match cli.command {
         Command::Info(args) => info::run(&args, out, err),
+        Command::Dump(args) => dump::run(&args, out, err),
         Command::Convert(args) => convert::run(&args, out, err),
         Command::Salvage(args) => salvage::run(&args, out, err),
         Command::Verify(args) => verify::run(&args, out, err),
