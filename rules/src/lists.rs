@@ -15,6 +15,12 @@ use crate::text::{ListUse, LoadedText, Origin, Scalar, Via};
 /// Longest condition after the replacement of lists. Lists of lists can multiply.
 pub(crate) const MAX_CONDITION: usize = 4 << 20;
 
+/// Bytes that lists may add to all conditions together: a large list that a thousand rules name would otherwise be
+/// there a thousand times.
+pub(crate) const MAX_ADDED: usize = 64 << 20;
+/// Items of all lists together, after lists of lists were put in.
+const MAX_ITEMS: usize = 4_000_000;
+
 const BLANKS: &[u8] = b" \t\n\r";
 const DELIMITERS: &[u8] = b" \t\n\r(),=";
 
@@ -35,6 +41,8 @@ pub(crate) struct ResolvedList<'c> {
 /// All lists in the order of first definition.
 pub(crate) struct Lists<'c> {
     pub(crate) lists: Vec<ResolvedList<'c>>,
+    /// Bytes added to conditions so far; beyond [`MAX_ADDED`] also when the lists themselves are too long.
+    added: usize,
 }
 
 /// A condition has become too long.
@@ -44,9 +52,14 @@ impl<'c> Lists<'c> {
     pub(crate) fn new(collector: &'c Collector) -> Self {
         let mut used: HashSet<&str, foldhash::fast::FixedState> = HashSet::default();
         let mut lists = Vec::new();
+        let (mut total, mut added) = (0, 0);
         for def in collector.lists.iter() {
             let mut items = Vec::new();
             for item in &def.items {
+                if total + items.len() > MAX_ITEMS {
+                    added = usize::MAX;
+                    break;
+                }
                 match collector.lists.get(&item.value) {
                     Some(inner) if inner.order.first < def.order.changed => {
                         used.insert(&inner.head.name.value);
@@ -55,20 +68,26 @@ impl<'c> Lists<'c> {
                     _ => items.push(Arc::clone(item)),
                 }
             }
+            total += items.len();
             lists.push(ResolvedList::new(def, items));
         }
         for list in &mut lists {
             list.used = used.contains(&*list.def.head.name.value);
         }
-        Self { lists }
+        Self { lists, added }
     }
 
     /// Replaces the names of all lists in a condition.
     pub(crate) fn expand(&mut self, text: &mut LoadedText) -> Result<(), TooLong> {
+        if self.added > MAX_ADDED {
+            return Err(TooLong);
+        }
+        let before = text.text().len();
         for list in &mut self.lists {
             list.expand(text)?;
         }
-        Ok(())
+        self.added = self.added.saturating_add(text.text().len().saturating_sub(before));
+        if self.added > MAX_ADDED { Err(TooLong) } else { Ok(()) }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::ast::{self, Expr, MAX_TREE_DEPTH, Node, Right};
 use crate::collector::{Collector, MacroDef, Order};
 use crate::condition;
 use crate::diagnostics::{Code, Diagnostic, ItemKind, ItemRef, did_you_mean};
-use crate::lists::{Lists, MAX_CONDITION, TooLong};
+use crate::lists::{Lists, MAX_ADDED, MAX_CONDITION, TooLong};
 use crate::source::Sources;
 use crate::text::{LoadedText, Place, Via};
 
@@ -143,7 +143,11 @@ impl<'c> Resolver<'c> {
         let whole = ast::Span { text: number, start: 0, end: 1 };
         self.places.texts.push(Parsed { text, item });
         if long {
-            let message = format!("the condition is longer than {} MiB when lists are put in", MAX_CONDITION >> 20);
+            let message = format!(
+                "the condition is longer than {} MiB when lists are put in, or all conditions together than {} MiB",
+                MAX_CONDITION >> 20,
+                MAX_ADDED >> 20
+            );
             return Err(vec![self.diagnostic(Code::CompileCondition, message, whole, number)]);
         }
         match parsed {
