@@ -1,13 +1,12 @@
 //! Field agreement: every field of every event of a capture, ours against the golden.
 //!
-//! For each capture: [`survey`] of its golden → replay → `Alignment` pairs our events
+//! For each capture: survey of its golden ([`crate::golden::events`]) → replay → `Alignment` pairs our events
 //! with the golden's → each pair is compared over all columns → counts, classes of [`crate::known`], samples.
 //! The container goldens of sysdig go the same way, only that they are matched without numbers.
 //! Captures run in parallel; a report's content does not depend on their timing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 
 use casebook_formats::capture::CaptureReader;
 use casebook_formats::tables;
@@ -16,10 +15,11 @@ use casebook_replay::engine::Replay;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::corpora::{Capture, Corpora};
-use crate::golden::containers;
-use crate::golden::fields::{ABSENT, Columns, EventKey, Row, Rows, kind_of, survey};
-use crate::known::{Against, Difference, FieldClass, Glob, KnownDifferences, any};
+use crate::corpora::Corpora;
+use crate::glob::{Glob, any};
+use crate::golden::events::{Golden, half};
+use crate::golden::fields::{ABSENT, Columns, EventKey, Row, kind_of};
+use crate::known::{Against, Difference, FieldClass, KnownDifferences};
 use crate::ours::{Conditions, OurFields};
 
 /// Golden events looked through for one of ours that is not the next one.
@@ -182,100 +182,6 @@ pub fn compare(
     let comparison = Comparison { ours: &ours, columns: &columns, against, known, conditions: &conditions, options };
     let results: Vec<CaptureAgreement> = goldens.par_iter().map(|golden| comparison.capture(golden)).collect();
     Ok(report(against, results, &columns, compared.len(), known, unknown_fields, options.samples))
-}
-
-/// A golden of one capture, whatever its form.
-struct Golden {
-    capture: Capture,
-    /// Fields that it holds.
-    fields: BTreeSet<String>,
-    /// Its events in order.
-    events: Vec<EventKey>,
-    /// Which of them have to be found among ours.
-    needed: Vec<bool>,
-    texts: GoldenTexts,
-}
-
-enum GoldenTexts {
-    /// A field golden, to be read as a stream.
-    Stream(PathBuf),
-    /// A container golden.
-    Table(containers::Containers),
-}
-
-impl Golden {
-    /// The golden of a capture, `None` where there is none.
-    fn open(corpora: &Corpora, capture: Capture, against: Against) -> Result<Option<Self>, String> {
-        let path = match against {
-            Against::Falco => corpora.field_golden(&capture),
-            Against::Sysdig => corpora.container_golden(&capture),
-        };
-        let Some(path) = path else { return Ok(None) };
-        let failed = |error: std::io::Error| format!("{}: {error}", path.display());
-        Ok(Some(match against {
-            Against::Falco => {
-                let survey = survey(&path).map_err(failed)?;
-                let needed = vec![true; survey.events.len()];
-                Self { capture, fields: survey.keys, events: survey.events, needed, texts: GoldenTexts::Stream(path) }
-            }
-            Against::Sysdig => {
-                let table = containers::read(&path).map_err(failed)?;
-                let key = |row: &containers::ContainerRow| EventKey {
-                    num: 0,
-                    time: row.time,
-                    tid: row.tid,
-                    kind: half(row.enter),
-                };
-                Self {
-                    capture,
-                    fields: table.fields.iter().cloned().collect(),
-                    events: table.rows.iter().map(key).collect(),
-                    // sysdig shows enter halves apart, which are merged into their exits in our stream.
-                    needed: table.rows.iter().map(|row| !row.enter).collect(),
-                    texts: GoldenTexts::Table(table),
-                }
-            }
-        }))
-    }
-
-    /// The texts of its events, to be asked for in rising order.
-    fn rows<'c>(&'c self, columns: &'c Columns) -> Result<GoldenRows<'c>, String> {
-        Ok(match &self.texts {
-            GoldenTexts::Stream(path) => {
-                let rows = Rows::open(path, columns).map_err(|error| format!("{}: {error}", path.display()))?;
-                GoldenRows::Stream { rows, read: 0 }
-            }
-            GoldenTexts::Table(table) => GoldenRows::Table { table, columns, row: Row::default() },
-        })
-    }
-}
-
-/// Texts of a golden's events.
-enum GoldenRows<'c> {
-    Stream { rows: Rows<'c>, read: usize },
-    Table { table: &'c containers::Containers, columns: &'c Columns, row: Row },
-}
-
-impl GoldenRows<'_> {
-    /// The texts of event `index`; indices rise from call to call.
-    fn at(&mut self, index: usize) -> Result<&Row, String> {
-        match self {
-            Self::Stream { rows, read } => {
-                let failed = |error: std::io::Error| format!("golden, event {index}: {error}");
-                while *read < index {
-                    rows.next_row().map_err(failed)?;
-                    *read += 1;
-                }
-                *read += 1;
-                rows.next_row().map_err(failed)?.ok_or_else(|| "the golden changed while it was read".to_owned())
-            }
-            Self::Table { table, columns, row } => {
-                let texts = table.rows.get(index).map(|row| row.texts.as_slice()).unwrap_or_default();
-                row.set(columns, table.fields.iter().map(String::as_str).zip(texts.iter().map(String::as_str)));
-                Ok(row)
-            }
-        }
-    }
 }
 
 /// Joins the captures' results in their order.
@@ -448,11 +354,6 @@ impl Comparison<'_> {
             });
         }
     }
-}
-
-/// Stands for the half of a call where types are not compared.
-fn half(enter: bool) -> u64 {
-    u64::from(enter)
 }
 
 /// Pairs our events with the golden's, both in order: the same number, time and thread, or else the next golden event

@@ -19,9 +19,10 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::corpora::{Capture, Corpora, RuleSet};
+use crate::glob::any;
 use crate::golden::alerts::{Alert, Run};
 use crate::golden::fields::ABSENT;
-use crate::known::{self, Against, AlertSide, FieldClass, KnownDifferences, any};
+use crate::known::{self, Against, AlertSide, FieldClass, KnownDifferences};
 use crate::ours::Conditions;
 
 /// How the alerts of one capture and rule set agree.

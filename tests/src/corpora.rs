@@ -107,7 +107,7 @@ impl Corpora {
 
     /// The captures whose name matches one of `patterns` (`*` and `?`); all of them when there are no patterns.
     pub fn select(&self, patterns: &[String]) -> Vec<Capture> {
-        let globs: Vec<_> = patterns.iter().map(|pattern| crate::known::Glob::new(pattern)).collect();
+        let globs: Vec<_> = patterns.iter().map(|pattern| crate::glob::Glob::new(pattern)).collect();
         let chosen = |name: &str| globs.is_empty() || globs.iter().any(|glob| glob.matches(name));
         self.captures.iter().filter(|capture| chosen(&capture.name)).cloned().collect()
     }

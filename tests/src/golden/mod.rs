@@ -2,4 +2,5 @@
 
 pub mod alerts;
 pub mod containers;
+pub mod events;
 pub mod fields;
