@@ -310,3 +310,47 @@ fn dump_shows_bytes_and_meaning() {
         .collect();
     assert_eq!(shown, fs::read(&file).unwrap());
 }
+
+#[test]
+fn salvage_takes_whole_frames_wherever_they_stand() {
+    use casebook_formats::seekable::pieces::{Pieces, What};
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name| path(folder.path(), name);
+    let pack = |events| {
+        fs::write(at("a.scap"), capture(events)).unwrap();
+        casebook(&["convert", &at("a.scap"), "-o", &at("a.zst"), "--frame-kib", "4", "--force"]);
+        let file = fs::read(at("a.zst")).unwrap();
+        let mut pieces = Pieces::new(&file[..]);
+        let pieces: Vec<_> = std::iter::from_fn(|| pieces.next_piece().unwrap()).collect();
+        let part = |piece: &casebook_formats::seekable::pieces::Piece| {
+            file[piece.offset as usize..(piece.offset + piece.len) as usize].to_vec()
+        };
+        let data = pieces.iter().filter(|piece| piece.what == What::Data).count();
+        (pieces.iter().map(part).collect::<Vec<_>>(), data)
+    };
+    let all: Vec<u64> = bytes::read(&capture(1000)).events().iter().map(|event| event.ts).collect();
+    let (pieces, data) = pack(1000);
+    let check = |pieces: &[Vec<u8>], exit: Exit| {
+        let (ran, mut times) = salvaged(folder.path(), &pieces.concat());
+        times.sort_unstable();
+        assert!(times == all, "{}", ran.err);
+        assert_eq!(ran.exit, exit, "{}", ran.err);
+    };
+    let without = |at: usize| [&pieces[..at], &pieces[at + 1..]].concat();
+    // A frame repeated with its record; frames and bare data swapped; a record, index, seal, seek table taken out.
+    check(&[&pieces[..6], &pieces[4..]].concat(), Exit::Incomplete);
+    let mut swapped = pieces.clone();
+    swapped.swap(4, 8);
+    check(&swapped, Exit::Complete);
+    swapped.swap(5, 9);
+    check(&swapped, Exit::Incomplete);
+    check(&without(5), Exit::Complete);
+    check(&without(2 * data), Exit::Complete);
+    check(&without(2 * data + 1), Exit::Incomplete);
+    check(&without(2 * data + 2), Exit::Complete);
+    // A frame of another capture.
+    let (others, _) = pack(900);
+    let mut foreign = pieces.clone();
+    foreign[4..6].clone_from_slice(&others[4..6]);
+    check(&foreign, Exit::Complete);
+}
