@@ -37,6 +37,8 @@ pub struct Rescue<R> {
     at: usize,
     /// Place of the last data, and whether all of it could be unpacked.
     last: Option<(u64, u64, bool)>,
+    /// BLAKE3 of the last data.
+    digest: Digest,
     seen: HashSet<Digest, foldhash::fast::FixedState>,
     /// Number of the next frame.
     expected: u64,
@@ -66,6 +68,7 @@ impl<R: Read> Rescue<R> {
             content: Vec::new(),
             at: 0,
             last: None,
+            digest: [0; 32],
             seen: HashSet::default(),
             expected: 0,
             is_sealed: false,
@@ -119,7 +122,8 @@ impl<R: Read> Rescue<R> {
 
     fn unpack(&mut self, piece: &Piece) {
         let bytes = self.pieces.bytes();
-        if !self.seen.insert(*blake3::hash(bytes).as_bytes()) {
+        self.digest = *blake3::hash(bytes).as_bytes();
+        if !self.seen.insert(self.digest) {
             self.gap(piece.offset, "a frame that is there once more; its repetition was left out".to_owned());
             return;
         }
@@ -142,7 +146,11 @@ impl<R: Read> Rescue<R> {
         }
         self.expected = number.saturating_add(1);
         match self.last.take() {
-            Some((_, len, true)) if len == record.raw_len => {}
+            Some((_, _, true)) if self.digest == record.digest => {}
+            Some((offset, _, true)) => self.gap(
+                offset,
+                format!("what stands in the place of frame {number} is another one; it was taken as it is, unpacked without fault"),
+            ),
             Some((offset, len, _)) => self.gap(
                 offset,
                 format!(
