@@ -267,12 +267,15 @@ impl<'t> Builder<'t> {
                     } else {
                         Kind::Scalar(Arc::new(Scalar { value: value.into_owned(), span, style: style_of(style) }))
                     };
+                    self.nodes += 1;
                     self.add(Arc::new(Node::leaf(span, kind)), anchor, start, end)?;
                 }
                 Event::Alias(anchor) => {
                     let Some(node) = self.anchors.get(&anchor).map(Arc::clone) else {
                         return Err(Trouble::Limit("an alias refers to the node it is part of".to_owned(), start));
                     };
+                    // An alias repeats everything below it; what is written out was counted node by node.
+                    self.nodes = self.nodes.saturating_add(node.size);
                     self.add(node, 0, start, end)?;
                 }
                 Event::SequenceStart(anchor, _) => self.open(OpenKind::Sequence(Vec::new()), anchor, start)?,
@@ -317,6 +320,7 @@ impl<'t> Builder<'t> {
             }
         };
         let node = Arc::new(Node { span, kind, depth: open.depth, size: open.size });
+        self.nodes += 1;
         self.add(node, open.anchor, open.start, end)
     }
 
@@ -326,8 +330,6 @@ impl<'t> Builder<'t> {
         if depth > MAX_DEPTH {
             return Err(Trouble::Limit(format!("nested deeper than {MAX_DEPTH} levels"), start));
         }
-        // A node counts when it is first seen and with its full size when an alias repeats it.
-        self.nodes += if matches!(node.kind, Kind::Null | Kind::Scalar(_)) { 1 } else { node.size };
         if node.size > MAX_NODES || self.nodes > MAX_NODES {
             return Err(Trouble::Limit(format!("more than {MAX_NODES} elements, aliases followed"), start));
         }
@@ -429,6 +431,15 @@ mod tests {
         assert_eq!(found.warnings[0].code, Code::DuplicateKey);
         let item = &found.documents[0].sequence().unwrap()[0];
         assert_eq!(item.get("a").unwrap().scalar().unwrap().value, "1");
+    }
+
+    #[test]
+    fn each_node_counts_once() {
+        // A list of indicators with a million entries is no attack, however deep it stands.
+        let text = format!("- list: addresses\n  items: [{}]\n", vec!["a"; 1_000_000].join(","));
+        let found = documents(&text);
+        let items = found.documents[0].sequence().unwrap()[0].get("items").unwrap();
+        assert_eq!(items.sequence().unwrap().len(), 1_000_000);
     }
 
     #[test]
