@@ -80,6 +80,7 @@ counters! {
     UnknownThreads = "unknown_threads", DataLoss, State, "Events of threads that neither the process list nor an earlier event introduced.";
     UnknownParents = "unknown_parents", DataLoss, State, "Clone events whose parent thread is unknown.";
     UnknownFds = "unknown_fds", DataLoss, State, "Events on descriptors of which no open was seen.";
+    LostExecs = "lost_execs", DataLoss, State, "Programs that started without an exec in the capture; what runs there is unknown until the process says it.";
     MissingContainerMetadata = "missing_container_metadata", DataLoss, State, "Containers known by their cgroup only: name, image, mounts and privileges are unknown, and rules about them cannot hold.";
     StateLimit = "state_limit", DataLoss, State, "Entries not kept because a state table was full.";
     UnsupportedSource = "unsupported_source", DataLoss, Rules, "Plugin events of a source that no loaded rule set can read.";

@@ -14,6 +14,7 @@ use crate::agreement::{self, Agreement, Options, Report};
 use crate::alerts::{self, AlertAgreement};
 use crate::corpora::{CORPORA_VARIABLE, Corpora, RuleSet};
 use crate::known::{Against, KnownDifferences};
+use crate::lossy;
 use crate::table::{Align, Table, percent, shown};
 
 /// Every difference is explained.
@@ -50,6 +51,27 @@ enum Command {
     Containers(FieldArgs),
     /// Alerts and summary against falco-goldens/alerts.
     Alerts(AlertArgs),
+    /// Every capture against itself with every n-th event removed: what is still right, unknown, wrong.
+    Lossy(LossyArgs),
+}
+
+#[derive(Args)]
+struct LossyArgs {
+    /// Every how many-th event goes.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(2..))]
+    every: u64,
+    /// Captures to measure (patterns); all without it.
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    capture: Vec<String>,
+    /// Fields to compare (patterns); all without it.
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    field: Vec<String>,
+    /// Show the first N wrong values of each field.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    show: usize,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -155,6 +177,14 @@ fn compare(cli: Cli, out: &mut dyn Write) -> Result<bool, String> {
             let text = if args.json { json_lines(&results)? } else { alert_table(&results, args.show) };
             emit(out, &text)?;
             Ok(results.iter().all(AlertAgreement::agrees))
+        }
+        Command::Lossy(args) => {
+            let options =
+                lossy::Options { every: args.every, captures: args.capture, fields: args.field, samples: args.show };
+            let report = lossy::corpus(&corpora, &options)?;
+            let text = if args.json { json_lines(std::slice::from_ref(&report))? } else { lossy_tables(&report) };
+            emit(out, &text)?;
+            Ok(report.total().wrong() == 0 && report.errors.is_empty())
         }
     }
 }
@@ -303,6 +333,54 @@ pub fn alert_table(results: &[AlertAgreement], show: usize) -> String {
             detail.lines().for_each(|line| {
                 let _ = writeln!(text, "{}", Safe(line.as_bytes()));
             });
+        }
+    }
+    text
+}
+
+/// Fields with the most wrong values first, removed events that explain them, samples where they were kept.
+pub fn lossy_tables(report: &lossy::Report) -> String {
+    let mut fields = Table::new(&[
+        ("field", Align::Left),
+        ("values", Align::Right),
+        ("equal", Align::Right),
+        ("unknown", Align::Right),
+        ("different", Align::Right),
+        ("surplus", Align::Right),
+        ("wrong %", Align::Right),
+    ]);
+    let mut worst: Vec<_> = report.fields.iter().filter(|(_, outcome)| outcome.values > 0).collect();
+    worst.sort_by_key(|(name, outcome)| (std::cmp::Reverse(outcome.wrong()), *name));
+    let all = ("all".to_owned(), report.total());
+    for (name, outcome) in worst.into_iter().chain([(&all.0, &all.1)]) {
+        let lossy::Outcome { values, equal, unknown, different, surplus } = *outcome;
+        let numbers = [values, equal, unknown, different, surplus].map(|count| count.to_string());
+        fields.row([name.clone()].into_iter().chain(numbers).chain([percent(outcome.wrong(), values)]));
+    }
+    let mut causes = Table::new(&[("wrong after the loss of", Align::Left), ("values", Align::Right)]);
+    let mut most: Vec<_> = report.causes.iter().collect();
+    most.sort_by_key(|(cause, count)| (std::cmp::Reverse(**count), *cause));
+    most.into_iter().for_each(|(cause, count)| causes.row([cause.clone(), count.to_string()]));
+    let mut text = format!(
+        "{} captures, {} events removed, {} compared\n\n{fields}\n{causes}",
+        report.captures, report.removed, report.compared
+    );
+    for error in &report.errors {
+        let _ = writeln!(text, "error: {}", shown(error));
+    }
+    for (field, samples) in &report.samples {
+        if samples.is_empty() {
+            continue;
+        }
+        let _ = writeln!(text, "\n{field}");
+        for sample in samples {
+            let lossy::Sample { capture, num, kind, whole, reduced, cause } = sample;
+            let _ = writeln!(
+                text,
+                "  {capture} {num} {kind} [{cause}]: whole \"{}\" reduced \"{}\"",
+                shown(whole),
+                shown(reduced)
+            );
         }
     }
     text

@@ -44,6 +44,7 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: ProcessField, ar
             Some(n) => borrowed(usize::try_from(n).ok().and_then(|n| words(&thread.args).nth(n)).unwrap_or_default()),
             None => cow(joined(&thread.args)),
         },
+        ProcessField::ProcCmdnargs | ProcessField::ProcCmdlenargs if nothing_told(thread) => Extracted::Absent,
         ProcessField::ProcCmdnargs => unsigned(words(&thread.args).count() as u64),
         ProcessField::ProcCmdlenargs => unsigned(words(&thread.args).map(|word| word.len() as u64).sum()),
         ProcessField::ProcEnv => match key(arg) {
@@ -81,10 +82,10 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: ProcessField, ar
         }
         ProcessField::ProcPidTs => known(thread.clone_ts),
         ProcessField::ProcPpidTs => when(parent(), |parent| known(parent.clone_ts)),
-        ProcessField::ProcIsExeWritable => truth(thread.exe_writable),
-        ProcessField::ProcIsExeUpperLayer => truth(thread.exe_upper_layer),
-        ProcessField::ProcIsExeLowerLayer => truth(thread.exe_lower_layer),
-        ProcessField::ProcIsExeFromMemfd => truth(thread.exe_from_memfd),
+        ProcessField::ProcIsExeWritable => of_file(thread, thread.exe_writable),
+        ProcessField::ProcIsExeUpperLayer => of_file(thread, thread.exe_upper_layer),
+        ProcessField::ProcIsExeLowerLayer => of_file(thread, thread.exe_lower_layer),
+        ProcessField::ProcIsExeFromMemfd => of_file(thread, thread.exe_from_memfd),
         ProcessField::ProcExeIno => when(Some(thread.exe_ino).filter(|&ino| ino != 0), |ino| signed(ino as i64)),
         ProcessField::ProcExeInoCtime => known(thread.exe_ino_ctime),
         ProcessField::ProcExeInoMtime => known(thread.exe_ino_mtime),
@@ -179,6 +180,16 @@ fn joined(list: &[u8]) -> Cow<'_, [u8]> {
         return Cow::Borrowed(list);
     }
     Cow::Owned(list.iter().map(|&byte| if byte == 0 { b' ' } else { byte }).collect())
+}
+
+/// The exec that brought the program was lost, and no event has told its arguments since.
+fn nothing_told(thread: &Thread) -> bool {
+    thread.program_lost && thread.args.is_empty() && *thread.comm == *b"<NA>"
+}
+
+/// A fact about the executable, which is not known after a lost exec.
+fn of_file<'e>(thread: &Thread, fact: bool) -> Extracted<'e> {
+    if thread.program_lost { Extracted::Absent } else { truth(fact) }
 }
 
 /// A name, a blank, and the arguments joined by blanks.

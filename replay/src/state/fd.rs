@@ -33,6 +33,23 @@ pub enum FdKind {
     Pidfd,
 }
 
+impl FdKind {
+    /// Certainly not a socket.
+    pub(crate) fn is_no_socket(self) -> bool {
+        !matches!(
+            self,
+            Self::Ipv4
+                | Self::Ipv6
+                | Self::Ipv4Server
+                | Self::Ipv6Server
+                | Self::Unix
+                | Self::Netlink
+                | Self::Unknown
+                | Self::Unsupported
+        )
+    }
+}
+
 /// Ends of an internet socket. Client is the connecting end, server the accepting one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Tuple {

@@ -5,7 +5,16 @@
 //! about it (compiled predicates, command lines) knows when to look again.
 //!
 //! The transitions follow Falco libs' parsers, so that rules see here what they see there; where libs forgets what
-//! the capture holds, it is kept, and where libs makes a value up, it stays unknown.
+//! the capture holds, it is kept, and where libs makes a value up, it stays unknown. Where an event proves that
+//! another one was lost, what it proves wrong becomes unknown ([`handlers`]`/lost.rs`).
+//!
+//! **What is forgotten when.** Memory follows what lives, not what happened. The event after its exit removes a
+//! thread (rules on the exit still see it); a leader waits for the last thread of its process, as its threads refer to
+//! it. A thread whose exit was lost goes when its number is used again. A descriptor goes with the event after its
+//! close, or when its number is opened again, and a table with its last owner. Of the dead remain the last
+//! [`limits::RECENT_EXITS`] exits (numbers and times) and, with each orphan, id and name of the parent it had. A
+//! container stays until its removal was reported and its place is needed. Texts that child and parent have in common,
+//! and descriptor tables until one of them changes, exist once.
 
 // pid, ptid, tid, vtid, sid: the kernel's names for what this module is about.
 #![allow(clippy::similar_names)]

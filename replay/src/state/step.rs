@@ -1,6 +1,6 @@
 //! One event on its way through the state: who did it, on which descriptor, and what becomes of it.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use casebook_formats::event::{Event, EventType};
 use casebook_formats::ledger::{Counter, Ledger};
@@ -8,7 +8,7 @@ use casebook_formats::tables::{self, Direction, EventDef, EventFlags, EventOrigi
 
 use super::handlers::{HANDLERS, Handler};
 use super::table::ThreadId;
-use super::{Effects, State};
+use super::{Effects, Fd, FdKind, State};
 
 /// An event being applied.
 pub(crate) struct Step<'s, 'e> {
@@ -49,6 +49,8 @@ struct Row {
     subject: Subject,
     /// Parameter that holds the descriptor used.
     fd_param: Option<u8>,
+    /// Works on sockets only.
+    needs_socket: bool,
     /// Uses or makes a descriptor: `fd.num` has a value, -1 where there is none.
     about_fd: bool,
     enter: bool,
@@ -76,6 +78,7 @@ impl Row {
             handler,
             subject: subject_of(def),
             fd_param: if def.flags.has(EventFlags::USES_FD) { fd_param_of(def) } else { None },
+            needs_socket: def.symbol.starts_with("PPME_SOCKET_"),
             about_fd,
             enter: def.dir == Direction::Enter,
             opens_call: def.dir == Direction::Enter && def.origin == EventOrigin::Syscall,
@@ -147,11 +150,19 @@ impl State {
             return;
         }
         let Some(thread) = step.thread.and_then(|id| self.threads.get(id.0)) else { return };
-        if let Some(table) = self.files_of(thread)
-            && self.tables.get(table.0).is_some_and(|entry| entry.table.get(number).is_some())
-        {
+        let placeholder = thread.placeholder;
+        let table = self.files_of(thread);
+        let record = table.and_then(|table| Some((table, self.tables.get(table.0)?.table.get(number)?.kind)));
+        if let Some((table, kind)) = record {
+            if row.needs_socket && kind.is_no_socket() && step.succeeded() {
+                // The call would have failed: a close and what came after it were lost. It is some socket.
+                let mut fd = Fd::new(FdKind::Unknown, &self.texts.empty);
+                fd.version = self.next_version();
+                self.put_fd(table, number, Arc::new(fd), step.ledger);
+                step.ledger.count(Counter::UnknownFds);
+            }
             step.fx.record = Some((table, number));
-        } else if !thread.placeholder && (row.enter || step.succeeded()) {
+        } else if !placeholder && (row.enter || step.succeeded()) {
             step.ledger.count(Counter::UnknownFds);
         }
     }

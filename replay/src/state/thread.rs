@@ -98,6 +98,11 @@ pub struct Thread {
     pub lastexec_ts: u64,
     /// Start of the pid namespace's init, in ns since the epoch; 0 unknown.
     pub pidns_init_start_ts: u64,
+    /// An exec of it was lost: which program it runs is not known, except for what a later event told. comm and exe
+    /// are `<NA>` until then.
+    pub program_lost: bool,
+    /// Runs its parent's program: it came from a clone that was seen, and has executed nothing since.
+    pub(crate) program_inherited: bool,
     /// Exited; removed when the next event is applied (a leader only when its last thread goes).
     pub dead: bool,
     /// Only the id is known: events named a thread that nothing introduced. comm and exe are `<NA>`, as in libs.
@@ -177,6 +182,8 @@ impl Thread {
             clone_ts: 0,
             lastexec_ts: 0,
             pidns_init_start_ts: 0,
+            program_lost: false,
+            program_inherited: false,
             dead: false,
             placeholder: false,
             files: None,

@@ -59,7 +59,9 @@ fn parent_half(state: &mut State, step: &mut Step<'_, '_>, child_tid: i64) {
     step.thread = Some(caller);
     step.fx.thread = Some(caller);
     let caller_was_known = state.threads.get(caller.0).is_some_and(|thread| !thread.is_invalid());
-    if !caller_was_known {
+    if caller_was_known {
+        super::lost::program_told(state, step, caller);
+    } else {
         describe_caller(state, caller, event);
     }
     let Some(parent) = state.threads.get(caller.0) else { return };
@@ -204,6 +206,7 @@ fn new_thread(state: &mut State, event: &Event<'_>, tid: i64, flags: u32) -> Thr
     child.uid = event.u64(UID).map(|uid| uid as u32).filter(|&uid| uid != u32::MAX);
     child.gid = event.u64(GID).map(|gid| gid as u32).filter(|&gid| gid != u32::MAX);
     child.clone_ts = event.ts;
+    child.program_inherited = flags & CLONE_THREAD == 0;
     child
 }
 
@@ -211,6 +214,7 @@ fn new_thread(state: &mut State, event: &Event<'_>, tid: i64, flags: u32) -> Thr
 fn inherit(state: &mut State, step: &mut Step<'_, '_>, child: &mut Thread, from: ThreadId, from_is_known: bool) {
     let is_thread = child.flags & CLONE_THREAD != 0;
     if from_is_known && let Some(model) = state.threads.get(from.0) {
+        child.program_lost = model.program_lost;
         child.exepath = Arc::clone(&model.exepath);
         child.exe_writable = model.exe_writable;
         child.exe_upper_layer = model.exe_upper_layer;

@@ -59,6 +59,8 @@ pub(super) fn executed(state: &mut State, step: &mut Step<'_, '_>) {
     let Some(thread) = state.change(id) else { return };
     texts.put(thread);
     thread.set_name = None;
+    thread.program_lost = false;
+    thread.program_inherited = false;
     thread.lastexec_ts = event.ts;
     thread.pid = pid.unwrap_or(thread.pid);
     if thread.is_invalid() {
@@ -192,7 +194,7 @@ fn put_numbers(thread: &mut Thread, event: &Event<'_>) {
 }
 
 /// All other threads of the process end with an exec.
-fn leave_threads_behind(state: &mut State, id: ThreadId) {
+pub(super) fn leave_threads_behind(state: &mut State, id: ThreadId) {
     let Some(thread) = state.threads.get(id.0) else { return };
     let (tid, pid) = (thread.tid, thread.pid);
     let Some(group) = state.groups.get(&pid).filter(|group| group.tids.len() > 1) else { return };
@@ -203,7 +205,7 @@ fn leave_threads_behind(state: &mut State, id: ThreadId) {
 }
 
 /// libs keeps descriptors that the exec closed; a rule must not see them again.
-fn close_on_exec(state: &mut State, id: ThreadId) {
+pub(super) fn close_on_exec(state: &mut State, id: ThreadId) {
     state.unshare_table(id);
     let table = state.threads.get(id.0).and_then(|thread| state.files_of(thread));
     if let Some(table) = table {

@@ -13,6 +13,7 @@ mod exec;
 mod exit;
 mod fds;
 mod iter;
+mod lost;
 mod open;
 mod process;
 mod socket;

@@ -2,6 +2,7 @@
 
 use casebook_formats::event::Event;
 use casebook_formats::ledger::Counter;
+use casebook_formats::tables::ppme::PPME_SYSCALL_BRK_4_X;
 
 use crate::state::limits::MAX_CHILDREN_SEARCHED;
 use crate::state::path::{as_directory, join};
@@ -188,6 +189,9 @@ pub(super) fn switched(state: &mut State, step: &mut Step<'_, '_>) {
 
 /// brk, mmap, munmap tell the memory after the call.
 pub(super) fn memory_changed(state: &mut State, step: &mut Step<'_, '_>) {
+    if step.event.etype == PPME_SYSCALL_BRK_4_X {
+        super::lost::program_started(state, step);
+    }
     let event = step.event;
     let Some(thread) = step.thread.and_then(|id| state.threads.get_mut(id.0)) else { return };
     if let Some(size) = event.u64(1) {

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)] // a test may stop at the first surprise
 
 mod descriptors;
+mod losses;
+mod memory;
 mod programs;
 mod sockets;
 mod threads;
