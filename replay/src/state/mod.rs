@@ -6,7 +6,7 @@
 //!
 //! The transitions follow Falco libs' parsers, so that rules see here what they see there; where libs forgets what
 //! the capture holds, it is kept, and where libs makes a value up, it stays unknown. Where an event proves that
-//! another one was lost, what it proves wrong becomes unknown ([`handlers`]`/lost.rs`).
+//! another one was lost, what it proves wrong becomes unknown (`handlers/lost.rs`).
 //!
 //! **What is forgotten when.** Memory follows what lives, not what happened. The event after its exit removes a
 //! thread (rules on the exit still see it); a leader waits for the last thread of its process, as its threads refer to

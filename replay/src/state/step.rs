@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use casebook_formats::event::{Event, EventType};
 use casebook_formats::ledger::{Counter, Ledger};
-use casebook_formats::tables::{self, Direction, EventDef, EventFlags, EventOrigin, ParamType};
+use casebook_formats::tables::{self, Category, Direction, EventDef, EventFlags, EventOrigin, ParamType};
 
 use super::handlers::{HANDLERS, Handler};
 use super::table::ThreadId;
@@ -49,7 +49,7 @@ struct Row {
     subject: Subject,
     /// Parameter that holds the descriptor used.
     fd_param: Option<u8>,
-    /// Works on sockets only.
+    /// Works on sockets only. Sending and receiving are left out: what is new about their socket they tell themselves.
     needs_socket: bool,
     /// Uses or makes a descriptor: `fd.num` has a value, -1 where there is none.
     about_fd: bool,
@@ -78,7 +78,7 @@ impl Row {
             handler,
             subject: subject_of(def),
             fd_param: if def.flags.has(EventFlags::USES_FD) { fd_param_of(def) } else { None },
-            needs_socket: def.symbol.starts_with("PPME_SOCKET_"),
+            needs_socket: def.category == Category::Net,
             about_fd,
             enter: def.dir == Direction::Enter,
             opens_call: def.dir == Direction::Enter && def.origin == EventOrigin::Syscall,
