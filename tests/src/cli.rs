@@ -360,7 +360,9 @@ pub fn lossy_tables(report: &lossy::Report) -> String {
     let mut causes = Table::new(&[("wrong after the loss of", Align::Left), ("values", Align::Right)]);
     let mut most: Vec<_> = report.causes.iter().collect();
     most.sort_by_key(|(cause, count)| (std::cmp::Reverse(**count), *cause));
-    most.into_iter().for_each(|(cause, count)| causes.row([cause.clone(), count.to_string()]));
+    for (cause, count) in most {
+        causes.row([cause.clone(), count.to_string()]);
+    }
     let mut text = format!(
         "{} captures, {} events removed, {} compared\n\n{fields}\n{causes}",
         report.captures, report.removed, report.compared

@@ -216,7 +216,9 @@ pub fn corpus(corpora: &Corpora, options: &Options) -> Result<Report, String> {
         })
         .collect();
     let mut all = Report::default();
-    reports.into_iter().for_each(|report| all.merge(report, options.samples));
+    for report in reports {
+        all.merge(report, options.samples);
+    }
     Ok(all)
 }
 

@@ -26,7 +26,7 @@ const MOST_WRONG_OF_RULE_FIELDS: [(&str, u64); 8] = [
     ("proc.pname", 10),
     ("fd.name", 34),
     ("user.uid", 1),
-    ("container.id", 4),
+    ("container.id", 5),
     ("evt.type", 1),
 ];
 

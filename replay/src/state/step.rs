@@ -44,6 +44,7 @@ enum Subject {
 }
 
 /// What the state does with one event type.
+#[allow(clippy::struct_excessive_bools)] // columns of a table, each for itself
 struct Row {
     handler: Option<Handler>,
     subject: Subject,
