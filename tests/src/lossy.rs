@@ -27,8 +27,8 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::corpora::Corpora;
+use crate::glob::{Glob, any};
 use crate::golden::fields::ABSENT;
-use crate::known::{Glob, any};
 use crate::ours::OurFields;
 use blocks::Blocks;
 use cause::{Causes, Deleted, Subject};
