@@ -99,11 +99,6 @@ fn parent_half(state: &mut State, step: &mut Step<'_, '_>, child_tid: i64) {
     child.vpid = pid;
     child.pidns_init_start_ts = state.machine.boot_ts;
     inherit(state, step, &mut child, caller, caller_was_known);
-    if !caller_was_known && let Some(parent) = state.change(caller) {
-        parent.exe = Arc::clone(&child.exe);
-        parent.comm = Arc::clone(&child.comm);
-        parent.args = Arc::clone(&child.args);
-    }
     finish(state, step, child);
 }
 
@@ -116,10 +111,18 @@ fn introduce(state: &mut State, step: &mut Step<'_, '_>, tid: i64) -> Option<Thr
     if tid < 0 { None } else { state.add_placeholder(tid, step.ledger) }
 }
 
-/// The event describes its caller too, as parent and child are equal at this moment.
+/// The event describes its caller too, as parent and child are equal at this moment. libs takes over the program only
+/// where it goes on to make the child; what a container runtime runs is known here also when its children are in a
+/// pid namespace of their own.
 fn describe_caller(state: &mut State, caller: ThreadId, event: &Event<'_>) {
     let (vtid, vpid) = virtual_ids(event);
+    let exe = state.text(event.text(EXE).unwrap_or_default());
+    let comm = event.text(COMM).map_or_else(|| Arc::clone(&exe), |comm| state.text(comm));
+    let args = state.list(event.param(ARGS).unwrap_or_default());
     if let Some(thread) = state.change(caller) {
+        if event.param(EXE).is_some() {
+            (thread.exe, thread.comm, thread.args) = (exe, comm, args);
+        }
         thread.pid = event.i64(PID).unwrap_or(-1);
         thread.ptid = event.i64(PTID).unwrap_or(-1);
         thread.vtid = vtid;

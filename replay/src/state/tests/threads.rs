@@ -188,6 +188,16 @@ fn unknown_threads() {
     assert_eq!(bench.ledger.get(Counter::UnknownThreads), 1);
 }
 
+// A clone tells who its caller is, also where the child's host id is not known (a container runtime at work).
+#[test]
+fn unknown_caller_of_a_child_in_a_namespace() {
+    let mut bench = Bench::new();
+    bench.apply(&clone_half(99, 90, 1, 5, crate::state::flags::CHILD_IN_PIDNS));
+    let caller = bench.thread(99);
+    assert_eq!((caller.pid, caller.ptid, caller.placeholder), (90, 1, false));
+    assert_eq!(text(&caller.comm), "bash");
+}
+
 // Concatenated captures: nothing of the first is left in the second.
 #[test]
 fn sections_start_anew() {
