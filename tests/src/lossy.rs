@@ -1,11 +1,11 @@
 //! What a replay still knows when events are missing: the same capture whole and with every n-th event block removed.
 //!
-//! Capture → [`Blocks`] (unpacked, event blocks counted) → two replays side by side, of the whole stream and of the
+//! Capture → `Blocks` (unpacked, event blocks counted) → two replays side by side, of the whole stream and of the
 //! reduced one → every event that both show is compared over the fields of the catalogue. Events are matched by the
 //! place of their block in the whole stream. What the reduced replay says may be *equal* to what the whole one says,
 //! *unknown* (absent, or a marker for it), or **wrong**: another value, or a value where the whole one has none.
 //!
-//! Fields that speak of the stream itself and not of the system are left out ([`OF_THE_STREAM`]).
+//! Fields that speak of the stream itself and not of the system are left out (`OF_THE_STREAM`).
 
 mod blocks;
 mod cause;
