@@ -108,8 +108,11 @@ impl Builder<'_, '_> {
         };
         let (expr, number) = match self.resolver.condition(text, item.clone(), self.is_broken) {
             Resolution::Tree(expr, number) => (expr, number),
-            Resolution::Errors(errors) => {
+            Resolution::Errors(errors, tree) => {
                 self.out.extend(errors);
+                if let Some((expr, number)) = tree {
+                    self.further_errors(&expr, def, number);
+                }
                 return None;
             }
             Resolution::Broken => return None,
@@ -178,6 +181,15 @@ impl Builder<'_, '_> {
             let message = if skip { left_out(&error.message) } else { error.message };
             let diagnostic = self.resolver.diagnostic(code, message, error.span, number).hint(error.hint);
             self.out.push(diagnostic);
+        }
+    }
+
+    /// Reports what else is wrong with a condition in which some names are nobody's; those were reported already.
+    fn further_errors(&mut self, expr: &Expr, def: &RuleDef, number: u32) {
+        let Err(errors) = compile::compile(expr, &def.source, self.schema, &mut self.leaves) else { return };
+        for error in errors.into_iter().filter(|error| error.kind != CompileErrorKind::UnknownIdentifier) {
+            let diagnostic = self.resolver.diagnostic(Code::CompileCondition, error.message, error.span, number);
+            self.out.push(diagnostic.hint(error.hint));
         }
     }
 

@@ -67,8 +67,9 @@ pub(crate) struct Resolver<'c> {
 pub(crate) enum Resolution {
     /// Its tree, and the number of its text.
     Tree(Expr, u32),
-    /// Errors of its own, at least one.
-    Errors(Vec<Diagnostic>),
+    /// Errors of its own, at least one; with the tree, where only some names in it are nobody's, so that the rest of it
+    /// can be checked too.
+    Errors(Vec<Diagnostic>, Option<(Expr, u32)>),
     /// It refers to something whose error was reported already.
     Broken,
 }
@@ -116,7 +117,7 @@ impl<'c> Resolver<'c> {
                 resolved.parts = parts(&expr);
                 resolved.expr = Some(Arc::new(expr));
             }
-            Resolution::Errors(errors) => out.extend(errors),
+            Resolution::Errors(errors, _) => out.extend(errors),
             Resolution::Broken => {}
         }
     }
@@ -131,7 +132,7 @@ impl<'c> Resolver<'c> {
         let number = self.places.texts.len() as u32;
         match self.parse(text, item) {
             Ok(expr) => self.put_macros(expr, number, u32::MAX, is_broken),
-            Err(errors) => Resolution::Errors(errors),
+            Err(errors) => Resolution::Errors(errors, None),
         }
     }
 
@@ -201,11 +202,12 @@ impl<'c> Resolver<'c> {
                 errors.push(self.unknown_macro(&name, span, text));
             }
         }
+        let whole = too_large.is_none();
         if let Some((message, span)) = too_large {
             errors.push(self.diagnostic(Code::CompileCondition, message, span, text));
         }
         if !errors.is_empty() {
-            return Resolution::Errors(errors);
+            return Resolution::Errors(errors, whole.then_some((expr, text)));
         }
         for n in found {
             if let Some(found) = self.macros.get_mut(n) {
