@@ -4,6 +4,7 @@
 #![allow(dead_code)] // not every test file uses all of it
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use casebook_rules::schema::{
@@ -13,7 +14,7 @@ use casebook_rules::schema::{
 /// Directories of conformance cases. Says so and gives none when `CASEBOOK_CONFORMANCE` is not set.
 pub(crate) fn case_directories() -> Vec<PathBuf> {
     let Ok(dirs) = std::env::var("CASEBOOK_CONFORMANCE") else {
-        eprintln!("skipped: CASEBOOK_CONFORMANCE is not set");
+        writeln!(std::io::stderr(), "skipped: CASEBOOK_CONFORMANCE is not set").ok(); // past the capture of passing tests
         return Vec::new();
     };
     dirs.split(':').filter(|dir| !dir.is_empty()).map(PathBuf::from).collect()

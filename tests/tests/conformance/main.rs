@@ -18,6 +18,7 @@ mod select;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
+use std::io::Write as _;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
@@ -161,11 +162,11 @@ fn print(reports: &BTreeMap<&'static str, KindReport>, kinds: &[Kind]) -> String
 #[test]
 fn all_cases_pass() {
     let Some(folders) = folders() else {
-        println!("skipped: {CONFORMANCE_VARIABLE} is not set");
+        writeln!(std::io::stderr(), "skipped: {CONFORMANCE_VARIABLE} is not set").ok(); // past the capture of passing tests
         return;
     };
     let reports = run(&folders, &KINDS).unwrap();
-    println!("{}", print(&reports, &KINDS));
+    writeln!(std::io::stderr(), "{}", print(&reports, &KINDS)).ok(); // past the capture of passing tests
     assert!(reports.values().any(|report| report.passed > 0), "no cases in {folders:?}");
     let failed: usize = reports.values().map(|report| report.failed.len()).sum();
     assert_eq!(failed, 0, "cases failed, see above");
