@@ -42,7 +42,7 @@ pub mod user;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use casebook_formats::event::Event;
@@ -76,10 +76,34 @@ pub(crate) struct SharedTable {
 pub(crate) struct ThreadGroup {
     /// Living threads.
     pub(crate) alive: usize,
-    /// Tids, the leader first where it is known.
-    pub(crate) tids: Vec<i64>,
+    /// Tids in the order in which they came, the leader first ([`Thread::place`]). Ordered by a key, so that a thread of
+    /// a very large process leaves without a search.
+    pub(crate) tids: BTreeMap<u64, i64>,
+    /// Place of the next thread.
+    pub(crate) next_place: u64,
     /// Takes orphans: init of a namespace, or a subreaper.
     pub(crate) reaper: bool,
+}
+
+impl ThreadGroup {
+    /// Takes a thread in and tells its place; the leader's is the first.
+    pub(crate) fn join(&mut self, tid: i64, is_leader: bool) -> u64 {
+        let place = if is_leader {
+            0
+        } else {
+            self.next_place += 1;
+            self.next_place
+        };
+        self.tids.insert(place, tid);
+        place
+    }
+
+    /// Lets a thread go.
+    pub(crate) fn leave(&mut self, place: u64, tid: i64) {
+        if self.tids.get(&place) == Some(&tid) {
+            self.tids.remove(&place);
+        }
+    }
 }
 
 /// Texts that many objects share.

@@ -1,5 +1,6 @@
 //! One thread of the traced system.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Text;
@@ -112,7 +113,9 @@ pub struct Thread {
     /// Registered with its thread group and its parent (everything but a placeholder).
     pub(crate) linked: bool,
     /// Children by tid (threads of the same process are their parent's children too, as in `/proc`).
-    pub(crate) children: Vec<i64>,
+    pub(crate) children: BTreeSet<i64>,
+    /// Key among the threads of its process; 0 is the leader's.
+    pub(crate) place: u64,
     /// The enter event that is still waiting for its exit.
     pub(crate) enter: Option<Box<super::enter::Enter>>,
     /// Type of the last enter event of this thread; `u16::MAX` none.
@@ -188,7 +191,8 @@ impl Thread {
             placeholder: false,
             files: None,
             linked: false,
-            children: Vec::new(),
+            children: BTreeSet::new(),
+            place: 0,
             enter: None,
             last_enter: u16::MAX,
         }

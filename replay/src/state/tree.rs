@@ -94,17 +94,18 @@ impl State {
         if !dead {
             group.alive += 1;
         }
-        if tid == pid {
-            group.tids.insert(0, tid);
-        } else {
-            group.tids.push(tid);
+        let place = group.join(tid, tid == pid);
+        if let Some(thread) = self.threads.get_mut(id.0) {
+            thread.place = place;
         }
         if pid == 1 {
             return;
         }
         let parent = self.id_of(ptid).filter(|&parent| parent != id);
         match parent.and_then(|parent| self.threads.get_mut(parent.0)).filter(|parent| !parent.is_invalid()) {
-            Some(parent) => parent.children.push(tid),
+            Some(parent) => {
+                parent.children.insert(tid);
+            }
             None => {
                 if let Some(thread) = self.change(id) {
                     thread.ptid = 0;
@@ -118,7 +119,7 @@ impl State {
     pub(crate) fn remove_thread(&mut self, tid: i64) {
         let Some(id) = self.id_of(tid) else { return };
         let Some(thread) = self.threads.get_mut(id.0) else { return };
-        let (pid, ptid, linked, was_dead) = (thread.pid, thread.ptid, thread.linked, thread.dead);
+        let (pid, ptid, place, linked, was_dead) = (thread.pid, thread.ptid, thread.place, thread.linked, thread.dead);
         thread.dead = true;
         if !linked {
             self.leave_parent(tid, ptid);
@@ -132,7 +133,7 @@ impl State {
         let alive = self.groups.get(&pid).map_or(0, |group| group.alive);
         if alive == 0 {
             let tids = self.groups.remove(&pid).map(|group| group.tids).unwrap_or_default();
-            for member in tids {
+            for member in tids.into_values() {
                 if let Some(member_ptid) = self.thread(member).map(|t| t.ptid) {
                     self.leave_parent(member, member_ptid);
                     self.drop_thread(member);
@@ -140,7 +141,7 @@ impl State {
             }
         } else if tid != pid {
             if let Some(group) = self.groups.get_mut(&pid) {
-                group.tids.retain(|&member| member != tid);
+                group.leave(place, tid);
             }
             self.leave_parent(tid, ptid);
             self.drop_thread(tid);
@@ -149,9 +150,11 @@ impl State {
 
     /// Takes out a dead leader that stayed for the sake of its threads: its tid has a new owner.
     fn forget_leader(&mut self, tid: i64) {
-        let Some((pid, ptid)) = self.thread(tid).map(|thread| (thread.pid, thread.ptid)) else { return };
+        let Some((pid, ptid, place)) = self.thread(tid).map(|thread| (thread.pid, thread.ptid, thread.place)) else {
+            return;
+        };
         if let Some(group) = self.groups.get_mut(&pid) {
-            group.tids.retain(|&member| member != tid);
+            group.leave(place, tid);
         }
         self.leave_parent(tid, ptid);
         self.drop_thread(tid);
@@ -162,9 +165,9 @@ impl State {
     pub(crate) fn unlink(&mut self, id: ThreadId) {
         let Some(thread) = self.threads.get_mut(id.0).filter(|thread| thread.linked) else { return };
         thread.linked = false;
-        let (tid, pid, ptid, dead) = (thread.tid, thread.pid, thread.ptid, thread.dead);
+        let (tid, pid, ptid, place, dead) = (thread.tid, thread.pid, thread.ptid, thread.place, thread.dead);
         if let Some(group) = self.groups.get_mut(&pid) {
-            group.tids.retain(|&member| member != tid);
+            group.leave(place, tid);
             group.alive = group.alive.saturating_sub(usize::from(!dead));
             if group.tids.is_empty() {
                 self.groups.remove(&pid);
@@ -174,10 +177,8 @@ impl State {
     }
 
     fn leave_parent(&mut self, tid: i64, ptid: i64) {
-        if let Some(parent) = self.id_of(ptid).and_then(|id| self.threads.get_mut(id.0))
-            && let Some(at) = parent.children.iter().position(|&child| child == tid)
-        {
-            parent.children.swap_remove(at);
+        if let Some(parent) = self.id_of(ptid).and_then(|id| self.threads.get_mut(id.0)) {
+            parent.children.remove(&tid);
         }
     }
 
@@ -214,7 +215,7 @@ impl State {
                 orphan.former_parent = comm.clone().map(|comm| (pid, comm));
             }
             if let Some(reaper) = reaper.and_then(|id| self.threads.get_mut(id.0)) {
-                reaper.children.push(child);
+                reaper.children.insert(child);
             }
         }
     }
@@ -248,7 +249,7 @@ impl State {
 
     fn living_member(&self, pid: i64, except: i64) -> Option<ThreadId> {
         let group = self.groups.get(&pid).filter(|group| group.alive > 0)?;
-        group.tids.iter().filter(|&&tid| tid != except).find_map(|&tid| {
+        group.tids.values().filter(|&&tid| tid != except).find_map(|&tid| {
             let id = self.id_of(tid)?;
             self.threads.get(id.0).filter(|thread| !thread.dead).map(|_| id)
         })

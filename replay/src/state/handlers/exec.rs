@@ -198,7 +198,7 @@ pub(super) fn leave_threads_behind(state: &mut State, id: ThreadId) {
     let Some(thread) = state.threads.get(id.0) else { return };
     let (tid, pid) = (thread.tid, thread.pid);
     let Some(group) = state.groups.get(&pid).filter(|group| group.tids.len() > 1) else { return };
-    let others: Vec<i64> = group.tids.iter().copied().filter(|&other| other != tid && other != pid).collect();
+    let others: Vec<i64> = group.tids.values().copied().filter(|&other| other != tid && other != pid).collect();
     for other in others {
         state.remove_thread(other);
     }

@@ -267,7 +267,7 @@ fn a_leader_replaced_while_its_threads_live_is_gone() {
         bench.state.seed_threads(&[thread(50, 50, 1, "b")], &mut bench.ledger);
     }
     assert_eq!(bench.state.threads.len(), before);
-    assert_eq!(bench.state.groups[&50].tids.iter().filter(|&&tid| tid == 50).count(), 1);
+    assert_eq!(bench.state.groups[&50].tids.values().filter(|&&tid| tid == 50).count(), 1);
     assert_eq!(bench.state.groups[&50].alive, 2);
 }
 
@@ -303,4 +303,21 @@ fn containers_removed_again_and_again_cost_no_memory() {
         bench.apply(&told("container_removed"));
     }
     assert!(bench.state.containers_gone.len() <= crate::state::limits::MAX_CONTAINERS);
+}
+
+// A process of very many threads: each leaves at the price of one, in whatever order.
+#[test]
+fn many_threads_come_and_go() {
+    let mut bench = Bench::new();
+    let tids = 1000..101_000;
+    for tid in tids.clone() {
+        bench.apply(&clone_half(10, 10, 1, tid, THREAD));
+    }
+    assert_eq!(bench.state.thread_count(bench.thread(10)), 100_001);
+    for tid in tids {
+        bench.apply(&exit(tid));
+    }
+    bench.apply(&nothing(10));
+    assert_eq!(bench.state.groups[&10].tids.len(), 1);
+    assert_eq!(bench.thread(1).children.len(), 1);
 }
