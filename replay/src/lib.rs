@@ -5,7 +5,7 @@
 //!
 //! [`engine`] drives one capture and shows its events to whoever asks; [`detect`] asks rules about an event; [`run`]
 //! puts many captures through both, [`output`] keeps their alerts in order, [`summary`] counts them; [`inputs`] finds
-//! the captures, and [`cli`] is the command line over all of it.
+//! the captures, [`lab`] tests rules on them, and [`cli`] is the command line over all of it.
 
 mod absent;
 pub mod cli;
@@ -15,6 +15,7 @@ pub mod engine;
 pub mod events;
 pub mod fields;
 pub mod inputs;
+pub mod lab;
 pub mod moment;
 pub mod output;
 pub mod run;

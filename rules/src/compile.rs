@@ -264,14 +264,7 @@ impl Condition {
     ) -> Result<bool, EvalError> {
         let mut at = 0;
         while let Some(step) = self.steps.get(at as usize) {
-            let verdict = if let Some(verdict) = memo.get(step.leaf) {
-                verdict
-            } else {
-                let verdict = leaves.evaluate(step.leaf, event)?;
-                memo.set(step.leaf, verdict);
-                verdict
-            };
-            at = if verdict { step.yes } else { step.no };
+            at = if leaves.ask(step.leaf, event, memo)? { step.yes } else { step.no };
         }
         Ok(at == TRUE)
     }
@@ -283,6 +276,19 @@ impl Condition {
             at = if verdict(step.leaf) { step.yes } else { step.no };
         }
         at == TRUE
+    }
+
+    /// The same, for verdicts that may fail and callers who want to know which of the comparisons is asked: `verdict`
+    /// also gets its position in the text. Those that the short circuit leaves out are not asked.
+    ///
+    /// # Errors
+    /// What `verdict` fails with.
+    pub fn walk<E>(&self, verdict: &mut dyn FnMut(usize, LeafId) -> Result<bool, E>) -> Result<bool, E> {
+        let mut at = 0;
+        while let Some(step) = self.steps.get(at as usize) {
+            at = if verdict(at as usize, step.leaf)? { step.yes } else { step.no };
+        }
+        Ok(at == TRUE)
     }
 
     /// The leaves without a verdict on which the result rests: those where *yes* and *no* leave different results

@@ -137,6 +137,20 @@ impl Leaves {
         self.get(id).map_or(Ok(false), |leaf| leaf.evaluate(event))
     }
 
+    /// The same with memory: a leaf that was asked on this event is not asked again.
+    ///
+    /// # Errors
+    /// Where Falco aborts the evaluation. Nothing is remembered then.
+    #[inline]
+    pub fn ask<E: EventFields + ?Sized>(&self, id: LeafId, event: &E, memo: &mut Memo) -> Result<bool, EvalError> {
+        if let Some(verdict) = memo.get(id) {
+            return Ok(verdict);
+        }
+        let verdict = self.evaluate(id, event)?;
+        memo.set(id, verdict);
+        Ok(verdict)
+    }
+
     pub(crate) fn get(&self, id: LeafId) -> Option<&Leaf> {
         self.leaves.get(id.0 as usize)
     }

@@ -53,5 +53,6 @@ pub mod text;
 mod typing;
 pub mod value;
 pub mod version;
+pub mod written;
 mod yaml;
 mod yaml_lenient;

@@ -274,6 +274,21 @@ impl Places {
         diagnostic
     }
 
+    /// A text that was parsed.
+    pub(crate) fn text(&self, number: u32) -> Option<&LoadedText> {
+        self.texts.get(number as usize).map(|parsed| &parsed.text)
+    }
+
+    /// The item that a text belongs to.
+    pub(crate) fn item(&self, number: u32) -> Option<&ItemRef> {
+        self.texts.get(number as usize).map(|parsed| &parsed.item)
+    }
+
+    /// Where text `outer` first uses the macro of text `inner`.
+    pub(crate) fn macro_use(&self, outer: u32, inner: u32) -> Option<ast::Span> {
+        self.uses.iter().find(|used| used.place.text == outer && used.to == inner).map(|used| used.place)
+    }
+
     /// The uses that lead from text `to` back to text `root`, the innermost first.
     fn chain(&self, root: u32, to: u32) -> Vec<&MacroUse> {
         if root == to {

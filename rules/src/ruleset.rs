@@ -59,6 +59,13 @@ pub struct Rule {
     pub span: FileSpan,
 }
 
+impl Rule {
+    /// A place at the start of its condition's own text.
+    pub fn text_span(&self) -> Span {
+        Span { text: self.text, start: 0, end: 0 }
+    }
+}
+
 /// A field that the configuration adds to JSON alerts of a rule.
 #[derive(Debug)]
 pub struct ExtraOutput {
