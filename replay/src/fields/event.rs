@@ -1,31 +1,25 @@
 //! `evt.*`: the event itself.
 
+mod io;
+mod open;
+
 use std::borrow::Cow;
 
 use casebook_formats::event::{Event, EventType};
-use casebook_formats::tables::{Category, Direction, EventFlags, EventOrigin, ParamType, ppme};
+use casebook_formats::tables::{Category, Direction, EventFlags, EventOrigin, ppme};
 use casebook_rules::event::Extracted;
 use casebook_rules::schema::FieldArg;
 use casebook_rules::value::Value;
 
 use super::catalogue::EventField;
-use super::{args, cow, fixed, key, names, owned, params, path, print, signed, truth, unsigned, when};
+use super::{args, cow, fixed, key, names, owned, params, print, signed, truth, unsigned, when};
 use crate::context::EventContext;
-use crate::state::flags::{AT_FDCWD, O_F_CREATED};
-use crate::state::{Fd, FdKind};
+use crate::state::FdKind;
+use io::{ErrorKind, buffer, error_count, error_of, io_direction, io_length, is_file, is_internet};
+pub(super) use open::UNKNOWN_DIRECTORY;
+use open::{O_RDONLY, O_WRONLY, absolute_path, creates_executable, creates_file, open_flags};
 
 const NS: u64 = 1_000_000_000;
-
-/// `O_RDONLY` of the portable open flags. Read-write is both bits.
-const O_RDONLY: u64 = 1;
-/// `O_WRONLY` of the portable open flags.
-const O_WRONLY: u64 = 2;
-/// `O_CREAT` of the portable open flags.
-const O_CREAT: u64 = 4;
-/// `O_TMPFILE` of the portable open flags.
-const O_TMPFILE: u64 = 1 << 13;
-/// Execute permission for anybody, `0111` (the portable mode bits are those of Linux).
-const ANY_EXEC: u64 = 0o111;
 
 pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: EventField, arg: &FieldArg) -> Extracted<'e> {
     let event = context.event;
@@ -194,15 +188,6 @@ pub(super) fn argument(event: &Event<'_>, arg: &FieldArg) -> Option<usize> {
     }
 }
 
-/// Bytes moved by an I/O event. libs prints memory of an earlier event where the capture holds none; here the field
-/// is absent then.
-fn buffer<'e>(event: &'e Event<'_>) -> Option<&'e [u8]> {
-    let at = params::position(event, "data")?;
-    // `data` of ptrace is a number.
-    params::param(event, at).filter(|param| param.ty == ParamType::Bytebuf)?;
-    event.param(at)
-}
-
 /// `SUCCESS`, or the error's name.
 fn outcome<'e>(result: i64) -> Extracted<'e> {
     if result >= 0 {
@@ -211,152 +196,9 @@ fn outcome<'e>(result: i64) -> Extracted<'e> {
     names::errno(result).map_or_else(|| owned(result.to_string()), fixed)
 }
 
-fn io_direction(event: &Event<'_>) -> Option<&'static str> {
-    if has(event, EventFlags::WRITES_TO_FD) {
-        Some("write")
-    } else if has(event, EventFlags::READS_FROM_FD) {
-        Some("read")
-    } else {
-        None
-    }
-}
-
 fn contains(text: &[u8], part: &[u8]) -> bool {
     memchr::memmem::find(text, part).is_some()
 }
-
-fn error_count(event: &Event<'_>) -> Option<u64> {
-    params::result(event).map(|result| u64::from(result < 0))
-}
-
-/// What an error is about, as `evt.count.error.*` tell apart.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ErrorKind {
-    File,
-    Net,
-    Memory,
-    Other,
-}
-
-/// 1 or 0 when an error of this event would be of this kind.
-fn error_of(context: &EventContext<'_>, kind: ErrorKind) -> Option<u64> {
-    let memory = params::def(context.event).is_some_and(|def| def.category == Category::Memory);
-    let actual = match context.fd {
-        Some(fd) if is_file(fd) || fd.kind == FdKind::Directory => ErrorKind::File,
-        Some(fd) if is_internet(fd) || fd.kind == FdKind::Unix => ErrorKind::Net,
-        Some(_) => ErrorKind::Other,
-        None if is_open(context.event.etype) => ErrorKind::File,
-        None if is_connection(context.event.etype) => ErrorKind::Net,
-        None if memory => ErrorKind::Memory,
-        None => ErrorKind::Other,
-    };
-    // Errors of memory calls also count where the call has a file descriptor.
-    if actual == kind || (kind == ErrorKind::Memory && memory) { error_count(context.event) } else { None }
-}
-
-fn is_open(etype: EventType) -> bool {
-    matches!(
-        etype,
-        ppme::PPME_SYSCALL_OPEN_X
-            | ppme::PPME_SYSCALL_CREAT_X
-            | ppme::PPME_SYSCALL_OPENAT_2_X
-            | ppme::PPME_SYSCALL_OPENAT2_X
-            | ppme::PPME_SYSCALL_OPEN_BY_HANDLE_AT_X
-    )
-}
-
-fn is_connection(etype: EventType) -> bool {
-    matches!(etype, ppme::PPME_SOCKET_ACCEPT_5_X | ppme::PPME_SOCKET_ACCEPT4_6_X | ppme::PPME_SOCKET_CONNECT_X)
-}
-
-fn is_file(fd: &Fd) -> bool {
-    fd.kind == FdKind::File
-}
-
-fn is_internet(fd: &Fd) -> bool {
-    matches!(fd.kind, FdKind::Ipv4 | FdKind::Ipv6 | FdKind::Ipv4Server | FdKind::Ipv6Server)
-}
-
-/// Bytes moved: the result of an I/O event on a known descriptor.
-fn io_length(context: &EventContext<'_>, wanted: Option<Category>, test: fn(&Fd) -> bool) -> Option<u64> {
-    let category = params::def(context.event)?.category;
-    let fits = match wanted {
-        Some(wanted) => category == wanted,
-        None => matches!(category, Category::IoRead | Category::IoWrite | Category::IoOther),
-    };
-    context.fd.filter(|fd| fits && test(fd))?;
-    u64::try_from(params::result(context.event)?).ok()
-}
-
-/// Open flags of the calls that have them; 0 where they are not known.
-fn open_flags(event: &Event<'_>) -> Option<u64> {
-    Some(match event.etype {
-        ppme::PPME_SYSCALL_OPEN_X | ppme::PPME_SYSCALL_OPEN_BY_HANDLE_AT_X => event.u64(2).unwrap_or(0),
-        ppme::PPME_SYSCALL_OPENAT_2_X | ppme::PPME_SYSCALL_OPENAT2_X => event.u64(3).unwrap_or(0),
-        _ => return None,
-    })
-}
-
-/// The call made the file.
-fn creates_file(event: &Event<'_>) -> bool {
-    let Some(flags) = open_flags(event) else { return false };
-    flags & u64::from(O_F_CREATED) != 0
-        || (flags & O_TMPFILE != 0 && params::result(event).is_some_and(|result| result >= 0))
-}
-
-/// The call asks for a new file that somebody may execute.
-fn creates_executable(event: &Event<'_>) -> bool {
-    let mode = match event.etype {
-        ppme::PPME_SYSCALL_CREAT_X => 2,
-        ppme::PPME_SYSCALL_OPEN_X => 3,
-        ppme::PPME_SYSCALL_OPENAT_2_X | ppme::PPME_SYSCALL_OPENAT2_X => 4,
-        _ => return false,
-    };
-    let may_create = open_flags(event).is_none_or(|flags| flags & (O_TMPFILE | O_CREAT) != 0);
-    may_create && event.u64(mode).is_some_and(|mode| mode & ANY_EXEC != 0)
-}
-
-/// Names of directory descriptor and path of the `*at` calls: source and destination, equal where there is one path.
-fn path_pairs(etype: EventType) -> Option<[(&'static str, &'static str); 2]> {
-    match etype {
-        ppme::PPME_SYSCALL_RENAMEAT_X | ppme::PPME_SYSCALL_RENAMEAT2_X => {
-            Some([("olddirfd", "oldpath"), ("newdirfd", "newpath")])
-        }
-        ppme::PPME_SYSCALL_LINKAT_2_X => Some([("olddir", "oldpath"), ("newdir", "newpath")]),
-        ppme::PPME_SYSCALL_SYMLINKAT_X => Some([("linkdirfd", "linkpath"); 2]),
-        ppme::PPME_SYSCALL_OPENAT_2_X | ppme::PPME_SYSCALL_OPENAT2_X | ppme::PPME_SYSCALL_UNLINKAT_2_X => {
-            Some([("dirfd", "name"); 2])
-        }
-        ppme::PPME_SYSCALL_MKDIRAT_X => Some([("dirfd", "path"); 2]),
-        ppme::PPME_SYSCALL_FCHMODAT_X => Some([("dirfd", "filename"); 2]),
-        ppme::PPME_SYSCALL_FCHOWNAT_X => Some([("dirfd", "pathname"); 2]),
-        _ => None,
-    }
-}
-
-/// `evt.abspath`: path of an `*at` call made absolute by its directory descriptor; `dst` means the second of two.
-fn absolute_path(context: &EventContext<'_>, end: Option<&str>) -> Option<Vec<u8>> {
-    let event = context.event;
-    let thread = context.thread?;
-    if event.etype == ppme::PPME_SYSCALL_OPEN_BY_HANDLE_AT_X {
-        params::result(event).filter(|&fd| fd > 0)?;
-        return Some(path::join(b"", event.text(3)?));
-    }
-    let (dirfd, given) = path_pairs(event.etype)?[usize::from(end == Some("dst"))];
-    let dirfd = event.i64(params::position(event, dirfd)?)?;
-    let given = event.text(params::position(event, given)?)?;
-    let base: Cow<'_, [u8]> = if given.starts_with(b"/") {
-        Cow::Borrowed(b"")
-    } else if dirfd == AT_FDCWD {
-        Cow::Borrowed(context.state.cwd(thread)?)
-    } else {
-        Cow::Borrowed(context.state.fd(thread, dirfd).map_or(UNKNOWN_DIRECTORY, |fd| fd.name.as_ref()))
-    };
-    Some(path::join(&base, given))
-}
-
-/// Stands for a directory that the capture does not tell, in front of a relative path.
-pub(super) const UNKNOWN_DIRECTORY: &[u8] = b"<UNKNOWN>";
 
 /// Value of `key:` in the description of an infrastructure event (`Event:start;ID:…;name:…;Image:…`).
 fn infrastructure<'e>(event: &'e Event<'_>, key: &[u8]) -> Option<&'e [u8]> {
@@ -381,10 +223,6 @@ mod tests {
             .with(b"f\0")
             .with(flags.to_le_bytes())
             .with(mode.to_le_bytes())
-    }
-
-    fn yes(sample: &Sample, field: &str) -> bool {
-        sample.alone(field).as_deref() == Some("true")
     }
 
     #[test]
@@ -427,24 +265,6 @@ mod tests {
     }
 
     #[test]
-    fn open_modes_by_flags_and_by_creation() {
-        let read_write = open(3, 0, 5);
-        assert!(yes(&read_write, "evt.is_open_read") && yes(&read_write, "evt.is_open_write"));
-        assert!(yes(&open(1, 0, 5), "evt.is_open_read") && !yes(&open(1, 0, 5), "evt.is_open_write"));
-        assert!(yes(&open(O_CREAT as u32, 0o755, 5), "evt.is_open_exec"));
-        assert!(!yes(&open(O_CREAT as u32, 0o644, 5), "evt.is_open_exec"), "no execute bit");
-        assert!(!yes(&open(1, 0o755, 5), "evt.is_open_exec"), "nothing is created");
-        assert!(yes(&open(O_F_CREATED, 0, 5), "evt.is_open_create"));
-        assert!(yes(&open(O_TMPFILE as u32, 0, 5), "evt.is_open_create"));
-        assert!(!yes(&open(O_TMPFILE as u32, 0, -2), "evt.is_open_create"), "failed");
-        let creat = Sample::new(ppme::PPME_SYSCALL_CREAT_X).unknown(2).with(0o100u32.to_le_bytes());
-        assert!(yes(&creat, "evt.is_open_exec"), "creat answers this question only");
-        assert!(!yes(&creat, "evt.is_open_write"));
-        let close = Sample::new(ppme::PPME_SYSCALL_CLOSE_X);
-        assert_eq!(close.alone("evt.is_open_read").as_deref(), Some("false"), "false, not absent, on other events");
-    }
-
-    #[test]
     fn results() {
         let failed = open(1, 0, -2);
         assert_eq!(failed.alone("evt.res").as_deref(), Some("ENOENT"));
@@ -477,38 +297,6 @@ mod tests {
         assert_eq!(open.alone("evt.type.is.close").as_deref(), Some("0"));
         assert_eq!(open.alone("evt.type.is.3").as_deref(), Some("1"));
         assert_eq!(open.alone("evt.type.is.2").as_deref(), Some("0"), "a number means one half only");
-    }
-
-    #[test]
-    fn buffers_and_raw_arguments() {
-        let read = |data: &[u8]| {
-            Sample::new(ppme::PPME_SYSCALL_READ_X).with(3i64.to_le_bytes()).with(data).with(0i64.to_le_bytes())
-        };
-        assert_eq!(read(b"a\0b").alone("evt.buffer").as_deref(), Some("a.b"));
-        assert_eq!(read(b"").alone("evt.buffer"), None, "libs shows old memory here");
-        assert_eq!(read(b"abc").alone("evt.rawarg.res").as_deref(), Some("3"));
-        assert_eq!(read(b"abc").alone("evt.rawarg.flags"), None, "no such parameter in this event");
-        assert_eq!(open(0x106, 0, 3).alone("evt.rawarg.flags").as_deref(), Some("106"));
-        assert_eq!(read(b"abc").one_on(&mut state(), "evt.buflen").as_deref(), Some("3"));
-        assert_eq!(read(b"abc").one_on(&mut state(), "evt.buflen.net"), None, "a file");
-        assert_eq!(read(b"abc").one_on(&mut state(), "evt.category").as_deref(), Some("file"));
-        assert_eq!(read(b"abc").alone("evt.category").as_deref(), Some("unknown"), "descriptor not known");
-        assert_eq!(read(b"abc").alone("evt.io_dir").as_deref(), Some("read"));
-    }
-
-    #[test]
-    fn absolute_paths_of_at_calls() {
-        let rename = Sample::new(ppme::PPME_SYSCALL_RENAMEAT2_X)
-            .with(0i64.to_le_bytes())
-            .with(3i64.to_le_bytes())
-            .with(b"a\0")
-            .with((-100i64).to_le_bytes())
-            .with(b"../b\0");
-        let texts = rename.on(&mut state(), &["evt.abspath", "evt.abspath.src", "evt.abspath.dst"]);
-        assert_eq!(texts.iter().flatten().collect::<Vec<_>>(), ["/srv/a", "/srv/a", "/b"]);
-        let texts = rename.on(&mut state(), &["fs.path.source", "fs.path.sourceraw", "fs.path.target", "fs.path.name"]);
-        assert_eq!(texts[..3].iter().flatten().collect::<Vec<_>>(), ["/srv/a", "a", "/b"]);
-        assert_eq!(texts[3], None);
     }
 
     #[test]
