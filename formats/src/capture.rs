@@ -12,9 +12,11 @@ use crate::blocks::frame::{Block, Blocks};
 use crate::blocks::{self, EventLayout, Kind, List, fds, interfaces, machine, section, threads, users};
 use crate::convert::{Converter, Normal, Outcome};
 use crate::event::{Event, EventType, RawEvent};
+use crate::halves::Halves;
 use crate::ledger::{Counter, Ledger};
 use crate::limits::MAX_LIST_ENTRIES;
 use crate::look;
+use crate::resume::ReaderState;
 use crate::snapshot::{FdList, Interface, MachineInfo, ThreadEntry, UserEntry};
 use crate::source::Source;
 use crate::tables::ppme;
@@ -122,6 +124,8 @@ pub struct CaptureReader {
     is_scap: bool,
     /// A section that stands in for one whose header is lost.
     pending_section: bool,
+    /// No block at this place of the uncompressed stream or beyond it is read.
+    pause: u64,
 }
 
 /// What one block came to; events stay in the window until they are borrowed.
@@ -187,6 +191,7 @@ impl CaptureReader {
             sections: 0,
             is_scap: false,
             pending_section: false,
+            pause: u64::MAX,
         };
         let head = reader.blocks.peek(look::ENOUGH, &mut reader.ledger);
         let (begins, found) = match head {
@@ -205,6 +210,66 @@ impl CaptureReader {
             reader.pending_section = true;
         }
         Ok(reader)
+    }
+
+    /// Goes on with a file from the compressed frame that begins at byte `packed_offset` of it, as a reader would that
+    /// has read everything before and remembers `state`. Whether the two belong together is for the caller to know.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses, or the ledger of `state` has a counter that does not exist.
+    pub fn resume(path: &Path, packed_offset: u64, state: &ReaderState) -> Result<Self, FormatError> {
+        let name = path.display().to_string();
+        let io = |source| FormatError::Io { name: name.clone(), offset: packed_offset, source };
+        let source = Source::open_at(path, packed_offset).map_err(io)?;
+        let ReaderState { offset, events, last_ts, sections, is_scap, losses, halves, idle } = state;
+        let ledger = Ledger::from_losses(losses)
+            .ok_or_else(|| io(std::io::Error::other("its checkpoint counts anomalies of an unknown kind")))?;
+        Ok(Self {
+            blocks: Blocks::resume(source, *offset),
+            converter: Converter::resume(Halves::resume(halves, idle)),
+            ledger,
+            events: *events,
+            last_ts: *last_ts,
+            sections: *sections,
+            is_scap: *is_scap,
+            pending_section: false,
+            pause: u64::MAX,
+            name,
+        })
+    }
+
+    /// What this reader remembers between the last item and the next one; [`CaptureReader::resume`] goes on from it.
+    pub fn state(&self) -> ReaderState {
+        let Self {
+            name: _,
+            blocks,
+            converter,
+            ledger,
+            events,
+            last_ts,
+            sections,
+            is_scap,
+            pending_section: _,
+            pause: _,
+        } = self;
+        let (halves, idle) = converter.halves().state();
+        ReaderState {
+            offset: blocks.offset(),
+            events: *events,
+            last_ts: *last_ts,
+            sections: *sections,
+            is_scap: *is_scap,
+            losses: ledger.losses(),
+            halves,
+            idle,
+        }
+    }
+
+    /// Reads no block that begins at this offset of the uncompressed stream or beyond it: [`CaptureReader::next_item`]
+    /// gives `None` there, until another offset is set; `None` is the end of the stream.
+    pub fn pause_at(&mut self, offset: Option<u64>) {
+        self.pause = offset.unwrap_or(u64::MAX);
     }
 
     /// The next item, or `None` at the end. A cut or damaged tail is an end with a ledger entry, not an error.
@@ -244,6 +309,9 @@ impl CaptureReader {
         if self.pending_section {
             self.pending_section = false;
             return Ok(self.enter_section(Section::default()));
+        }
+        if self.blocks.offset() >= self.pause {
+            return Ok(Step::End);
         }
         match self.blocks.next(&mut self.ledger) {
             Ok(Some(Block { kind: Kind::Event(layout), body, offset })) => {

@@ -139,6 +139,16 @@ impl Converter {
         &self.scratch
     }
 
+    /// The enter halves that wait; all that conversion remembers from event to event.
+    pub(crate) fn halves(&self) -> &Halves {
+        &self.halves
+    }
+
+    /// A converter that remembers these enter halves.
+    pub(crate) fn resume(halves: Halves) -> Self {
+        Self { halves, ..Self::default() }
+    }
+
     /// Forgets all enter halves: thread ids mean something else in a new section.
     pub(crate) fn clear(&mut self) {
         self.halves.clear();

@@ -10,6 +10,7 @@ use foldhash::fast::RandomState;
 
 use crate::event::{EventType, ParamRange};
 use crate::limits::{MAX_ENTER_BYTES, MAX_ENTER_HALVES};
+use crate::resume::WaitingHalf;
 use crate::tables::ppme;
 
 /// Buffers larger than this are given back when their half is done with.
@@ -126,6 +127,36 @@ impl Halves {
             slot.bytes = Vec::new();
         }
         Some(half)
+    }
+
+    /// What waits, by thread, and the threads whose places are empty.
+    pub(crate) fn state(&self) -> (Vec<WaitingHalf>, Vec<i64>) {
+        let Self { slots, waiting: _, bytes: _ } = self;
+        let (mut halves, mut idle) = (Vec::new(), Vec::new());
+        for (&tid, slot) in slots {
+            let Some(Half { raw, etype, ts }) = slot.half else {
+                idle.push(tid);
+                continue;
+            };
+            let params = slot.ranges.iter().map(|&range| self.bytes(tid, range).to_vec()).collect();
+            halves.push(WaitingHalf { tid, raw: raw.0, etype: etype.0, ts, params });
+        }
+        halves.sort_unstable_by_key(|half| half.tid);
+        idle.sort_unstable();
+        (halves, idle)
+    }
+
+    /// The halves that [`Halves::state`] told of.
+    pub(crate) fn resume(halves: &[WaitingHalf], idle: &[i64]) -> Self {
+        let mut all = Self::default();
+        for half in halves {
+            let head = Half::new(EventType(half.raw), EventType(half.etype), half.ts);
+            all.store(half.tid, head, half.params.iter().map(Vec::as_slice));
+        }
+        for &tid in idle.iter().take(MAX_ENTER_HALVES) {
+            all.slots.entry(tid).or_default();
+        }
+        all
     }
 
     /// Makes room: drops empty slots, and where that is not enough, the older ones of the waiting halves.

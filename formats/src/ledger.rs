@@ -126,6 +126,11 @@ impl Ledger {
         }
     }
 
+    /// The counter of this name; `None` when the table has none.
+    pub fn counter_named(name: &str) -> Option<Counter> {
+        ALL.iter().copied().find(|&counter| COUNTERS[counter as usize].name == name)
+    }
+
     /// Counters that are not zero, in table order.
     pub fn findings(&self) -> impl Iterator<Item = (&'static CounterDef, u64)> + '_ {
         ALL.iter().map(|&counter| (&COUNTERS[counter as usize], self.get(counter))).filter(|(_, n)| *n > 0)

@@ -18,6 +18,7 @@ mod look;
 #[cfg(feature = "cli")]
 pub mod progress;
 pub mod record;
+pub mod resume;
 pub mod seekable;
 pub mod snapshot;
 mod source;

@@ -8,6 +8,7 @@
 use bincode::config::{Configuration, Limit, LittleEndian, NoLimit, Varint};
 use bincode::{Decode, Encode};
 
+use crate::ledger::Ledger;
 use crate::seekable::filter::{Filter, TypeSet};
 
 /// A BLAKE3 hash.
@@ -181,11 +182,11 @@ pub struct Sound<'a> {
     pub check: Digest,
 }
 
-type Reading = Configuration<LittleEndian, Varint, Limit<BODY_LIMIT>>;
+type Reading<const LIMIT: usize> = Configuration<LittleEndian, Varint, Limit<LIMIT>>;
 type Writing = Configuration<LittleEndian, Varint, NoLimit>;
 
-const fn reading() -> Reading {
-    bincode::config::standard().with_limit::<BODY_LIMIT>()
+const fn reading<const LIMIT: usize>() -> Reading<LIMIT> {
+    bincode::config::standard().with_limit::<LIMIT>()
 }
 
 const fn writing() -> Writing {
@@ -200,10 +201,27 @@ pub fn encode<T: Encode>(value: &T) -> Vec<u8> {
 
 /// A body that is one value and nothing more.
 pub fn decode<T: Decode<()>>(body: &[u8]) -> Result<T, RecordError> {
-    match bincode::decode_from_slice(body, reading()) {
-        Ok((value, used)) if used == body.len() => Ok(value),
+    decode_within::<T, BODY_LIMIT>(body)
+}
+
+/// Same, for values that may take up to `LIMIT` bytes in memory.
+pub fn decode_within<T: Decode<()>, const LIMIT: usize>(body: &[u8]) -> Result<T, RecordError> {
+    match decode_first::<T, LIMIT>(body) {
+        Ok((value, rest)) if rest.is_empty() => Ok(value),
         _ => Err(RecordError::Malformed),
     }
+}
+
+/// The value at the start of some bytes, and what follows it.
+pub fn decode_first<T: Decode<()>, const LIMIT: usize>(bytes: &[u8]) -> Result<(T, &[u8]), RecordError> {
+    let (value, used) = bincode::decode_from_slice(bytes, reading::<LIMIT>()).map_err(|_| RecordError::Malformed)?;
+    Ok((value, bytes.get(used..).ok_or(RecordError::Malformed)?))
+}
+
+/// Appends the bytes of a value, as [`encode`] gives them.
+pub fn encode_onto<T: Encode>(value: &T, bytes: &mut Vec<u8>) {
+    // Writing to memory does not fail; see `encode`.
+    let _ = bincode::encode_into_std_write(value, bytes, writing());
 }
 
 /// Body of the index: the number of entries as a u64 of eight bytes, then the entries.
@@ -220,9 +238,9 @@ pub fn decode_index(body: &[u8]) -> Result<Vec<IndexEntry>, RecordError> {
     let (count, mut rest) = body.split_first_chunk::<8>().ok_or(RecordError::Malformed)?;
     let mut entries = Vec::new();
     for _ in 0..u64::from_le_bytes(*count) {
-        let (entry, used) = bincode::decode_from_slice(rest, reading()).map_err(|_| RecordError::Malformed)?;
+        let (entry, after) = decode_first::<_, BODY_LIMIT>(rest)?;
         entries.push(entry);
-        rest = rest.get(used..).ok_or(RecordError::Malformed)?;
+        rest = after;
     }
     if rest.is_empty() { Ok(entries) } else { Err(RecordError::Malformed) }
 }
@@ -256,6 +274,22 @@ pub fn open(payload: &[u8]) -> Result<Sound<'_>, RecordError> {
     }
     let kind = [Kind::Record, Kind::Index, Kind::Seal].into_iter().find(|kind| *kind as u8 == front[4]);
     Ok(Sound { kind, body, check: *check })
+}
+
+impl Ledger {
+    /// Counters that are not 0, by name.
+    pub fn losses(&self) -> Vec<Loss> {
+        self.findings().map(|(def, count)| Loss { cause: def.name.to_owned(), count }).collect()
+    }
+
+    /// The ledger of these counts; `None` when one has a name that no counter has.
+    pub fn from_losses(losses: &[Loss]) -> Option<Self> {
+        let mut ledger = Self::default();
+        for loss in losses {
+            ledger.add(Self::counter_named(&loss.cause)?, loss.count);
+        }
+        Some(ledger)
+    }
 }
 
 /// A digest in hexadecimal digits.

@@ -5,7 +5,7 @@
 //! system, so that everything before it is used.
 
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -75,6 +75,16 @@ impl Source {
         }
         let total = metadata.is_file().then_some(metadata.len());
         Self::new(Box::new(file), total)
+    }
+
+    /// Opens a file at a place where something begins that can be unpacked on its own.
+    pub(crate) fn open_at(path: &Path, offset: u64) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        let total = file.metadata()?.len();
+        file.seek(SeekFrom::Start(offset))?;
+        let source = Self::new(Box::new(file), Some(total))?;
+        source.input.bytes.fetch_add(offset, Ordering::Relaxed);
+        Ok(source)
     }
 
     /// Wraps any reader. Reads its first bytes to see how it is packed.

@@ -49,6 +49,11 @@ impl Blocks {
         Self { source, window: vec![0; READ_BUFFER], start: 0, end: 0, base: 0, ended: false, cut: false }
     }
 
+    /// A stream that begins at `offset` of a longer one.
+    pub(crate) fn resume(source: Source, offset: u64) -> Self {
+        Self { base: offset, ..Self::new(source) }
+    }
+
     pub(crate) fn source(&self) -> &Source {
         &self.source
     }

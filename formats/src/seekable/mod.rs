@@ -6,10 +6,11 @@
 //!
 //! [`SeekableWriter`] takes a scap stream and writes such a file; [`pieces`] takes a file apart, however damaged;
 //! [`verify`] says what is wrong with it, [`rescue`] gets
-//! out what is left. Plain reading needs nothing of this: [`crate::capture::CaptureReader`] reads the
+//! out what is left, [`ends`] finds index and seal at once. Plain reading needs nothing of this: [`crate::capture::CaptureReader`] reads the
 //! stream as it reads any other zstd file.
 
 mod cut;
+pub mod ends;
 pub mod filter;
 pub mod pieces;
 pub mod rescue;

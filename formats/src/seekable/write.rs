@@ -7,7 +7,7 @@ use super::cut::{Cutter, Seen};
 use super::filter::{Filter, text_member};
 use super::table::{self, SeekEntry};
 use crate::ledger::{Counter, Ledger};
-use crate::record::{self, Digest, FrameRecord, IndexEntry, Kind, Loss, Seal};
+use crate::record::{self, Digest, FrameRecord, IndexEntry, Kind, Seal};
 
 /// Content of a data frame, where nothing else is asked for.
 pub const FRAME_BYTES: usize = 4 << 20;
@@ -110,7 +110,7 @@ impl<W: Write> SeekableWriter<W> {
             events: sum(|entry| entry.events),
             earliest: self.index.iter().map(|entry| entry.earliest).filter(|&ts| ts > 0).min().unwrap_or(0),
             latest: self.index.iter().map(|entry| entry.latest).max().unwrap_or(0),
-            losses: losses(&self.losses),
+            losses: self.losses.losses(),
             root: self.previous,
             index,
             seek_table: [0; 32],
@@ -171,15 +171,11 @@ impl<W: Write> SeekableWriter<W> {
             types: seen.types.clone(),
             threads: Filter::of(seen.threads.iter()),
             containers: containers.map(|ids| Filter::of(ids.iter())),
-            losses: losses(&seen.losses),
+            losses: seen.losses.losses(),
             digest: *blake3::hash(packed).as_bytes(),
             previous: self.previous,
         }
     }
-}
-
-fn losses(ledger: &Ledger) -> Vec<Loss> {
-    ledger.findings().map(|(def, count)| Loss { cause: def.name.to_owned(), count }).collect()
 }
 
 impl<W: Write> Write for SeekableWriter<W> {
