@@ -172,6 +172,16 @@ impl CaptureReader {
         }
     }
 
+    /// Same, watched: the second of the two says in the end what the file was, for the custody of files derived from it.
+    #[cfg(feature = "cli")]
+    pub fn open_watched(path: &Path) -> Result<(Self, crate::origin::Watch), FormatError> {
+        let name = if path.as_os_str() == "-" { "standard input".into() } else { path.display().to_string() };
+        match Source::open_watched(path) {
+            Ok((source, watch)) => Ok((Self::start(source, name)?, watch)),
+            Err(source) => Err(FormatError::Io { name, offset: 0, source }),
+        }
+    }
+
     /// Reads from any byte source; `name` appears in errors.
     pub fn from_reader(source: Box<dyn Read + Send>, name: &str) -> Result<Self, FormatError> {
         match Source::new(source, None) {

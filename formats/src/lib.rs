@@ -10,11 +10,14 @@ pub mod capture;
 pub mod cli;
 mod container;
 mod convert;
+pub mod custody;
 pub mod event;
 mod halves;
 pub mod ledger;
 pub mod limits;
 mod look;
+#[cfg(feature = "cli")]
+pub mod origin;
 #[cfg(feature = "cli")]
 pub mod progress;
 pub mod record;

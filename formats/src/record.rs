@@ -8,6 +8,7 @@
 use bincode::config::{Configuration, Limit, LittleEndian, NoLimit, Varint};
 use bincode::{Decode, Encode};
 
+use crate::custody::Entry;
 use crate::ledger::Ledger;
 use crate::seekable::filter::{Filter, TypeSet};
 
@@ -43,6 +44,8 @@ pub enum Kind {
     Record = b'R',
     /// All records' essentials: a list of [`IndexEntry`].
     Index = b'I',
+    /// One step of the file's history, in the chain after the records: [`Custody`].
+    Custody = b'C',
     /// Totals: [`Seal`].
     Seal = b'S',
 }
@@ -79,6 +82,16 @@ pub struct FrameRecord {
     /// BLAKE3 of the compressed frame.
     pub digest: Digest,
     /// Check of the record before this one; zeros in the first.
+    pub previous: Digest,
+}
+
+/// A custody entry and its place in the chain.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Custody {
+    /// What was done.
+    pub entry: Entry,
+    /// Check of the piece before this one in the chain: another custody entry, or the last frame record; zeros when
+    /// there is neither.
     pub previous: Digest,
 }
 
@@ -135,7 +148,8 @@ pub struct Seal {
     pub latest: u64,
     /// All losses of the frame records.
     pub losses: Vec<Loss>,
-    /// Check of the last frame record, which depends on every frame before it; zeros without frames.
+    /// Check of the last piece of the chain, a custody entry or, without any, a frame record: it depends on every frame
+    /// and entry before it; zeros when there are none.
     pub root: Digest,
     /// Check of the index.
     pub index: Digest,
@@ -272,7 +286,7 @@ pub fn open(payload: &[u8]) -> Result<Sound<'_>, RecordError> {
     if front[5] != VERSION {
         return Err(RecordError::Version(front[5]));
     }
-    let kind = [Kind::Record, Kind::Index, Kind::Seal].into_iter().find(|kind| *kind as u8 == front[4]);
+    let kind = [Kind::Record, Kind::Index, Kind::Custody, Kind::Seal].into_iter().find(|kind| *kind as u8 == front[4]);
     Ok(Sound { kind, body, check: *check })
 }
 

@@ -62,19 +62,33 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
+/// Opens a file, or standard input for `-`; also gives the length where it is known.
+pub(crate) fn open(path: &Path) -> io::Result<(Box<dyn Read + Send>, Option<u64>)> {
+    if path.as_os_str() == "-" {
+        return Ok((Box::new(io::stdin()), None));
+    }
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let total = metadata.is_file().then_some(metadata.len());
+    Ok((Box::new(file), total))
+}
+
 impl Source {
     /// Opens a file; `-` is standard input.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        if path.as_os_str() == "-" {
-            return Self::new(Box::new(io::stdin()), None);
-        }
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        if metadata.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        let total = metadata.is_file().then_some(metadata.len());
-        Self::new(Box::new(file), total)
+        let (inner, total) = open(path)?;
+        Self::new(inner, total)
+    }
+
+    /// Same, watched on the way: what the file is can be asked for when it has been read.
+    #[cfg(feature = "cli")]
+    pub(crate) fn open_watched(path: &Path) -> io::Result<(Self, crate::origin::Watch)> {
+        let (inner, total) = open(path)?;
+        let (watched, watch) = crate::origin::watch(inner);
+        Ok((Self::new(Box::new(watched), total)?, watch))
     }
 
     /// Opens a file at a place where something begins that can be unpacked on its own.

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::exit;
+use super::{exit, time};
+use crate::custody::Entry;
 
 /// Inspects, checks, converts and rescues captures of system calls.
 ///
@@ -109,7 +110,38 @@ pub(super) struct Target {
     /// Content of a data frame of .scap.zst, in KiB
     #[arg(long, value_name = "KIB", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=262_144))]
     pub(super) frame_kib: u32,
+
+    #[command(flatten)]
+    pub(super) custody: CustodyArgs,
 }
+
+/// What nobody but the user knows of a step: written into the custody entry of a .scap.zst.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Custody (kept in .scap.zst)")]
+pub(super) struct CustodyArgs {
+    /// Who has this done: a name, a badge number
+    #[arg(long, value_name = "WHO")]
+    pub(super) by: Option<String>,
+
+    /// When, in UTC, as 2026-11-22T09:30:00Z; without it the entry holds no time, and the same input gives the same file
+    #[arg(long, value_name = "TIME", value_parser = time::parse_utc)]
+    pub(super) at: Option<u64>,
+
+    /// Free text: a case number, a reason
+    #[arg(long, value_name = "TEXT")]
+    pub(super) note: Option<String>,
+}
+
+impl CustodyArgs {
+    /// The entry of a step of this tool; its parents come with [`crate::custody::derive`].
+    pub(super) fn step(&self, operation: &str) -> Entry {
+        let (by, at, note) = (self.by.clone(), self.at, self.note.clone());
+        Entry { by, at, note, ..Entry::new(operation, TOOL) }
+    }
+}
+
+/// Name and version of this tool, as custody entries have it.
+const TOOL: &str = concat!("casebook ", env!("CARGO_PKG_VERSION"));
 
 /// What can be written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

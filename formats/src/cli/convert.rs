@@ -7,6 +7,7 @@ use super::exit::Exit;
 use super::output::{Output, Refusal};
 use super::say;
 use crate::blocks;
+use crate::custody::{self, Entry, Origin};
 use crate::ledger::Counter;
 use crate::limits::READ_BUFFER;
 use crate::look;
@@ -16,8 +17,8 @@ use crate::source::{Chunk, Source};
 /// Runs the subcommand.
 pub(super) fn run(args: &ConvertArgs, out: &mut (dyn Write + Send), err: &mut (dyn Write + Send)) -> Exit {
     let name = args.capture.display().to_string();
-    let mut source = match Source::open(&args.capture) {
-        Ok(source) => source,
+    let (mut source, watch) = match Source::open_watched(&args.capture) {
+        Ok(opened) => opened,
         Err(error) => {
             say(err, &format!("{name}: {error}"));
             return Exit::Unreadable;
@@ -78,10 +79,24 @@ pub(super) fn run(args: &ConvertArgs, out: &mut (dyn Write + Send), err: &mut (d
         say(err, &format!("{name}: {what}; everything before that place was converted"));
     }
     progress.finish();
+    drop(source);
+    let origin = match watch.finish() {
+        Ok(origin) => origin,
+        Err(error) => return unreadable(err, &name, &error),
+    };
+    hand_on(&mut output, &[origin], &args.target.custody.step("convert"), err);
     match output.finish() {
         Ok(_) if lost.is_some() => Exit::Incomplete,
         Ok(_) => Exit::Complete,
         Err(error) => failed(err, &args.target, &error),
+    }
+}
+
+/// Writes the custody entries of the new file, or says that it has no place for those of its parents.
+pub(super) fn hand_on(output: &mut Output, origins: &[Origin], step: &Entry, err: &mut dyn Write) {
+    let had_entries = origins.iter().any(|origin| !origin.entries.is_empty());
+    if !output.custody(custody::derive(origins, step)) && had_entries {
+        say(err, "custody entries stay behind: only .scap.zst has a place for them");
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use flate2::write::GzEncoder;
 
 use super::args::{Form, Target};
+use crate::custody::Entry;
 use crate::ledger::Counter;
 use crate::record::Seal;
 use crate::seekable::{Options, SeekableWriter};
@@ -85,6 +86,14 @@ impl<'o> Output<'o> {
         if let Sink::Zst(writer) = &mut self.sink {
             writer.lost(counter, count);
         }
+    }
+
+    /// How the capture came to be; false when the form has no place for it.
+    pub(super) fn custody(&mut self, entries: Vec<Entry>) -> bool {
+        if let Sink::Zst(writer) = &mut self.sink {
+            writer.custody(entries);
+        }
+        matches!(self.sink, Sink::Zst(_))
     }
 
     /// Completes the output.

@@ -27,9 +27,60 @@ pub(super) fn span(ns: u64) -> String {
     }
 }
 
+/// Nanoseconds since 1970 for `2026-11-22T09:30:00Z`; a space may stand for the `T`, ` UTC` for the `Z`, and a fraction of
+/// up to nine digits may follow the seconds.
+pub(super) fn parse_utc(text: &str) -> Result<u64, &'static str> {
+    const FORM: &str = "expected a time as 2026-11-22T09:30:00Z, from 1970 to 2553";
+    let bare = text.strip_suffix('Z').or_else(|| text.strip_suffix(" UTC")).ok_or(FORM)?;
+    let (day, clock) = bare.split_once(['T', ' ']).ok_or(FORM)?;
+    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
+    let numbers = |text: &str, separator| -> Option<[u64; 3]> {
+        let mut parts = text.split(separator).map(digits);
+        let three = [parts.next()??, parts.next()??, parts.next()??];
+        parts.next().is_none().then_some(three)
+    };
+    let [year, month, day] = numbers(day, '-').ok_or(FORM)?;
+    let [hour, minute, second] = numbers(clock, ':').ok_or(FORM)?;
+    if !(1970..=2553).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return Err(FORM);
+    }
+    if hour > 23 || minute > 59 || second > 59 || fraction.len() > 9 {
+        return Err(FORM);
+    }
+    let nanos = digits(&format!("{fraction:0<9}")).ok_or(FORM)?;
+    // The calendar of `utc`, the other way round.
+    let (shifted, year) = if month > 2 { (month - 3, year) } else { (month + 9, year - 1) };
+    let day_of_year = (153 * shifted + 2) / 5 + day - 1;
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + day_of_year - 719_468;
+    let ns = (((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000_000 + nanos;
+    // A day that the month does not have comes back as another one.
+    if utc(ns).starts_with(text.get(..10).unwrap_or(FORM)) { Ok(ns) } else { Err(FORM) }
+}
+
+fn digits(text: &str) -> Option<u64> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) { None } else { text.parse().ok() }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{span, utc};
+    use super::{parse_utc, span, utc};
+
+    #[test]
+    fn times_come_back() {
+        for ns in
+            [0, 951_782_400_000_000_001, 1_795_306_631_000_000_000, 4_107_542_399_999_999_999, 68_169_600_000_000_000]
+        {
+            assert_eq!(parse_utc(&utc(ns)), Ok(ns));
+        }
+        assert_eq!(parse_utc("2026-11-22T09:30:00Z"), Ok(1_795_339_800_000_000_000));
+        assert_eq!(parse_utc("1970-01-01 00:00:00.5Z"), Ok(500_000_000));
+        let wrong = ["", "Z", "2026-11-22", "2026-11-22T09:30:00", "2026-02-30T00:00:00Z", "2026-11-22T24:00:00Z"];
+        for text in
+            wrong.into_iter().chain(["2026-11-22T+9:30:00Z", "é", "99999-01-01T00:00:00Z", "1969-12-31T00:00:00Z"])
+        {
+            assert!(parse_utc(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn days_are_those_of_the_calendar() {

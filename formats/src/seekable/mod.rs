@@ -12,10 +12,13 @@
 mod cut;
 pub mod ends;
 pub mod filter;
+#[cfg_attr(not(feature = "cli"), allow(dead_code))] // who watches an input are the tools
+pub(crate) mod follow;
 pub mod pieces;
 pub mod rescue;
 mod table;
 pub mod verify;
 mod write;
+mod zstd_frame;
 
 pub use write::{FRAME_BYTES, Options, SeekableWriter};

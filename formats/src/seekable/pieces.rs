@@ -6,15 +6,12 @@
 
 use std::io::{self, Read};
 
-use super::table;
+use super::{table, zstd_frame};
 use crate::limits::MAX_BLOCK;
 use crate::record::{self, Digest, HEAD, Kind, MAX_PAYLOAD, RecordError};
 
 /// Longest compressed frame, and longest stretch without a frame that is handed out in one piece.
 const MAX_FRAME: usize = MAX_BLOCK + (64 << 20);
-
-/// Longest content of a zstd block.
-const ZSTD_BLOCK: usize = 128 << 10;
 
 /// Bytes read at a time.
 const STEP: usize = 256 << 10;
@@ -214,35 +211,22 @@ impl<R: Read> Pieces<R> {
             return Ok(Walk::Cut);
         }
         let descriptor = self.rest(at + 4).first().copied().unwrap_or_default();
-        if descriptor & 0x08 != 0 {
-            return Ok(Walk::Broken);
-        }
-        let single = descriptor >> 5 & 1 == 1;
-        let dictionary = [0, 1, 2, 4][usize::from(descriptor & 3)];
-        let content_size = [usize::from(single), 2, 4, 8][usize::from(descriptor >> 6)];
-        let mut len = 5 + usize::from(!single) + dictionary + content_size;
+        let Some(mut len) = zstd_frame::header_len(descriptor) else { return Ok(Walk::Broken) };
         loop {
-            if !self.fill(at + len + 3)? {
+            if !self.fill(at + len + zstd_frame::BLOCK_HEADER)? {
                 return Ok(Walk::Cut);
             }
-            let Some(&[a, b, c]) = self.rest(at + len).first_chunk() else { return Ok(Walk::Cut) };
-            let header = u32::from_le_bytes([a, b, c, 0]);
-            let size = (header >> 3) as usize;
-            len += 3 + match header >> 1 & 3 {
-                1 => 1,
-                0 | 2 if size <= ZSTD_BLOCK => size,
-                _ => return Ok(Walk::Broken),
-            };
+            let Some(&header) = self.rest(at + len).first_chunk() else { return Ok(Walk::Cut) };
+            let Some((size, last)) = zstd_frame::block(header) else { return Ok(Walk::Broken) };
+            len += zstd_frame::BLOCK_HEADER + size;
             if len > MAX_FRAME {
                 return Ok(Walk::Broken);
             }
-            if header & 1 == 1 {
+            if last {
                 break;
             }
         }
-        if descriptor & 0x04 != 0 {
-            len += 4;
-        }
+        len += zstd_frame::trailer_len(descriptor);
         Ok(if self.fill(at + len)? { Walk::Whole(len) } else { Walk::Cut })
     }
 

@@ -9,7 +9,8 @@ use std::io::{self, Read};
 
 use super::pieces::{Piece, Pieces, What};
 use super::table;
-use crate::record::{self, Digest, FrameRecord, HEAD, IndexEntry, Kind, RecordError, Seal};
+use crate::custody::MAX_ENTRIES;
+use crate::record::{self, Custody, Digest, FrameRecord, HEAD, IndexEntry, Kind, RecordError, Seal};
 
 /// What kind of thing is wrong.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -70,6 +71,8 @@ pub struct Report {
     pub seal: Option<Seal>,
     /// The frame records that could be read, in file order, with their checks.
     pub records: Vec<(FrameRecord, Digest)>,
+    /// The custody entries that could be read, oldest first, with their checks.
+    pub custody: Vec<(Custody, Digest)>,
     /// Length of the file.
     pub len: u64,
 }
@@ -170,6 +173,13 @@ impl Survey {
                     Err(_) => self.broken_index = Some(offset),
                 }
             }
+            Some(Kind::Custody) => match record::decode::<Custody>(body) {
+                Ok(custody) if self.report.custody.len() < MAX_ENTRIES => {
+                    self.close();
+                    self.report.custody.push((custody, check));
+                }
+                _ => self.later = Some(offset),
+            },
             Some(Kind::Seal) => {
                 self.end_of_stray();
                 match record::decode::<Seal>(body) {
@@ -409,6 +419,7 @@ impl Survey {
         let Some(seal) = &self.report.seal else { return };
         let last = seal.frames.checked_sub(1);
         let root = match last {
+            _ if !self.report.custody.is_empty() => self.report.custody.last().map(|(_, check)| *check),
             None => Some([0; 32]),
             Some(last) => {
                 let mut records = self.report.records.iter().filter(|(record, _)| record.sequence == last);

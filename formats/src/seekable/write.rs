@@ -6,8 +6,9 @@ use std::io::{self, Write};
 use super::cut::{Cutter, Seen};
 use super::filter::{Filter, text_member};
 use super::table::{self, SeekEntry};
+use crate::custody::Entry;
 use crate::ledger::{Counter, Ledger};
-use crate::record::{self, Digest, FrameRecord, IndexEntry, Kind, Seal};
+use crate::record::{self, Custody, Digest, FrameRecord, IndexEntry, Kind, Seal};
 
 /// Content of a data frame, where nothing else is asked for.
 pub const FRAME_BYTES: usize = 4 << 20;
@@ -43,6 +44,7 @@ pub struct SeekableWriter<W: Write> {
     raw_offset: u64,
     previous: Digest,
     losses: Ledger,
+    custody: Vec<Entry>,
 }
 
 impl<W: Write> SeekableWriter<W> {
@@ -61,6 +63,7 @@ impl<W: Write> SeekableWriter<W> {
             raw_offset: 0,
             previous: [0; 32],
             losses: Ledger::default(),
+            custody: Vec::new(),
         })
     }
 
@@ -75,6 +78,12 @@ impl<W: Write> SeekableWriter<W> {
         self.containers.get_or_insert_default().insert(text_member(id));
     }
 
+    /// How the file came to be, oldest step first ([`crate::custody`]); written by [`SeekableWriter::finish`], so that
+    /// what is known only when the input has been read can still be said.
+    pub fn custody(&mut self, entries: impl IntoIterator<Item = Entry>) {
+        self.custody.extend(entries.into_iter().map(Entry::bounded));
+    }
+
     /// Ends the frame under way at the last block boundary: for a recorder that wants its frames on disk in time.
     pub fn cut(&mut self) -> io::Result<()> {
         self.cutter.follow(usize::MAX, false);
@@ -87,11 +96,12 @@ impl<W: Write> SeekableWriter<W> {
             self.write_frame(false)?;
         }
         self.write_frame(true)?;
+        let custody = self.write_custody()?;
         let (index, index_check) = record::frame(Kind::Index, &record::encode_index(&self.index));
         let mut seal = self.seal(index_check);
         // The seal's length does not depend on the seek table's hash, the seek table does on the seal's length.
         let seal_len = record::frame(Kind::Seal, &record::encode(&seal)).0.len();
-        let seek_table = self.seek_table(index.len(), seal_len);
+        let seek_table = self.seek_table(custody.into_iter().chain([index.len(), seal_len]));
         seal.seek_table = *blake3::hash(&seek_table).as_bytes();
         let (sealed, _) = record::frame(Kind::Seal, &record::encode(&seal));
         self.out.write_all(&index)?;
@@ -118,14 +128,28 @@ impl<W: Write> SeekableWriter<W> {
         }
     }
 
-    fn seek_table(&self, index_len: usize, seal_len: usize) -> Vec<u8> {
+    /// Writes the custody entries into the chain; their lengths.
+    fn write_custody(&mut self) -> io::Result<Vec<usize>> {
+        let mut lengths = Vec::new();
+        for entry in std::mem::take(&mut self.custody) {
+            let body = record::encode(&Custody { entry, previous: self.previous });
+            let (piece, check) = record::frame(Kind::Custody, &body);
+            self.out.write_all(&piece)?;
+            self.previous = check;
+            lengths.push(piece.len());
+        }
+        Ok(lengths)
+    }
+
+    /// The seek table of all frames written, and of pieces of these lengths after them.
+    fn seek_table(&self, tail: impl Iterator<Item = usize>) -> Vec<u8> {
         let skipped = |len: u64| SeekEntry { packed_len: len as u32, raw_len: 0 };
         let mut entries = Vec::with_capacity(self.index.len() * 2 + 2);
         for entry in &self.index {
             entries.push(SeekEntry { packed_len: entry.packed_len as u32, raw_len: entry.raw_len as u32 });
             entries.push(skipped(entry.record_len));
         }
-        entries.extend([skipped(index_len as u64), skipped(seal_len as u64)]);
+        entries.extend(tail.map(|len| skipped(len as u64)));
         table::encode(&entries)
     }
 
