@@ -11,7 +11,7 @@ use std::io::Cursor;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use casebook_formats::capture::{CaptureReader, FormatError};
@@ -36,7 +36,7 @@ pub enum Source {
         /// How it is called in headings, notes and the summary.
         name: String,
         /// Its bytes.
-        bytes: &'static [u8],
+        bytes: Arc<[u8]>,
     },
     /// An argument that names no capture; it is reported in its place.
     Missing {
@@ -59,7 +59,7 @@ impl Source {
     pub(crate) fn open(&self) -> Result<CaptureReader, String> {
         match self {
             Self::File(path) => CaptureReader::open(path).map_err(|error| error.to_string()),
-            Self::Memory { name, bytes } => CaptureReader::from_reader(Box::new(Cursor::new(*bytes)), name)
+            Self::Memory { name, bytes } => CaptureReader::from_reader(Box::new(Cursor::new(Arc::clone(bytes))), name)
                 .map_err(|error: FormatError| error.to_string()),
             Self::Missing { name, reason } => Err(format!("{name}: {reason}")),
         }

@@ -4,6 +4,8 @@
 //! evaluation: where only the first matching rule of an event is reported, sharper rules come before broad ones. The
 //! vocabulary comes first, because macros have to be defined before macros that use them.
 
+use crate::diagnostics::{Code, Diagnostic};
+use crate::load::LoadOutcome;
 use crate::source::RuleFile;
 
 /// The file that defines names for people's own rules, many of which our rules do not use. Warnings about unused
@@ -26,4 +28,11 @@ const FILES: &[(&str, &str)] = &[
 /// The rule files of the default ruleset, in load order.
 pub fn default_rules() -> Vec<RuleFile> {
     FILES.iter().map(|&(name, text)| RuleFile::new(name, text)).collect()
+}
+
+/// Whether a diagnostic says that a name of the vocabulary is unused: names for people's own rules, which is their
+/// purpose.
+pub fn is_about_vocabulary(diagnostic: &Diagnostic, outcome: &LoadOutcome) -> bool {
+    matches!(diagnostic.code, Code::UnusedMacro | Code::UnusedList)
+        && diagnostic.primary.as_ref().is_some_and(|label| outcome.sources.name(label.span.file) == VOCABULARY)
 }

@@ -116,6 +116,9 @@ codes! {
          definition.";
     NoRules "CB_NO_RULE_FILES" Warning "no rule files here",
         "The directory, values file or manifest holds no rule file.";
+    TestCase "CB_TEST_CASE" Error "test case is wrong",
+        "A case of `casebook-replay test` has a key, a rule, a field or a value that does not exist or does not fit. The \
+         case is not run: a test that asks for something else than it says is worse than none.";
     NeverTrue "CB_NEVER_TRUE" Warning "rule can never be true",
         "Parts of the condition that must hold together contradict each other, or leave no event type. The rule will \
          never report anything.";

@@ -54,5 +54,5 @@ mod typing;
 pub mod value;
 pub mod version;
 pub mod written;
-mod yaml;
+pub mod yaml;
 mod yaml_lenient;

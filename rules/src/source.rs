@@ -205,7 +205,7 @@ pub struct Sources {
 
 impl Sources {
     /// Adds a file. Bytes that are not UTF-8 become replacement characters here; the reader refuses such a file.
-    pub(crate) fn add(&mut self, file: &RuleFile) -> FileId {
+    pub fn add(&mut self, file: &RuleFile) -> FileId {
         let text: Arc<str> = Arc::from(String::from_utf8_lossy(&file.bytes));
         self.files.push(Source {
             page: Page::new(file.name.clone(), text),

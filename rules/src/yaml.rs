@@ -21,20 +21,25 @@ const MAX_NODES: u64 = 2_000_000;
 
 /// A node of a document.
 #[derive(Debug)]
-pub(crate) struct Node {
+pub struct Node {
     /// Its bytes. A mapping or sequence in block style reaches to the end of its last element.
-    pub(crate) span: FileSpan,
-    pub(crate) kind: Kind,
+    pub span: FileSpan,
+    /// What it is.
+    pub kind: Kind,
     depth: u32,
     size: u64,
 }
 
 /// What a node is.
 #[derive(Debug)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// Nothing: `~`, `null`, or no text at all.
     Null,
+    /// A text.
     Scalar(Arc<Scalar>),
+    /// Elements in their order.
     Sequence(Vec<Arc<Node>>),
+    /// Keys and values in their order.
     Mapping(Vec<(Arc<Node>, Arc<Node>)>),
 }
 
@@ -43,25 +48,29 @@ impl Node {
         Self { span, kind, depth: 1, size: 1 }
     }
 
-    pub(crate) fn is_null(&self) -> bool {
+    /// Whether it is nothing.
+    pub fn is_null(&self) -> bool {
         matches!(self.kind, Kind::Null)
     }
 
-    pub(crate) fn scalar(&self) -> Option<&Arc<Scalar>> {
+    /// Its text, if it is one.
+    pub fn scalar(&self) -> Option<&Arc<Scalar>> {
         match &self.kind {
             Kind::Scalar(scalar) => Some(scalar),
             _ => None,
         }
     }
 
-    pub(crate) fn sequence(&self) -> Option<&[Arc<Self>]> {
+    /// Its elements, if it is a sequence.
+    pub fn sequence(&self) -> Option<&[Arc<Self>]> {
         match &self.kind {
             Kind::Sequence(items) => Some(items),
             _ => None,
         }
     }
 
-    pub(crate) fn mapping(&self) -> Option<&[(Arc<Self>, Arc<Self>)]> {
+    /// Its entries, if it is a mapping.
+    pub fn mapping(&self) -> Option<&[(Arc<Self>, Arc<Self>)]> {
         match &self.kind {
             Kind::Mapping(entries) => Some(entries),
             _ => None,
@@ -69,17 +78,17 @@ impl Node {
     }
 
     /// The first entry of a mapping with this key.
-    pub(crate) fn entry(&self, key: &str) -> Option<&(Arc<Self>, Arc<Self>)> {
+    pub fn entry(&self, key: &str) -> Option<&(Arc<Self>, Arc<Self>)> {
         self.mapping()?.iter().find(|(name, _)| name.scalar().is_some_and(|name| name.value == key))
     }
 
     /// The value of a key of a mapping.
-    pub(crate) fn get(&self, key: &str) -> Option<&Arc<Self>> {
+    pub fn get(&self, key: &str) -> Option<&Arc<Self>> {
         self.entry(key).map(|(_, value)| value)
     }
 
     /// A word for its kind in messages.
-    pub(crate) fn kind_name(&self) -> &'static str {
+    pub fn kind_name(&self) -> &'static str {
         match self.kind {
             Kind::Null => "nothing",
             Kind::Scalar(_) => "a scalar",
@@ -91,15 +100,18 @@ impl Node {
 
 /// What a file holds.
 #[derive(Debug, Default)]
-pub(crate) struct Documents {
+pub struct Documents {
     /// Its documents; an empty one is null.
-    pub(crate) documents: Vec<Arc<Node>>,
+    pub documents: Vec<Arc<Node>>,
     /// Warnings about duplicate keys.
-    pub(crate) warnings: Vec<Diagnostic>,
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// Parses the bytes of a file.
-pub(crate) fn parse(file: FileId, bytes: &[u8]) -> Result<Documents, Box<Diagnostic>> {
+///
+/// # Errors
+/// What keeps the file from being YAML within the limits, with its place.
+pub fn parse(file: FileId, bytes: &[u8]) -> Result<Documents, Box<Diagnostic>> {
     let error = |message: String, at: usize| {
         Box::new(Diagnostic::new(Code::YamlParse, message).at(FileSpan::new(file, at, at + 1)))
     };

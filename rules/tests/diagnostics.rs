@@ -14,8 +14,8 @@ use casebook_rules::load::{LoadOptions, load};
 use casebook_rules::report;
 use schema::TableSchema;
 
-/// Codes without a meaning yet.
-const RESERVED: [Code; 2] = [Code::Extension, Code::WarningExtension];
+/// Codes that loading rules does not give: two without a meaning yet, and the one of test cases.
+const RESERVED: [Code; 3] = [Code::Extension, Code::WarningExtension, Code::TestCase];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/diagnostics")

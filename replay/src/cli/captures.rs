@@ -24,7 +24,7 @@ const EXAMPLE_NAME: &str = "(built-in example)";
 
 /// The embedded capture.
 pub(super) fn example() -> Source {
-    Source::Memory { name: EXAMPLE_NAME.to_owned(), bytes: casebook_fixtures::EXAMPLE }
+    Source::Memory { name: EXAMPLE_NAME.to_owned(), bytes: casebook_fixtures::EXAMPLE.into() }
 }
 
 /// The captures that arguments name, failures in their places.

@@ -17,10 +17,10 @@ use serde_json::json;
 use super::Terminals;
 use super::args::{LintArgs, LintFormat, ShowArg};
 use super::exit::Exit;
-use super::rules::is_about_vocabulary;
 use super::talk::say;
 use crate::fields::Catalogue;
 use crate::output::push_safe;
+use casebook_rules::default_rules::is_about_vocabulary;
 
 /// Checks the rule files that `args` name.
 pub(super) fn run(args: &LintArgs, out: &mut dyn Write, err: &mut dyn Write, terminals: Terminals) -> Exit {

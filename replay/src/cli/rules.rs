@@ -5,8 +5,8 @@
 use std::io::Write;
 
 use casebook_rules::compile::CompileError;
-use casebook_rules::default_rules::{VOCABULARY, default_rules};
-use casebook_rules::diagnostics::{Code, Diagnostic};
+use casebook_rules::default_rules::{default_rules, is_about_vocabulary};
+use casebook_rules::diagnostics::Diagnostic;
 use casebook_rules::inputs;
 use casebook_rules::load::{LoadOptions, LoadOutcome, load};
 use casebook_rules::report;
@@ -71,12 +71,6 @@ fn tell(args: &RunArgs, outcome: &LoadOutcome, err: &mut dyn Write, terminals: T
             say_lines(err, &text);
         }
     }
-}
-
-/// The built-in vocabulary defines names for people's own rules; that some are unused is its purpose.
-pub(super) fn is_about_vocabulary(diagnostic: &Diagnostic, outcome: &LoadOutcome) -> bool {
-    matches!(diagnostic.code, Code::UnusedMacro | Code::UnusedList)
-        && diagnostic.primary.as_ref().is_some_and(|label| outcome.sources.name(label.span.file) == VOCABULARY)
 }
 
 /// Carries out `-t`, then `-T`, then `-D`. What selects nothing is probably a typing error, and is told.

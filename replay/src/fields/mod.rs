@@ -26,7 +26,7 @@ mod facts;
 pub(crate) mod fd;
 mod fdlist;
 mod fspath;
-mod names;
+pub(crate) mod names;
 pub mod page;
 mod params;
 mod path;

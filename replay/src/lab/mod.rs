@@ -1,6 +1,15 @@
 //! The rule test lab: rules tested as code is tested.
 //!
+//! [`suite`] finds cases ([`case`]: a `case.yaml` with captures or an event script, rules, expectations), [`runner`] runs
+//! them, [`expect`] judges what fired.
+//!
 //! Everything that looks *into* rules rests on [`verdicts`]: what each comparison of a condition says about each event,
 //! recorded once while a capture is replayed.
 
+pub mod case;
+pub mod expect;
+pub mod runner;
+mod script;
+pub mod suite;
+mod tree;
 pub mod verdicts;

@@ -1,0 +1,516 @@
+//! Expectations: which rules fire how often, on what, in which order; and whether that is what happened.
+//!
+//! Read once per case; asked with what fired ([`Fired`]) and what is known of the events ([`Facts`]). That question needs
+//! no capture, so it can be asked for every mutant of a rule.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use casebook_rules::compile::{Condition, condition_from_text};
+use casebook_rules::diagnostics::did_you_mean;
+use casebook_rules::leaf::{Leaves, Memo};
+use casebook_rules::ruleset::RuleSet;
+use casebook_rules::source::{FileSpan, Sources};
+use casebook_rules::yaml::Node;
+
+use super::tree::{Entries, Notes, place_in};
+use crate::context::EventContext;
+use crate::fields::Catalogue;
+use crate::fields::catalogue::SYSCALL_SOURCE;
+
+/// Most conditions of a case: verdicts on them are kept in the bits of a number.
+const MAX_CONDITIONS: usize = 64;
+/// Most expectations of a case.
+const MAX_EXPECTATIONS: usize = 1000;
+
+/// A rule that was true and reported on an event.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Fired {
+    /// Number of the capture within the case.
+    pub capture: u32,
+    /// `evt.num`.
+    pub event: u64,
+    /// Number of the rule.
+    pub rule: u32,
+}
+
+/// What happens with alerts that no expectation covers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unexpected {
+    /// The case fails.
+    Fail,
+    /// They are told.
+    Warn,
+    /// Nothing.
+    Ignore,
+}
+
+impl Unexpected {
+    pub(super) const WORDS: &[(&str, Self)] = &[("fail", Self::Fail), ("warn", Self::Warn), ("ignore", Self::Ignore)];
+}
+
+/// A rule, on events on which a condition is true.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pattern {
+    rule: u32,
+    /// Number of the condition.
+    fields: Option<u32>,
+}
+
+/// How often.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Count {
+    pattern: Pattern,
+    least: u64,
+    most: u64,
+    /// Only within this time since the first event of the capture, ns.
+    within: Option<u64>,
+}
+
+#[derive(Debug)]
+pub(super) enum What {
+    Count(Count),
+    Sequence { steps: Vec<Pattern>, names: Vec<String>, within: Option<u64> },
+}
+
+/// One expectation.
+#[derive(Debug)]
+pub(super) struct Expectation {
+    pub(super) what: What,
+    /// The element of `expect`.
+    pub(super) place: FileSpan,
+    /// The key and the value that say how often; absent when neither is written.
+    pub(super) count_place: Option<(FileSpan, FileSpan)>,
+}
+
+/// What a case expects.
+#[derive(Debug)]
+pub struct Expectations {
+    pub(super) items: Vec<Expectation>,
+    /// What happens with alerts that no expectation covers.
+    pub unexpected: Unexpected,
+    conditions: Vec<Condition>,
+    leaves: Leaves,
+}
+
+/// What is known of an event beside which rules are true on it.
+#[derive(Clone, Copy, Debug)]
+struct Fact {
+    /// Time since the first event of the capture, ns.
+    time: u64,
+    /// Verdicts of the conditions.
+    verdicts: u64,
+}
+
+/// What expectations need to know of events. See [`Expectations::facts`].
+#[derive(Debug)]
+pub struct Facts<'e> {
+    expectations: &'e Expectations,
+    memo: Memo,
+    of: BTreeMap<(u32, u64), Fact>,
+}
+
+impl Facts<'_> {
+    /// Looks at an event of a capture of the case. Asked about events that were not shown, expectations with `fields` or
+    /// `within` take them for events that do not match.
+    pub fn see(&mut self, capture: u32, context: &EventContext<'_>) {
+        self.memo.start_event();
+        let Expectations { conditions, leaves, .. } = self.expectations;
+        let verdict = |condition: &Condition, memo: &mut Memo| condition.eval(leaves, context, memo).unwrap_or(false);
+        let mut verdicts = 0;
+        for (at, condition) in conditions.iter().enumerate() {
+            verdicts |= u64::from(verdict(condition, &mut self.memo)) << at;
+        }
+        let time = context.event.ts.saturating_sub(context.clock.first_ts);
+        self.of.insert((capture, context.event.num), Fact { time, verdicts });
+    }
+
+    fn fact(&self, fired: &Fired) -> Option<Fact> {
+        self.of.get(&(fired.capture, fired.event)).copied()
+    }
+
+    fn matches(&self, pattern: Pattern, fired: &Fired) -> bool {
+        fired.rule == pattern.rule
+            && pattern.fields.is_none_or(|bit| self.fact(fired).is_some_and(|fact| fact.verdicts >> bit & 1 == 1))
+    }
+
+    fn in_time(&self, within: Option<u64>, fired: &Fired) -> bool {
+        within.is_none_or(|span| self.fact(fired).is_some_and(|fact| fact.time <= span))
+    }
+}
+
+/// An expectation that is not met.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failure {
+    /// Number of the expectation; absent for alerts that none covers.
+    pub expectation: Option<usize>,
+    /// Number of the rule.
+    pub rule: u32,
+    /// What was expected, in words.
+    pub expected: String,
+    /// What there was, in words.
+    pub got: String,
+    /// The number of alerts it is about, where it is about a number.
+    pub count: Option<u64>,
+    /// Alerts concerned: the ones too many, or those of the rule that did not match.
+    pub alerts: Vec<Fired>,
+}
+
+impl Expectations {
+    pub(super) fn new(unexpected: Unexpected) -> Self {
+        Self { items: Vec::new(), unexpected, conditions: Vec::new(), leaves: Leaves::new() }
+    }
+
+    /// A collection of facts about the events of a case, empty.
+    pub fn facts(&self) -> Facts<'_> {
+        Facts { expectations: self, memo: Memo::new(&self.leaves), of: BTreeMap::new() }
+    }
+
+    /// Whether these alerts are what is expected. Alerts that nobody expects count where the case says so.
+    pub fn met_by(&self, fired: &BTreeSet<Fired>, facts: &Facts<'_>) -> bool {
+        let unexpected = self.unexpected == Unexpected::Fail && !self.uncovered(fired, facts).is_empty();
+        !unexpected && self.items.iter().all(|item| item.what.check(fired, facts).is_none())
+    }
+
+    /// The expectations that are not met; alerts that none covers come last, a failure a rule, whatever
+    /// [`Expectations::unexpected`] makes of them.
+    pub fn failures(&self, fired: &BTreeSet<Fired>, facts: &Facts<'_>) -> Vec<Failure> {
+        let mut failures: Vec<Failure> = Vec::new();
+        for (at, item) in self.items.iter().enumerate() {
+            if let Some(failure) = item.what.check(fired, facts) {
+                failures.push(Failure { expectation: Some(at), ..failure });
+            }
+        }
+        let mut others: BTreeMap<u32, Vec<Fired>> = BTreeMap::new();
+        for alert in self.uncovered(fired, facts) {
+            others.entry(alert.rule).or_default().push(alert);
+        }
+        failures.extend(others.into_iter().map(|(rule, alerts)| Failure {
+            expectation: None,
+            rule,
+            expected: "no alert that the case does not expect".to_owned(),
+            got: times(alerts.len() as u64),
+            count: Some(alerts.len() as u64),
+            alerts,
+        }));
+        failures
+    }
+
+    /// Rules that some expectation wants to see.
+    pub fn wanted_rules(&self) -> BTreeSet<u32> {
+        self.items.iter().flat_map(|item| item.what.wanted()).map(|pattern| pattern.rule).collect()
+    }
+
+    /// Rules of which some expectation says that they never fire.
+    pub fn forbidden_rules(&self) -> BTreeSet<u32> {
+        let rule = |item: &Expectation| match &item.what {
+            What::Count(count) if count.most == 0 => Some(count.pattern.rule),
+            _ => None,
+        };
+        self.items.iter().filter_map(rule).collect()
+    }
+
+    /// Alerts that no expectation wants.
+    fn uncovered(&self, fired: &BTreeSet<Fired>, facts: &Facts<'_>) -> Vec<Fired> {
+        let wanted: Vec<Pattern> = self.items.iter().flat_map(|item| item.what.wanted()).collect();
+        fired.iter().filter(|alert| !wanted.iter().any(|pattern| facts.matches(*pattern, alert))).copied().collect()
+    }
+
+    /// Reads `expect`.
+    pub(super) fn read(&mut self, node: &Arc<Node>, rules: &RuleSet, sources: &Sources, notes: &mut Notes) {
+        if node.is_null() {
+            return;
+        }
+        let Some(items) = node.sequence() else {
+            notes.wrong::<()>(node.span, "`expect` is a sequence of expectations");
+            return;
+        };
+        if items.len() > MAX_EXPECTATIONS {
+            notes.wrong::<()>(node.span, format!("more than {MAX_EXPECTATIONS} expectations"));
+            return;
+        }
+        for item in items {
+            if let Some(expectation) = self.item(item, rules, sources, notes) {
+                self.items.push(expectation);
+            }
+        }
+    }
+
+    fn item(&mut self, node: &Node, rules: &RuleSet, sources: &Sources, notes: &mut Notes) -> Option<Expectation> {
+        let mut entries = Entries::of(node, "an expectation", notes)?;
+        let within = match entries.take("within") {
+            Some(span) => Some(notes.span(span)?),
+            None => None,
+        };
+        if let Some(steps) = entries.take("sequence") {
+            let mut patterns = Vec::new();
+            for step in notes.several(steps) {
+                let mut entries = Entries::of(step, "a step", notes)?;
+                patterns.push(self.pattern(&mut entries, rules, sources, notes)?);
+                entries.end("a step", notes);
+            }
+            entries.end("a sequence", notes);
+            if patterns.len() < 2 {
+                return notes.wrong(steps.span, "a sequence has two steps or more");
+            }
+            let names = patterns.iter().filter_map(|step| rules.rules().get(step.rule as usize));
+            let names = names.map(|rule| rule.name.clone()).collect();
+            let what = What::Sequence { steps: patterns, names, within };
+            return Some(Expectation { what, place: node.span, count_place: None });
+        }
+        let pattern = self.pattern(&mut entries, rules, sources, notes)?;
+        let (mut least, mut most, mut count_place) = (1, u64::MAX, None);
+        let mut said: Vec<&str> = Vec::new();
+        for key in ["exactly", "at_least", "at_most", "never"] {
+            let Some(value) = entries.take(key) else { continue };
+            said.push(key);
+            count_place = node.entry(key).map(|(key, value)| (key.span, value.span));
+            match key {
+                "exactly" => {
+                    least = notes.number(value)?;
+                    most = least;
+                }
+                "at_least" => least = notes.number(value)?,
+                "at_most" => {
+                    most = notes.number(value)?;
+                    least = if said.contains(&"at_least") { least } else { 0 };
+                }
+                _ if notes.yes(value)? => (least, most) = (0, 0),
+                _ => return notes.wrong(value.span, "`never: true`, or leave it out"),
+            }
+        }
+        entries.end("an expectation", notes);
+        let clash = said.len() > 1 && said != ["at_least", "at_most"];
+        if clash || least > most {
+            return notes.wrong(node.span, format!("{} do not go together", said.join(" and ")));
+        }
+        let what = What::Count(Count { pattern, least, most, within });
+        Some(Expectation { what, place: node.span, count_place })
+    }
+
+    fn pattern(
+        &mut self,
+        entries: &mut Entries<'_>,
+        rules: &RuleSet,
+        sources: &Sources,
+        notes: &mut Notes,
+    ) -> Option<Pattern> {
+        let node = entries.need("rule", "an expectation", notes)?;
+        let name = notes.words(node)?;
+        let Some(rule) = rules.rules().iter().position(|rule| rule.name == name) else {
+            let hint = did_you_mean(name, rules.rules().iter().map(|rule| rule.name.as_str()));
+            return notes.wrong_with(node.span, format!("there is no rule `{name}`"), hint);
+        };
+        let fields = match entries.take("fields") {
+            Some(fields) => Some(self.condition(fields, sources, notes)?),
+            None => None,
+        };
+        Some(Pattern { rule: rule as u32, fields })
+    }
+
+    /// `fields`: a mapping of fields to values (equal) or to `{operator: value}`, or the text of a condition.
+    fn condition(&mut self, node: &Node, sources: &Sources, notes: &mut Notes) -> Option<u32> {
+        if self.conditions.len() >= MAX_CONDITIONS {
+            return notes.wrong(node.span, format!("more than {MAX_CONDITIONS} expectations with `fields`"));
+        }
+        let condition = if node.scalar().is_some() {
+            let text = notes.words(node)?;
+            // Spans count from the scalar's first byte: blanks at its beginning stay.
+            let text = node.scalar().map_or(text, |scalar| scalar.value.as_str());
+            match condition_from_text(text, SYSCALL_SOURCE, &Catalogue::new(), &mut self.leaves) {
+                Ok(compiled) => compiled.condition,
+                Err(errors) => {
+                    for error in errors {
+                        notes.wrong_with::<()>(place_in(node, error.span, sources), error.message, error.hint);
+                    }
+                    return None;
+                }
+            }
+        } else {
+            self.fields(node, notes)?
+        };
+        self.conditions.push(condition);
+        Some(self.conditions.len() as u32 - 1)
+    }
+
+    /// The mapping form of `fields`.
+    fn fields(&mut self, node: &Node, notes: &mut Notes) -> Option<Condition> {
+        let entries = node.mapping();
+        let Some(entries) = entries.filter(|entries| !entries.is_empty()) else {
+            return notes.wrong(node.span, "`fields` is a mapping of fields to values, or a condition");
+        };
+        let mut terms = Vec::new();
+        for (key, value) in entries {
+            let field = notes.words(key)?;
+            let pairs: Vec<(String, &Arc<Node>)> = match value.mapping() {
+                None => vec![("=".to_owned(), value)],
+                Some(pairs) => pairs
+                    .iter()
+                    .map(|(operator, value)| notes.words(operator).map(|operator| (operator.to_owned(), value)))
+                    .collect::<Option<_>>()?,
+            };
+            for (operator, value) in pairs {
+                let term = match (operator.as_str(), value.sequence()) {
+                    ("exists", _) => match notes.yes(value)? {
+                        true => format!("{field} exists"),
+                        false => format!("not {field} exists"),
+                    },
+                    (operator, Some(items)) => {
+                        let items: Option<Vec<String>> =
+                            items.iter().map(|item| notes.text(item).map(quoted)).collect();
+                        // A sequence without an operator says that the value is one of them.
+                        let operator = if operator == "=" { "in" } else { operator };
+                        format!("{field} {operator} ({})", items?.join(", "))
+                    }
+                    (operator, None) => format!("{field} {operator} {}", quoted(notes.text(value)?)),
+                };
+                // Each term is checked on its own, so that a mistake in it has its place.
+                let compiled = condition_from_text(&term, SYSCALL_SOURCE, &Catalogue::new(), &mut self.leaves);
+                if let Err(errors) = compiled {
+                    for error in errors {
+                        notes.wrong_with::<()>(key.span, error.message, error.hint);
+                    }
+                    return None;
+                }
+                terms.push(term);
+            }
+        }
+        let joined = terms.join(" and ");
+        condition_from_text(&joined, SYSCALL_SOURCE, &Catalogue::new(), &mut self.leaves)
+            .ok()
+            .map(|compiled| compiled.condition)
+    }
+}
+
+/// A constant of the rule language for any text.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        if matches!(c, '"' | '\\') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out.push('"');
+    out
+}
+
+impl What {
+    /// The alerts it covers.
+    fn wanted(&self) -> Vec<Pattern> {
+        match self {
+            Self::Count(count) if count.most == 0 => Vec::new(),
+            Self::Count(count) => vec![count.pattern],
+            Self::Sequence { steps, .. } => steps.clone(),
+        }
+    }
+
+    /// Why it is not met; nothing when it is. Whoever asks knows the number of the expectation.
+    fn check(&self, fired: &BTreeSet<Fired>, facts: &Facts<'_>) -> Option<Failure> {
+        match self {
+            Self::Count(count) => count.check(fired, facts),
+            Self::Sequence { steps, names, within } => {
+                let reached = in_order(steps, *within, fired, facts)?;
+                let got = match steps.get(reached) {
+                    Some(_) if reached == 0 => "the first step did not happen".to_owned(),
+                    Some(_) => format!("step {} did not follow", reached + 1),
+                    None => "it took longer".to_owned(),
+                };
+                let in_time = within.map_or_else(String::new, |within| format!(", within {}", seconds(within)));
+                Some(Failure {
+                    expectation: None,
+                    rule: steps.get(reached).or(steps.first()).map_or(0, |step| step.rule),
+                    expected: format!("in this order: {}{in_time}", names.join(", then ")),
+                    got,
+                    count: None,
+                    alerts: Vec::new(),
+                })
+            }
+        }
+    }
+}
+
+impl Count {
+    fn check(&self, fired: &BTreeSet<Fired>, facts: &Facts<'_>) -> Option<Failure> {
+        let Self { pattern, least, most, within } = *self;
+        let fits = |alert: &Fired| facts.matches(pattern, alert) && facts.in_time(within, alert);
+        let got = fired.iter().filter(|alert| fits(alert)).count() as u64;
+        if (least..=most).contains(&got) {
+            return None;
+        }
+        let mut expected = match (least, most) {
+            (0, 0) => "never".to_owned(),
+            (least, most) if least == most => format!("exactly {}", times(least)),
+            (least, u64::MAX) => format!("at least {}", times(least)),
+            (0, most) => format!("at most {}", times(most)),
+            (least, most) => format!("{least} to {}", times(most)),
+        };
+        if pattern.fields.is_some() {
+            expected.push_str(" where the fields match");
+        }
+        if let Some(within) = within {
+            expected.push_str(" within ");
+            expected.push_str(&seconds(within));
+        }
+        // Too many: those. Too few: the rule's others, of which one may have been meant.
+        let too_many = got > most;
+        let alerts =
+            fired.iter().filter(|alert| alert.rule == pattern.rule && fits(alert) == too_many).copied().collect();
+        let rule = pattern.rule;
+        Some(Failure { expectation: None, rule, expected, got: times(got), count: Some(got), alerts })
+    }
+}
+
+/// Whether the steps happen in order, on one capture, within the time; otherwise how many did at best. Steps may share an
+/// event only where the order of the rules is that of the steps.
+fn in_order(steps: &[Pattern], within: Option<u64>, fired: &BTreeSet<Fired>, facts: &Facts<'_>) -> Option<usize> {
+    let (first, rest) = steps.split_first()?;
+    let mut best = 0;
+    for start in fired.iter().filter(|alert| facts.matches(*first, alert)) {
+        let (mut last, mut reached) = (*start, 1);
+        for step in rest {
+            let mut later = fired.range((std::ops::Bound::Excluded(last), std::ops::Bound::Unbounded));
+            let next = later.find(|alert| alert.capture == start.capture && facts.matches(*step, alert));
+            let Some(next) = next else { break };
+            last = *next;
+            reached += 1;
+        }
+        best = best.max(reached);
+        let time = |alert: &Fired| facts.fact(alert).map_or(0, |fact| fact.time);
+        if reached == steps.len() && within.is_none_or(|span| time(&last).saturating_sub(time(start)) <= span) {
+            return None;
+        }
+    }
+    Some(best)
+}
+
+/// `once`, `3 times`.
+fn times(n: u64) -> String {
+    match n {
+        0 => "not at all".to_owned(),
+        1 => "once".to_owned(),
+        n => format!("{n} times"),
+    }
+}
+
+/// `1.5 s`.
+fn seconds(ns: u64) -> String {
+    let text = format!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000);
+    format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constants_survive_quoting() {
+        assert_eq!(quoted("a\"b\\c"), r#""a\"b\\c""#);
+    }
+
+    #[test]
+    fn numbers_in_words() {
+        assert_eq!((times(0), times(1), times(2)), ("not at all".to_owned(), "once".to_owned(), "2 times".to_owned()));
+        assert_eq!((seconds(1_500_000_000), seconds(10_000_000_000)), ("1.5 s".to_owned(), "10 s".to_owned()));
+    }
+}
