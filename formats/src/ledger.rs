@@ -131,6 +131,11 @@ impl Ledger {
         ALL.iter().copied().find(|&counter| COUNTERS[counter as usize].name == name)
     }
 
+    /// Whether part of the input itself is broken or missing, as opposed to what its recorder lost.
+    pub fn is_damaged(&self) -> bool {
+        self.findings().any(|(def, _)| def.severity == Severity::DataLoss && def.origin == Origin::File)
+    }
+
     /// Counters that are not zero, in table order.
     pub fn findings(&self) -> impl Iterator<Item = (&'static CounterDef, u64)> + '_ {
         ALL.iter().map(|&counter| (&COUNTERS[counter as usize], self.get(counter))).filter(|(_, n)| *n > 0)

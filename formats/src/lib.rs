@@ -25,6 +25,8 @@ pub mod resume;
 pub mod seekable;
 pub mod snapshot;
 mod source;
+#[cfg(feature = "cli")]
+mod sysdig;
 pub mod tables;
 #[cfg(feature = "cli")]
 pub mod terminal;

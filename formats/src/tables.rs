@@ -316,12 +316,25 @@ pub enum Step {
     Callback,
 }
 
+/// What Debian's sysdig 0.29.3 (libs of March 2022) takes of an event type.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SysdigForm {
+    /// It knows the type, with so many parameters.
+    Known(u8),
+    /// It knows the call by this older type.
+    As(EventType),
+    /// It knows the call at most by its portable code, without arguments.
+    Call(u16),
+    /// Nothing that could be written.
+    None,
+}
+
 // Event and flag tables hold names such as `PPME_SYSCALL_OPEN_X`; each row is one line, however long.
 #[rustfmt::skip]
 mod generated {
     use super::{
         Action, Category, Conversion, Direction, DynVariant, EventDef, EventFlags, EventOrigin, FlagTable, ParamDef,
-        ParamType, PrintFormat, Step, SyscallDef,
+        ParamType, PrintFormat, Step, SyscallDef, SysdigForm,
     };
     use crate::event::EventType;
     include!(concat!(env!("OUT_DIR"), "/tables.rs"));
@@ -400,4 +413,10 @@ pub fn conversions(etype: EventType) -> &'static [Conversion] {
 #[inline]
 pub fn conversion(etype: EventType, nparams: usize) -> Option<&'static Conversion> {
     conversions(etype).iter().find(|row| row.nparams as usize == nparams)
+}
+
+/// What sysdig 0.29.3 takes of an event type; nothing of types newer than the table.
+#[inline]
+pub fn sysdig(etype: EventType) -> SysdigForm {
+    generated::SYSDIG.get(etype.0 as usize).copied().unwrap_or(SysdigForm::None)
 }

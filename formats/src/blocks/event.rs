@@ -174,9 +174,14 @@ fn are_options(bytes: &[u8]) -> bool {
 
 /// Appends the body of an event block (version 2, without flags). Lengths are known to fit their width.
 pub(crate) fn encode(out: &mut Vec<u8>, ts: u64, tid: i64, cpu: u16, etype: EventType, params: &[&[u8]]) {
+    out.extend_from_slice(&cpu.to_le_bytes());
+    encode_event(out, ts, tid, etype, params);
+}
+
+/// Same, without the cpu id (and the dump flags) before it.
+pub(crate) fn encode_event(out: &mut Vec<u8>, ts: u64, tid: i64, etype: EventType, params: &[&[u8]]) {
     let width = width(etype.0);
     let len = 26 + params.iter().map(|value| width + value.len()).sum::<usize>();
-    out.extend_from_slice(&cpu.to_le_bytes());
     out.extend_from_slice(&ts.to_le_bytes());
     out.extend_from_slice(&tid.to_le_bytes());
     out.extend_from_slice(&(len as u32).to_le_bytes());

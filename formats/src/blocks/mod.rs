@@ -13,6 +13,9 @@ pub(crate) mod section;
 pub(crate) mod threads;
 pub(crate) mod users;
 
+#[cfg(feature = "cli")]
+use std::io::{self, Write};
+
 use crate::limits::{MAX_BLOCK, MAX_EVENT_BLOCK, MAX_LIST_ENTRIES};
 
 /// What a block holds, with the version of its layout.
@@ -130,6 +133,17 @@ impl Kind {
 /// Rounds up to a multiple of four.
 pub(crate) const fn round4(n: usize) -> usize {
     (n + 3) & !3
+}
+
+/// Writes a block in the framing of today: number and length, the padded body, the length again.
+#[cfg(feature = "cli")]
+pub(crate) fn write_block(out: &mut (impl Write + ?Sized), number: u32, body: &[u8]) -> io::Result<()> {
+    let len = (round4(body.len()) + 12) as u32;
+    out.write_all(&number.to_le_bytes())?;
+    out.write_all(&len.to_le_bytes())?;
+    out.write_all(body)?;
+    out.write_all(&[0; 3][..round4(body.len()) - body.len()])?;
+    out.write_all(&len.to_le_bytes())
 }
 
 /// Little-endian reads over a bounded slice; every read says `None` instead of going past the end.

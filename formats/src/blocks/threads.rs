@@ -9,6 +9,10 @@ use crate::snapshot::ThreadEntry;
 /// Longest tail (bytes after `root`) of captures older than libs 0.10; longer ones begin with [`INSERTED`].
 const OLD_TAIL: usize = 29;
 
+/// Fields of [`TAIL`] that make such a tail: up to the capabilities.
+#[cfg(feature = "cli")]
+const OLD_TAIL_FIELDS: usize = 5;
+
 /// How to reach one field of an entry, to read it from and to write it to a file.
 struct Access<T: 'static> {
     get: fn(&ThreadEntry) -> &T,
@@ -147,5 +151,15 @@ fn entry(at: &mut Cursor, version: u8) -> Option<ThreadEntry> {
 pub(crate) fn encode(out: &mut Vec<u8>, threads: &[ThreadEntry]) -> Result<(), TooLong> {
     put_list(out, threads, prefix(9), |out, entry| {
         HEAD.iter().chain(INSERTED).chain(TAIL).try_for_each(|field| field.codec.write(out, entry, field.name))
+    })
+}
+
+/// Appends the body of a version 9 list as libs of early 2022 wrote it: readers of that time take a longer tail for
+/// another login uid, those of today know it by its length of [`OLD_TAIL`] bytes.
+#[cfg(feature = "cli")]
+pub(crate) fn encode_old_tail(out: &mut Vec<u8>, threads: &[ThreadEntry]) -> Result<(), TooLong> {
+    let tail = &TAIL[..OLD_TAIL_FIELDS];
+    put_list(out, threads, prefix(9), |out, entry| {
+        HEAD.iter().chain(tail).try_for_each(|field| field.codec.write(out, entry, field.name))
     })
 }

@@ -26,12 +26,12 @@ pub(super) enum Command {
     /// Show the bytes of a capture with their meaning, block by block
     #[command(after_help = exit::help())]
     Dump(DumpArgs),
-    /// Write a capture anew as .scap.zst, .scap or .scap.gz, byte for byte the same stream
+    /// Write a capture anew as .scap.zst, .scap or .scap.gz: the same stream byte for byte, or rewritten for an old reader
     #[command(after_help = exit::help())]
     Convert(ConvertArgs),
     /// Write what is left of a damaged or cut capture into a new one, and say what is missing and where
     #[command(after_help = exit::help())]
-    Salvage(ConvertArgs),
+    Salvage(SalvageArgs),
     /// Check that .scap.zst files are what was written: every frame, their chain, index, seal and seek table
     #[command(after_help = exit::help())]
     Verify(VerifyArgs),
@@ -77,9 +77,31 @@ pub(super) struct VerifyArgs {
     pub(super) json: bool,
 }
 
-/// Options of `convert` and `salvage`.
+/// Options of `convert`.
 #[derive(Args, Debug)]
 pub(super) struct ConvertArgs {
+    /// The capture; `-` for standard input
+    #[arg(value_name = "CAPTURE")]
+    pub(super) capture: PathBuf,
+
+    #[command(flatten)]
+    pub(super) target: Target,
+
+    /// Rewrite the capture for an old reader, instead of copying it byte for byte
+    #[arg(long = "for", value_name = "READER")]
+    pub(super) reader: Option<Reader>,
+}
+
+/// Readers that do not understand every capture.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum Reader {
+    /// Debian's sysdig 0.29.3 and others with libs of 2022: calls as enter and exit halves, types and lists of that time
+    Sysdig,
+}
+
+/// Options of `salvage`.
+#[derive(Args, Debug)]
+pub(super) struct SalvageArgs {
     /// The capture; `-` for standard input
     #[arg(value_name = "CAPTURE")]
     pub(super) capture: PathBuf,
@@ -89,7 +111,7 @@ pub(super) struct ConvertArgs {
 }
 
 /// Where to write, and how.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(super) struct Target {
     /// File to write; `-` for standard output
     #[arg(short, long, value_name = "FILE", default_value = "-")]
@@ -116,7 +138,7 @@ pub(super) struct Target {
 }
 
 /// What nobody but the user knows of a step: written into the custody entry of a .scap.zst.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Custody (kept in .scap.zst)")]
 pub(super) struct CustodyArgs {
     /// Who has this done: a name, a badge number

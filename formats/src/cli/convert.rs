@@ -1,11 +1,11 @@
-//! `casebook convert`: the same stream in another wrapping, byte for byte.
+//! `casebook convert`: the same stream in another wrapping, byte for byte. Rewriting for old readers: [`super::sysdig`].
 
 use std::io::Write;
 
-use super::args::{ConvertArgs, Target};
+use super::args::{ConvertArgs, Reader, Target};
 use super::exit::Exit;
 use super::output::{Output, Refusal};
-use super::say;
+use super::{say, sysdig};
 use crate::blocks;
 use crate::custody::{self, Entry, Origin};
 use crate::ledger::Counter;
@@ -16,6 +16,9 @@ use crate::source::{Chunk, Source};
 
 /// Runs the subcommand.
 pub(super) fn run(args: &ConvertArgs, out: &mut (dyn Write + Send), err: &mut (dyn Write + Send)) -> Exit {
+    if let Some(Reader::Sysdig) = args.reader {
+        return sysdig::run(args, out, err);
+    }
     let name = args.capture.display().to_string();
     let (mut source, watch) = match Source::open_watched(&args.capture) {
         Ok(opened) => opened,

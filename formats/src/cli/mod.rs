@@ -11,6 +11,7 @@ mod exit;
 mod info;
 mod output;
 mod salvage;
+mod sysdig;
 mod time;
 mod verify;
 

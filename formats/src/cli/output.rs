@@ -45,7 +45,7 @@ impl From<io::Error> for Refusal {
 }
 
 /// What a name says about the form.
-fn form(path: &Path) -> Option<Form> {
+pub(super) fn form(path: &Path) -> Option<Form> {
     let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
     if name == "-" {
         return Some(Form::Zst);

@@ -7,14 +7,14 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use super::args::ConvertArgs;
+use super::args::SalvageArgs;
 use super::convert::{failed, open};
 use super::exit::Exit;
 use super::output::Output;
 use super::say;
 use crate::blocks::event::{self, Fault};
 use crate::blocks::frame::{Block, Blocks};
-use crate::blocks::{self, Kind, round4, section};
+use crate::blocks::{self, Kind, section, write_block};
 use crate::ledger::{ALL, Counter, Ledger};
 use crate::look;
 use crate::progress::Progress;
@@ -30,7 +30,7 @@ struct Saved {
 }
 
 /// Runs the subcommand.
-pub(super) fn run(args: &ConvertArgs, out: &mut (dyn Write + Send), err: &mut (dyn Write + Send)) -> Exit {
+pub(super) fn run(args: &SalvageArgs, out: &mut (dyn Write + Send), err: &mut (dyn Write + Send)) -> Exit {
     let name = args.capture.display().to_string();
     let unreadable = |err: &mut dyn Write, error: &dyn std::fmt::Display| {
         say(err, &format!("{name}: {error}"));
@@ -107,16 +107,6 @@ fn begin(stream: &mut Blocks, ledger: &mut Ledger) -> io::Result<Result<bool, St
     }
     let found = look::describe(head);
     Ok(if stream.find_first(ledger)? { Ok(false) } else { Err(found) })
-}
-
-/// A block in the framing of today.
-fn write_block(output: &mut Output, number: u32, body: &[u8]) -> io::Result<()> {
-    let len = (round4(body.len()) + 12) as u32;
-    output.write_all(&number.to_le_bytes())?;
-    output.write_all(&len.to_le_bytes())?;
-    output.write_all(body)?;
-    output.write_all(&[0; 3][..round4(body.len()) - body.len()])?;
-    output.write_all(&len.to_le_bytes())
 }
 
 /// Writes losses that are new into the frame under way.
