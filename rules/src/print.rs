@@ -23,6 +23,13 @@ pub fn source(expr: &Expr) -> String {
     printer.out
 }
 
+/// A comparison in display form.
+pub fn check(check: &Check) -> String {
+    let mut printer = Printer { out: String::new(), parses_back: false };
+    printer.check(check);
+    printer.out
+}
+
 /// A field with its argument in display form: also its name in alerts.
 pub fn field(field: &Field) -> String {
     let mut printer = Printer { out: String::new(), parses_back: false };

@@ -284,9 +284,34 @@ impl Places {
         self.texts.get(number as usize).map(|parsed| &parsed.item)
     }
 
-    /// Where text `outer` first uses the macro of text `inner`.
-    pub(crate) fn macro_use(&self, outer: u32, inner: u32) -> Option<ast::Span> {
-        self.uses.iter().find(|used| used.place.text == outer && used.to == inner).map(|used| used.place)
+    /// Where text `outer` uses the macro of text `inner`, by its own name or by that of a macro that is nothing but
+    /// another name for it: the name that stands there, and its place, in the order of the text.
+    pub(crate) fn macro_uses(&self, outer: u32, inner: u32) -> Vec<(&str, ast::Span)> {
+        let is = |used: &&MacroUse| used.place.text == outer && self.means(used.to, inner);
+        let mut uses: Vec<_> = self
+            .uses
+            .iter()
+            .filter(is)
+            .map(|used| (self.item(used.to).map_or("", |item| &*item.name), used.place))
+            .collect();
+        uses.sort_by_key(|(_, place)| place.start);
+        uses
+    }
+
+    /// Whether the macro of a text is that of text `inner`, or another name for it.
+    fn means(&self, text: u32, inner: u32) -> bool {
+        let mut at = text;
+        for _ in 0..MAX_CHAIN {
+            if at == inner {
+                return true;
+            }
+            let Some(whole) = self.text(at) else { return false };
+            let bare = whole.text().trim_matches(|c: char| c.is_whitespace() || c == '(' || c == ')');
+            let alias = |used: &&MacroUse| used.place.text == at && used.place.slice(whole.text()) == Some(bare);
+            let Some(used) = self.uses.iter().find(alias) else { return false };
+            at = used.to;
+        }
+        false
     }
 
     /// The uses that lead from text `to` back to text `root`, the innermost first.
@@ -397,9 +422,8 @@ impl Substitution<'_, '_> {
             return None;
         }
         self.path.push(n);
-        if self.found.insert(n) {
-            self.uses.push(MacroUse { place: span, to: found.text });
-        }
+        self.found.insert(n);
+        self.uses.push(MacroUse { place: span, to: found.text });
         Some(Expr::clone(tree))
     }
 }

@@ -65,17 +65,19 @@ pub struct Piece {
 
 impl RuleSet {
     /// Where a part of a condition was written, with the exception and the lists it came through. The macros on the way
-    /// are known to who walks the tree: see [`RuleSet::macro_around`] and [`RuleSet::macro_use`]. `sources` are those of
+    /// are known to who walks the tree: see [`RuleSet::macro_around`] and [`RuleSet::macro_uses`]. `sources` are those of
     /// the load.
     pub fn written(&self, part: Span, sources: &Sources) -> Option<Written> {
         let place = self.places().place(part, sources)?;
         Some(Written { span: place.span, through: lists(&place.via, sources) })
     }
 
-    /// Where the macro in whose text `inner` stands is named in the text of `outer`; the first place, where there are
-    /// several.
-    pub fn macro_use(&self, outer: Span, inner: Span) -> Option<Span> {
-        self.places().macro_use(outer.text, inner.text)
+    /// Where the macro in whose text `inner` stands is used in the text of `outer`, by its own name or by that of a
+    /// macro that is nothing but another name for it: the name that stands there, and its place, in the order of the
+    /// text.
+    pub fn macro_uses(&self, outer: Span, inner: Span) -> Vec<(String, Span)> {
+        let uses = self.places().macro_uses(outer.text, inner.text);
+        uses.into_iter().map(|(name, place)| (name.to_owned(), place)).collect()
     }
 
     /// The piece of a rule file that a part begins in.

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::events::EventsArgs;
 use super::exit;
+use super::explain::ExplainArgs;
 use super::still::{FdsArgs, PsArgs};
 use crate::detect::Form;
 use crate::moment::scaled;
@@ -40,6 +41,9 @@ pub(super) enum Command {
     /// Print events, as `sysdig -r` does
     #[command(after_help = super::events::after_help())]
     Events(EventsArgs),
+    /// Say why a rule was true on an event, or was not, and where it came near
+    #[command(after_help = super::explain::after_help())]
+    Explain(ExplainArgs),
     /// Print the process table at a moment of a capture
     #[command(after_help = super::still::ps_help())]
     Ps(PsArgs),

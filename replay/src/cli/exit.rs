@@ -82,6 +82,17 @@ pub(super) const STILL_EXITS: &[(Exit, &str)] = &[
     (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
 ];
 
+/// The codes of `explain`.
+pub(super) const EXPLAIN_EXITS: &[(Exit, &str)] = &[
+    (Exit::Complete, "the rule was explained"),
+    (Exit::Usage, "the command line makes no sense, or the rule or event is not there"),
+    (Exit::Rules, "the rules have errors and do not load"),
+    (Exit::Unreadable, "a capture is missing, unreadable or no capture"),
+    (Exit::Incomplete, "a capture is cut off or damaged; all that can be read was looked at"),
+    (Exit::Output, "the output could not be written"),
+    (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
+];
+
 /// A table as help text.
 pub(super) fn help(exits: &[(Exit, &str)]) -> String {
     let mut text = String::from("Exit codes:\n");

@@ -7,9 +7,11 @@ mod exit;
 mod talk;
 
 mod events;
+mod explain;
 mod fields;
 mod lint;
 mod rules;
+mod ruleset;
 mod run;
 mod still;
 
@@ -72,6 +74,7 @@ pub fn run_on(
         Some(Command::Run(args)) => run::run(&args, out, err, terminals),
         Some(Command::Lint(args)) => lint::run(&args, out, err, terminals),
         Some(Command::Events(args)) => events::run(&args, out, err, terminals),
+        Some(Command::Explain(args)) => explain::run(&args, out, err, terminals),
         Some(Command::Ps(args)) => still::ps(&args, out, err, terminals),
         Some(Command::Fds(args)) => still::fds(&args, out, err, terminals),
         Some(Command::Fields(args)) => fields::run(&args, out, err),

@@ -36,7 +36,7 @@ pub(super) fn detector(
 ) -> Option<Detector> {
     let options = LoadOptions { min_priority: args.priority.into(), ..LoadOptions::default() };
     let outcome = load(files, &Catalogue::new(), &options);
-    tell(args, &outcome, err, terminals);
+    tell(args.quiet, &outcome, err, terminals);
     if outcome.has_errors() {
         return None;
     }
@@ -57,10 +57,10 @@ pub(super) fn detector(
 }
 
 /// Says what loading found: the errors, or else the warnings.
-fn tell(args: &RunArgs, outcome: &LoadOutcome, err: &mut dyn Write, terminals: Terminals) {
+pub(super) fn tell(quiet: bool, outcome: &LoadOutcome, err: &mut dyn Write, terminals: Terminals) {
     let failed = outcome.has_errors();
     let wanted = |diagnostic: &&Diagnostic| {
-        if failed { diagnostic.is_error() } else { !args.quiet && !is_about_vocabulary(diagnostic, outcome) }
+        if failed { diagnostic.is_error() } else { !quiet && !is_about_vocabulary(diagnostic, outcome) }
     };
     for diagnostic in outcome.distinct().into_iter().filter(wanted) {
         let text = report::text(diagnostic, &outcome.sources, terminals.err);

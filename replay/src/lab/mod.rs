@@ -4,10 +4,11 @@
 //! them, [`expect`] judges what fired.
 //!
 //! Everything that looks *into* rules rests on [`verdicts`]: what each comparison of a condition says about each event,
-//! recorded once while a capture is replayed.
+//! recorded once while a capture is replayed. [`explain`] tells why a rule was or was not true.
 
 pub mod case;
 pub mod expect;
+pub mod explain;
 pub mod runner;
 mod script;
 pub mod suite;

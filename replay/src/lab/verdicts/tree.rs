@@ -1,5 +1,7 @@
 //! A rule's condition as a tree whose parts know where they were written and what they came through.
 
+use std::collections::HashMap;
+
 use casebook_rules::ast::{Check, Expr, Node, Span};
 use casebook_rules::leaf::LeafId;
 use casebook_rules::ruleset::{Rule, RuleSet};
@@ -72,8 +74,8 @@ pub struct Part<'r> {
     pub check: Option<&'r Check>,
     /// Number of the comparison in the ruleset.
     pub leaf: Option<LeafId>,
-    /// The whole text of this macro begins here.
-    pub begins_macro: Option<String>,
+    /// The whole text of a macro begins here: the name it is used by, and where that stands.
+    pub begins_macro: Option<(String, Span)>,
     /// This exception begins here.
     pub begins_exception: Option<String>,
 }
@@ -89,26 +91,42 @@ pub struct Tree<'r> {
     pub leaves: Vec<usize>,
 }
 
+/// What a walk over a condition carries along.
+struct Walk<'w> {
+    rules: &'w RuleSet,
+    /// The comparisons that were not come to yet.
+    ids: &'w mut dyn Iterator<Item = LeafId>,
+    /// By texts of user and macro: the uses, and how many were come to.
+    uses: HashMap<(u32, u32), (Vec<(String, Span)>, usize), foldhash::fast::FixedState>,
+}
+
+impl Walk<'_> {
+    /// The next use of the macro of `inner` in the text of `outer`.
+    fn macro_use(&mut self, outer: Span, inner: Span) -> Option<(String, Span)> {
+        let key = (outer.text, inner.text);
+        let (uses, next) = self.uses.entry(key).or_insert_with(|| (self.rules.macro_uses(outer, inner), 0));
+        let used = uses.get(*next).or(uses.last()).cloned();
+        *next += 1;
+        used
+    }
+}
+
 impl<'r> Tree<'r> {
     /// The condition of a rule.
     pub fn new(rule: &'r Rule, rules: &RuleSet) -> Self {
         let mut tree = Self { rule, parts: Vec::new(), leaves: Vec::new() };
-        let mut ids = rule.condition.leaves();
-        tree.add(&rule.expr, 0, rules, &mut ids);
+        let mut walk = Walk { rules, ids: &mut rule.condition.leaves(), uses: HashMap::default() };
+        tree.add(&rule.expr, 0, &mut walk);
         tree
     }
 
-    fn add(&mut self, expr: &'r Expr, parent: usize, rules: &RuleSet, ids: &mut dyn Iterator<Item = LeafId>) -> usize {
+    fn add(&mut self, expr: &'r Expr, parent: usize, walk: &mut Walk<'_>) -> usize {
         let at = self.parts.len();
-        let outer = self.parts.get(parent).map(|part| part.span);
-        let begins_macro = if outer.map_or(true, |outer| outer.text != expr.span.text) {
-            rules.macro_around(self.rule, expr.span).map(str::to_owned)
-        } else {
-            None
-        };
+        let outer = self.parts.get(parent).map_or(self.rule.text_span(), |part| part.span);
+        let begins_macro = if outer.text == expr.span.text { None } else { walk.macro_use(outer, expr.span) };
         let begins_exception = match (&expr.node, parent) {
             // Exceptions are what the loader puts behind the condition: `(condition) and not (...) and not (...)`.
-            (Node::Not(_), 0) => rules.exception_around(expr.span),
+            (Node::Not(_), 0) => walk.rules.exception_around(expr.span),
             _ => None,
         };
         let (kind, check) = match &expr.node {
@@ -118,7 +136,7 @@ impl<'r> Tree<'r> {
             Node::Check(check) => (Kind::Leaf, Some(&**check)),
             Node::Identifier(_) => (Kind::Leaf, None),
         };
-        let leaf = if check.is_some() { ids.next() } else { None };
+        let leaf = if check.is_some() { walk.ids.next() } else { None };
         self.parts.push(Part {
             kind,
             children: Vec::new(),
@@ -132,12 +150,12 @@ impl<'r> Tree<'r> {
         match &expr.node {
             Node::And(children) | Node::Or(children) => {
                 for child in children {
-                    let child = self.add(child, at, rules, ids);
+                    let child = self.add(child, at, walk);
                     self.parts[at].children.push(child);
                 }
             }
             Node::Not(child) => {
-                let child = self.add(child, at, rules, ids);
+                let child = self.add(child, at, walk);
                 self.parts[at].children.push(child);
             }
             Node::Check(_) | Node::Identifier(_) => self.leaves.push(at),
@@ -228,10 +246,8 @@ impl<'r> Tree<'r> {
         let mut up = at;
         loop {
             let Some(part) = self.parts.get(up) else { break };
-            if let Some(name) = &part.begins_macro {
-                let outer = if up == 0 { self.rule.text_span() } else { self.parts[part.parent].span };
-                let used = rules.macro_use(outer, part.span).and_then(|used| rules.written(used, sources));
-                let used = used.and_then(|used| Place::of(used.span, sources));
+            if let Some((name, used)) = &part.begins_macro {
+                let used = rules.written(*used, sources).and_then(|used| Place::of(used.span, sources));
                 steps.push(Step { way: Way::Macro.name(), name: name.clone(), used });
             }
             if up == 0 {
