@@ -11,6 +11,7 @@ use super::events::EventsArgs;
 use super::exit;
 use super::explain::ExplainArgs;
 use super::still::{FdsArgs, PsArgs};
+use super::test::TestArgs;
 use crate::detect::Form;
 use crate::moment::scaled;
 
@@ -52,6 +53,9 @@ pub(super) enum Command {
     Fds(FdsArgs),
     /// List the fields that conditions and outputs can use
     Fields(FieldsArgs),
+    /// Run rule tests: cases with captures or event scripts, and what rules have to say about them
+    #[command(after_help = super::test::after_help())]
+    Test(TestArgs),
 }
 
 /// Options of `run`.

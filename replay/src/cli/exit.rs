@@ -93,6 +93,17 @@ pub(super) const EXPLAIN_EXITS: &[(Exit, &str)] = &[
     (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
 ];
 
+/// The codes of `test`.
+pub(super) const TEST_EXITS: &[(Exit, &str)] = &[
+    (Exit::Complete, "every case passed, or was skipped because something it requires is not there"),
+    (Exit::Alerts, "a case failed, a baseline was noisy, or repeated runs differed"),
+    (Exit::Usage, "the command line makes no sense, or there is no case; nothing was run"),
+    (Exit::Rules, "a case or its rules have errors; nothing was run"),
+    (Exit::Unreadable, "a capture of a case or baseline cannot be read; all others were run"),
+    (Exit::Output, "an output could not be written"),
+    (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
+];
+
 /// A table as help text.
 pub(super) fn help(exits: &[(Exit, &str)]) -> String {
     let mut text = String::from("Exit codes:\n");

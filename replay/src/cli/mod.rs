@@ -14,6 +14,7 @@ mod rules;
 mod ruleset;
 mod run;
 mod still;
+mod test;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
@@ -77,6 +78,7 @@ pub fn run_on(
         Some(Command::Explain(args)) => explain::run(&args, out, err, terminals),
         Some(Command::Ps(args)) => still::ps(&args, out, err, terminals),
         Some(Command::Fds(args)) => still::fds(&args, out, err, terminals),
+        Some(Command::Test(args)) => test::run(&args, out, err, terminals),
         Some(Command::Fields(args)) => fields::run(&args, out, err),
     }
 }

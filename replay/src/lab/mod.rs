@@ -9,6 +9,7 @@
 pub mod case;
 pub mod expect;
 pub mod explain;
+pub mod results;
 pub mod runner;
 mod script;
 pub mod suite;

@@ -80,14 +80,18 @@ pub(super) fn tell(
         events: 0,
         notes,
     };
-    if let Some(shared) = &shared
-        && let Some(mut entries) = Entries::of(shared, "a stage", teller.notes)
-    {
-        entries.take("host");
-        teller.stage(&mut entries);
-        entries.end("a stage", teller.notes);
+    let mut stage = shared.as_ref().and_then(|shared| Entries::of(shared, "a stage", teller.notes));
+    // The script's containers take the place of those of the stage, for the processes of both.
+    for entries in stage.iter_mut().chain([&mut entries]) {
+        teller.places(entries);
     }
-    teller.stage(&mut entries);
+    for entries in stage.iter_mut().chain([&mut entries]) {
+        teller.processes(entries);
+    }
+    if let Some(mut stage) = stage {
+        stage.take("host");
+        stage.end("a stage", teller.notes);
+    }
     teller.announce();
     if let Some(events) = entries.need("events", "a script", teller.notes) {
         teller.play(events);

@@ -24,8 +24,8 @@ pub(super) fn host(stage: &Node) -> Option<String> {
 }
 
 impl Teller<'_> {
-    /// Reads the keys of a stage.
-    pub(super) fn stage(&mut self, entries: &mut Entries<'_>) {
+    /// Reads the users and containers of a stage.
+    pub(super) fn places(&mut self, entries: &mut Entries<'_>) {
         if let Some(users) = entries.take("users") {
             self.each_entry(users, "users", |this, name, uid, _| {
                 let uid = this.notes.number(uid)?;
@@ -36,6 +36,10 @@ impl Teller<'_> {
         if let Some(containers) = entries.take("containers") {
             self.each_entry(containers, "containers", Self::container);
         }
+    }
+
+    /// Reads the processes of a stage.
+    pub(super) fn processes(&mut self, entries: &mut Entries<'_>) {
         if let Some(processes) = entries.take("processes") {
             self.each_entry(processes, "processes", Self::process);
         }

@@ -61,7 +61,7 @@ const VERBS: &[Verb] = &[
     Verb { name: "mkdir", value: "path", options: "", does: "mkdir", tell: mkdir },
     Verb { name: "symlink", value: "target", options: "`at`: path of the link, given as `link`", does: "symlink", tell: symlink },
     Verb { name: "link", value: "path", options: "`to`", does: "link: a second name", tell: link },
-    Verb { name: "chmod", value: "path", options: "`mode`: names of `chmod_mode`", does: "chmod", tell: chmod },
+    Verb { name: "chmod", value: "path", options: "`mode`: octal, as for chmod, or names of `chmod_mode`", does: "chmod", tell: chmod },
     Verb { name: "mount", value: "device", options: "`on`, `type`, `res`", does: "mount", tell: mount },
     Verb { name: "chdir", value: "path", options: "", does: "chdir", tell: chdir },
     Verb { name: "connect", value: "`address:port` or path of a unix socket", options: "`from`, `res`, `as`", does: "socket and connect over TCP, pending unless `res` says otherwise", tell: connect },
@@ -447,8 +447,14 @@ fn link(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
 
 fn chmod(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
     let path = t.text(call.value)?;
-    let mode = call.entries.need("mode", "`chmod`", t.notes)?;
-    let mode = t.flags(mode, "chmod_mode")?;
+    let node = call.entries.need("mode", "`chmod`", t.notes)?;
+    let text = t.text(node)?;
+    let octal = text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+    let mode = match u32::from_str_radix(&text, 8) {
+        // The format's bits are those of the kernel here.
+        Ok(mode) if octal => mode,
+        _ => t.flags(node, "chmod_mode")?,
+    };
     t.trace.chmod(call.task, &path, mode);
     Some(())
 }
