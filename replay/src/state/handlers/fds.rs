@@ -36,9 +36,7 @@ pub(super) fn close_range(state: &mut State, step: &mut Step<'_, '_>) {
     for number in numbers {
         if flags & CLOSE_RANGE_CLOEXEC == 0 {
             // At once: the event is about no single descriptor that rules would still want to see.
-            if let Some(entry) = state.tables.get_mut(table.0) {
-                Arc::make_mut(&mut entry.table).remove(number);
-            }
+            state.drop_fd(table, number);
         } else if let Some(fd) = state.change_fd(table, number) {
             fd.cloexec = true;
         }
