@@ -6,6 +6,9 @@
 //! first unfinished one is always being worked on and the waiting ends. No temporary files: alerts quote evidence,
 //! and evidence does not belong into `/tmp`. The bytes written do not depend on the number of workers.
 //!
+//! A capture can be replayed in parts ([`Sequencer::divide`]); its parts stand one after the other as captures do. A part
+//! that finds out that the ones after it are of no use drops them ([`CaptureOutput::drop_rest`]).
+//!
 //! What is said *about* a capture (heading, errors, losses) passes through here too, because its place is between
 //! the captures' outputs; it goes to the [`Talk`] of the run and not into the data.
 
@@ -39,32 +42,52 @@ pub struct Sequencer<'w> {
 struct Shared<'w> {
     target: &'w mut (dyn Write + Send),
     talk: &'w mut dyn Talk,
-    /// The first unfinished capture; its output is written through.
-    current: usize,
+    /// The first unfinished capture, and its first unfinished part; what that one puts out is written through.
+    current: (usize, usize),
     slots: Vec<Slot>,
     held: usize,
     failure: Option<io::Error>,
 }
 
-#[derive(Default)]
+/// A capture.
 struct Slot {
-    held: Vec<u8>,
+    parts: Vec<Part>,
     notes: Vec<String>,
     begun: bool,
+}
+
+#[derive(Default)]
+struct Part {
+    held: Vec<u8>,
     done: bool,
+    /// Whatever it puts out is nobody's.
+    dropped: bool,
 }
 
 impl<'w> Sequencer<'w> {
     /// A sequencer for `count` captures, numbered from 0.
     pub fn new(target: &'w mut (dyn Write + Send), talk: &'w mut dyn Talk, count: usize, interactive: bool) -> Self {
-        let slots = (0..count).map(|_| Slot::default()).collect();
-        let shared = Shared { target, talk, current: 0, slots, held: 0, failure: None };
+        let slot = || Slot { parts: vec![Part::default()], notes: Vec::new(), begun: false };
+        let slots = (0..count).map(|_| slot()).collect();
+        let shared = Shared { target, talk, current: (0, 0), slots, held: 0, failure: None };
         Self { shared: Mutex::new(shared), turn: Condvar::new(), interactive }
     }
 
     /// The output of one capture. Dropping it ends the capture.
     pub fn capture(&self, index: usize) -> CaptureOutput<'_, 'w> {
-        CaptureOutput { sequencer: self, index, lines: Vec::new(), notes: Vec::new() }
+        self.part(index, 0)
+    }
+
+    /// Divides a capture that has not begun into parts; each of them has to be ended, in any order.
+    pub fn divide(&self, index: usize, parts: usize) {
+        if let Some(slot) = self.lock().slots.get_mut(index) {
+            slot.parts = (0..parts.max(1)).map(|_| Part::default()).collect();
+        }
+    }
+
+    /// The output of one part of a capture, from 0. Dropping it ends the part.
+    pub fn part(&self, index: usize, part: usize) -> CaptureOutput<'_, 'w> {
+        CaptureOutput { sequencer: self, place: (index, part), lines: Vec::new(), notes: Vec::new() }
     }
 
     /// The first error of the output, if there was one; nothing was written after it.
@@ -80,59 +103,95 @@ impl<'w> Sequencer<'w> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes over `lines`; false when the output is broken and there is no use in going on.
-    fn push(&self, index: usize, lines: &mut Vec<u8>) -> bool {
+    /// Takes over `lines`; false when the output is broken, or they are nobody's, and there is no use in going on.
+    fn push(&self, place: (usize, usize), lines: &mut Vec<u8>) -> bool {
         let mut shared = self.lock();
-        while shared.failure.is_none() && shared.current != index && shared.held + lines.len() > HELD_LIMIT {
+        while shared.failure.is_none()
+            && shared.current != place
+            && shared.held + lines.len() > HELD_LIMIT
+            && shared.part(place).is_some_and(|part| !part.dropped)
+        {
             shared = self.turn.wait(shared).unwrap_or_else(PoisonError::into_inner);
         }
-        if shared.current == index {
-            shared.write(lines, self.interactive);
-        } else if let Some(slot) = shared.slots.get_mut(index) {
-            slot.held.extend_from_slice(lines);
-            shared.held += lines.len();
-        }
+        let is_current = shared.current == place;
+        let useful = match shared.part(place) {
+            Some(part) if part.dropped => false,
+            Some(_) if is_current => {
+                shared.write(lines, self.interactive);
+                true
+            }
+            Some(part) => {
+                part.held.extend_from_slice(lines);
+                shared.held += lines.len();
+                true
+            }
+            None => false,
+        };
         lines.clear();
-        shared.failure.is_none()
+        useful && shared.failure.is_none()
     }
 
-    fn finish(&self, index: usize, notes: Vec<String>) {
+    fn finish(&self, place: (usize, usize), notes: Vec<String>) {
         let mut shared = self.lock();
-        if let Some(slot) = shared.slots.get_mut(index) {
-            slot.notes = notes;
-            slot.done = true;
+        if let Some(slot) = shared.slots.get_mut(place.0) {
+            slot.notes.extend(notes);
+        }
+        if let Some(part) = shared.part(place) {
+            part.done = true;
         }
         shared.advance(self.interactive);
+        drop(shared);
+        self.turn.notify_all();
+    }
+
+    /// Drops what the parts from `part` on have put out and will.
+    fn drop_from(&self, index: usize, part: usize) {
+        let mut shared = self.lock();
+        let mut freed = 0;
+        for part in shared.slots.get_mut(index).into_iter().flat_map(|slot| slot.parts.iter_mut().skip(part)) {
+            part.dropped = true;
+            freed += std::mem::take(&mut part.held).len();
+        }
+        shared.held -= freed;
         drop(shared);
         self.turn.notify_all();
     }
 }
 
 impl Shared<'_> {
+    fn part(&mut self, (index, part): (usize, usize)) -> Option<&mut Part> {
+        self.slots.get_mut(index)?.parts.get_mut(part)
+    }
+
     /// Writes lines of the current capture.
     fn write(&mut self, bytes: &[u8], flush: bool) {
         if self.failure.is_some() || bytes.is_empty() {
             return;
         }
-        if let Some(slot) = self.slots.get_mut(self.current).filter(|slot| !slot.begun) {
+        let (index, _) = self.current;
+        if let Some(slot) = self.slots.get_mut(index).filter(|slot| !slot.begun) {
             slot.begun = true;
-            self.talk.begin(self.current);
+            self.talk.begin(index);
         }
         let written = self.target.write_all(bytes).and_then(|()| if flush { self.target.flush() } else { Ok(()) });
         self.failure = written.err();
     }
 
-    /// Moves past finished captures and hands on what the next ones hold.
+    /// Moves past finished parts and captures, and hands on what the next ones hold.
     fn advance(&mut self, interactive: bool) {
-        while let Some(slot) = self.slots.get_mut(self.current).filter(|slot| slot.done) {
-            let notes = std::mem::take(&mut slot.notes);
-            // Data before words about it, on a terminal as well.
-            if self.failure.is_none() {
-                self.failure = self.target.flush().err();
+        while self.part(self.current).is_some_and(|part| part.done) {
+            let (index, part) = self.current;
+            self.current = (index, part + 1);
+            if self.part(self.current).is_none() {
+                let notes = self.slots.get_mut(index).map(|slot| std::mem::take(&mut slot.notes)).unwrap_or_default();
+                // Data before words about it, on a terminal as well.
+                if self.failure.is_none() {
+                    self.failure = self.target.flush().err();
+                }
+                self.talk.end(index, &notes);
+                self.current = (index + 1, 0);
             }
-            self.talk.end(self.current, &notes);
-            self.current += 1;
-            let Some(next) = self.slots.get_mut(self.current) else { break };
+            let Some(next) = self.part(self.current) else { break };
             let held = std::mem::take(&mut next.held);
             self.held -= held.len();
             self.write(&held, interactive);
@@ -140,10 +199,11 @@ impl Shared<'_> {
     }
 }
 
-/// The output of one capture: whole lines in, in order.
+/// The output of one capture, or of a part of it: whole lines in, in order.
 pub struct CaptureOutput<'s, 'w> {
     sequencer: &'s Sequencer<'w>,
-    index: usize,
+    /// Capture and part.
+    place: (usize, usize),
     lines: Vec<u8>,
     notes: Vec<String>,
 }
@@ -164,10 +224,16 @@ impl CaptureOutput<'_, '_> {
     fn end_line(&mut self) -> bool {
         self.lines.push(b'\n');
         if self.lines.len() >= CHUNK || self.sequencer.interactive {
-            self.sequencer.push(self.index, &mut self.lines)
+            self.sequencer.push(self.place, &mut self.lines)
         } else {
             true
         }
+    }
+
+    /// Makes the parts of this capture that come after this one put out nothing. They still have to be ended.
+    pub fn drop_rest(&self) {
+        let (index, part) = self.place;
+        self.sequencer.drop_from(index, part + 1);
     }
 
     /// Says something about the capture, once its output is complete.
@@ -178,8 +244,8 @@ impl CaptureOutput<'_, '_> {
 
 impl Drop for CaptureOutput<'_, '_> {
     fn drop(&mut self) {
-        self.sequencer.push(self.index, &mut self.lines);
-        self.sequencer.finish(self.index, std::mem::take(&mut self.notes));
+        self.sequencer.push(self.place, &mut self.lines);
+        self.sequencer.finish(self.place, std::mem::take(&mut self.notes));
     }
 }
 
@@ -242,6 +308,32 @@ mod tests {
         assert!(sequencer.into_result().is_ok());
         assert_eq!(target, b"1:0\n2:0\n2:1\n");
         let expected = ["end 0 []", "begin 1", "end 1 [\"note 1\"]", "begin 2", "end 2 [\"note 2\"]"];
+        assert_eq!(words.0, expected);
+    }
+
+    #[test]
+    fn parts_stand_in_order_and_can_be_dropped() {
+        let (mut target, mut words) = (Vec::new(), Words::default());
+        let sequencer = Sequencer::new(&mut target, &mut words, 2, false);
+        sequencer.divide(0, 4);
+        let write = |index, part, line: &str| {
+            let mut output = sequencer.part(index, part);
+            output.line(line.as_bytes());
+            output.note(format!("note {part}"));
+            output
+        };
+        drop(write(1, 0, "other"));
+        drop(write(0, 2, "nobody's"));
+        let second = write(0, 1, "second");
+        drop(write(0, 0, "first"));
+        let last = write(0, 3, "nobody's either");
+        second.drop_rest();
+        drop(last);
+        drop(second);
+        assert!(sequencer.into_result().is_ok());
+        assert_eq!(target, b"first\nsecond\nother\n");
+        let expected =
+            ["begin 0", "end 0 [\"note 2\", \"note 0\", \"note 3\", \"note 1\"]", "begin 1", "end 1 [\"note 0\"]"];
         assert_eq!(words.0, expected);
     }
 
