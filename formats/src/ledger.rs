@@ -77,6 +77,7 @@ counters! {
     ClockSteps = "clock_steps", Info, File, "Events more than a second older than one before them.";
     KernelDrops = "kernel_drops", DataLoss, Kernel, "Drop markers in the stream: the kernel side lost or sampled events around them.";
     Sections = "sections", Info, File, "Further sections after the first: concatenated captures; state starts anew at each.";
+    UnusedCheckpoints = "unused_checkpoints", Info, Reader, "Checkpoints beside a capture that were not used: of another capture, of another version of the program, or damaged. `casebook index` makes new ones; without them only time is lost.";
     UnknownThreads = "unknown_threads", DataLoss, State, "Events of threads that neither the process list nor an earlier event introduced.";
     UnknownParents = "unknown_parents", DataLoss, State, "Clone events whose parent thread is unknown.";
     UnknownFds = "unknown_fds", DataLoss, State, "Events on descriptors of which no open was seen.";

@@ -196,6 +196,10 @@ pub struct Sound<'a> {
     pub check: Digest,
 }
 
+/// A value that is written and read without help: for those who keep records of their own kind beside a capture.
+pub trait Scalar: Encode + Decode<()> {}
+impl<T: Encode + Decode<()>> Scalar for T {}
+
 type Reading<const LIMIT: usize> = Configuration<LittleEndian, Varint, Limit<LIMIT>>;
 type Writing = Configuration<LittleEndian, Varint, NoLimit>;
 
@@ -304,6 +308,11 @@ impl Ledger {
         }
         Some(ledger)
     }
+}
+
+/// BLAKE3 of some bytes.
+pub fn digest(bytes: &[u8]) -> Digest {
+    *blake3::hash(bytes).as_bytes()
 }
 
 /// A digest in hexadecimal digits.

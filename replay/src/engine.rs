@@ -19,6 +19,7 @@ use casebook_formats::tables::{self, Direction, EventDef, EventOrigin, ppme};
 use crate::context::{Clock, EventContext};
 use crate::moment::Moment;
 use crate::state::State;
+use crate::state::keep::keep;
 
 /// Events between two calls of [`Visitor::progress`].
 const PROGRESS_INTERVAL: u64 = 4096;
@@ -66,6 +67,8 @@ pub struct Position {
     /// Offset of the last event's block in the *uncompressed* stream.
     pub offset: u64,
 }
+
+keep!(Position { events, first_ts, last_ts, offset });
 
 /// What a type of event means for showing it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -119,7 +122,16 @@ pub struct Replay {
     deadline: Option<u64>,
     /// An event came that does not describe the state at the start.
     started: bool,
+    /// Latest time of an event so far; events need not be in order.
+    latest: u64,
 }
+
+keep!(Replay { state, ledger, position, started, latest } else {
+    // What was asked for, not what was found.
+    span: None,
+    until: None,
+    deadline: None,
+});
 
 impl Replay {
     /// A replay that starts with nothing known.
@@ -206,6 +218,7 @@ impl Replay {
                 return ControlFlow::Break(End::SpanOver);
             }
             self.position.last_ts = event.ts;
+            self.latest = self.latest.max(event.ts);
         }
         self.position.events += 1;
         self.position.offset = event.raw.offset;
@@ -261,6 +274,22 @@ impl Replay {
     pub fn state_at_rest(&mut self) -> &State {
         self.state.rest();
         &self.state
+    }
+
+    /// Goes on from where another replay stood, for the same span and moment as before.
+    #[must_use]
+    pub(crate) fn going_on(self, from: Self) -> Self {
+        let Self { span, until, .. } = self;
+        let mut replay = Self { span, until, ..from };
+        if replay.position.first_ts != 0 {
+            replay.begin(replay.position.first_ts);
+        }
+        replay
+    }
+
+    /// Latest time of an event so far, ns since the epoch.
+    pub(crate) fn latest(&self) -> u64 {
+        self.latest
     }
 
     /// How far the replay has come.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use casebook_formats::ledger::{Counter, Ledger};
 
 use super::container::ContainerKind;
+use super::keep::keep;
 use super::limits::MAX_CONTAINERS;
 use super::{Container, State, Text};
 
@@ -246,6 +247,8 @@ pub(crate) struct Place {
     /// Empty on the host.
     pub(crate) container_id: Text,
 }
+
+keep!(Place { cgroups, container_id });
 
 /// Lists remembered; with more than these all are forgotten and found anew.
 const MAX_PLACES: usize = 4096;

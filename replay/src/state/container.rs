@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::Text;
+use super::keep::{keep, keep_choice};
 
 /// What runs a container. The numbers are those of the container events' `type`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -27,6 +28,24 @@ pub enum ContainerKind {
     Unknown,
 }
 
+keep_choice!(ContainerKind {
+    Docker,
+    Lxc,
+    LibvirtLxc,
+    Mesos,
+    Rkt,
+    Custom,
+    Cri,
+    Containerd,
+    CriO,
+    Bpm,
+    Static,
+    Podman,
+    SystemdNspawn,
+    Host,
+    Unknown,
+});
+
 /// A mount of a container (`container.mount.*`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mount {
@@ -42,6 +61,8 @@ pub struct Mount {
     pub propagation: Text,
 }
 
+keep!(Mount { source, destination, mode, rdwr, propagation });
+
 /// A health, liveness or readiness probe's command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Probe {
@@ -50,6 +71,8 @@ pub struct Probe {
     /// Its arguments.
     pub args: Vec<Text>,
 }
+
+keep!(Probe { exe, args });
 
 /// What is known of a container beyond its id. Texts are empty where the metadata lacks them.
 #[derive(Clone, Debug, Default)]
@@ -112,6 +135,37 @@ pub struct Container {
     /// Readiness probe.
     pub readiness_probe: Option<Probe>,
 }
+
+keep!(Container {
+    version,
+    id,
+    full_id,
+    kind,
+    has_metadata,
+    name,
+    image,
+    image_id,
+    image_repository,
+    image_tag,
+    image_digest,
+    user,
+    ip,
+    privileged,
+    host_pid,
+    host_network,
+    host_ipc,
+    created_s,
+    mounts,
+    labels,
+    env,
+    is_pod_sandbox,
+    pod_sandbox_id,
+    pod_sandbox_labels,
+    cni_json,
+    healthcheck,
+    liveness_probe,
+    readiness_probe,
+});
 
 impl Container {
     /// Value of a label: of the container, else of its pod sandbox.

@@ -4,6 +4,8 @@
 //! open and connect arguments in both halves, and the enter half is the one that the caller cannot change any more
 //! after the kernel read it.
 
+use super::keep::keep;
+
 /// Parameters of one enter event, copied.
 #[derive(Clone, Debug)]
 pub(crate) struct Enter {
@@ -12,6 +14,8 @@ pub(crate) struct Enter {
     /// Parameter values, in order; empty means not known.
     pub(crate) params: Vec<Box<[u8]>>,
 }
+
+keep!(Enter { etype, params });
 
 impl Enter {
     /// Value of a parameter, unless not known.

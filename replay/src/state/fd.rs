@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Text;
+use super::keep::{keep, keep_choice};
 
 /// What a descriptor refers to.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -33,6 +34,30 @@ pub enum FdKind {
     Pidfd,
 }
 
+keep_choice!(FdKind {
+    Unknown,
+    File,
+    Directory,
+    Ipv4,
+    Ipv6,
+    Ipv4Server,
+    Ipv6Server,
+    Fifo,
+    Unix,
+    Event,
+    Unsupported,
+    Signalfd,
+    Eventpoll,
+    Inotify,
+    Timerfd,
+    Netlink,
+    Bpf,
+    Userfaultfd,
+    IoUring,
+    Memfd,
+    Pidfd,
+});
+
 impl FdKind {
     /// Certainly not a socket.
     pub(crate) fn is_no_socket(self) -> bool {
@@ -58,6 +83,8 @@ pub struct Tuple {
     /// Server address.
     pub server: (IpAddr, u16),
 }
+
+keep!(Tuple { client, server });
 
 /// An open descriptor.
 #[derive(Clone, Debug)]
@@ -101,6 +128,27 @@ pub struct Fd {
     /// Process that a pidfd refers to; 0 for others.
     pub pid: i64,
 }
+
+keep!(Fd {
+    version,
+    kind,
+    name,
+    name_raw,
+    tuple,
+    l4,
+    is_server,
+    is_client,
+    open_flags,
+    dev,
+    ino,
+    upper_layer,
+    lower_layer,
+    cloexec,
+    connected,
+    connect_pending,
+    unix_ends,
+    pid,
+});
 
 impl Fd {
     /// A record that knows its kind only.
@@ -172,6 +220,13 @@ impl FdTable {
         let negative = self.sparse.range(..0).map(|(n, fd)| (*n, fd.as_ref()));
         let large = self.sparse.range(0..).map(|(n, fd)| (*n, fd.as_ref()));
         negative.chain(dense).chain(large)
+    }
+
+    /// All records by number, as they are shared.
+    pub(crate) fn shares(&self) -> impl Iterator<Item = (i64, &Arc<Fd>)> {
+        let Self { dense, sparse, len: _ } = self;
+        let dense = dense.iter().enumerate().filter_map(|(n, fd)| Some((n as i64, fd.as_ref()?)));
+        dense.chain(sparse.iter().map(|(number, fd)| (*number, fd)))
     }
 
     /// Shared handle of a record, for a dup or for passing it on.

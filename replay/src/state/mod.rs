@@ -21,6 +21,7 @@
 
 mod address;
 mod cgroup;
+mod check;
 pub mod container;
 mod container_json;
 pub mod effects;
@@ -29,6 +30,7 @@ pub mod fd;
 mod files;
 pub mod flags;
 mod handlers;
+pub(crate) mod keep;
 pub mod limits;
 pub mod lookup;
 mod path;
@@ -53,6 +55,7 @@ use foldhash::fast::RandomState;
 pub use container::{Container, ContainerKind, Mount, Probe};
 pub use effects::Effects;
 pub use fd::{Fd, FdKind, FdTable, Tuple};
+use keep::keep;
 pub use lookup::Ancestors;
 use table::{Slots, TableId};
 pub use thread::{Thread, Usage};
@@ -71,6 +74,8 @@ pub(crate) struct SharedTable {
     pub(crate) owners: u32,
 }
 
+keep!(SharedTable { table, owners });
+
 /// Threads of one process.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ThreadGroup {
@@ -84,6 +89,8 @@ pub(crate) struct ThreadGroup {
     /// Takes orphans: init of a namespace, or a subreaper.
     pub(crate) reaper: bool,
 }
+
+keep!(ThreadGroup { alive, tids, next_place, reaper });
 
 impl ThreadGroup {
     /// Takes a thread in and tells its place; the leader's is the first.
@@ -114,6 +121,8 @@ pub(crate) struct Texts {
     /// comm and exe of placeholders.
     pub(crate) unknown: Text,
 }
+
+keep!(Texts { empty, unknown });
 
 impl Default for Texts {
     fn default() -> Self {
@@ -152,6 +161,14 @@ pub struct State {
     /// Descriptors to remove when the next event is applied.
     closing: Vec<(TableId, i64)>,
 }
+
+keep!(State {
+    machine, interfaces, threads, by_tid, groups, tables, open_fds, users, containers, places, described,
+    containers_gone, texts, changes, unsettled, recent_exits, leaving, closing,
+} else {
+    // One for all states.
+    rows: step::Rows::default(),
+});
 
 impl State {
     /// Nothing known.

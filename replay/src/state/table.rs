@@ -12,8 +12,8 @@ pub struct TableId(pub(crate) u32);
 /// Values in reusable slots.
 #[derive(Clone, Debug)]
 pub(crate) struct Slots<T> {
-    slots: Vec<Option<T>>,
-    free: Vec<u32>,
+    pub(super) slots: Vec<Option<T>>,
+    pub(super) free: Vec<u32>,
 }
 
 impl<T> Default for Slots<T> {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Text;
+use super::keep::keep;
 use super::table::TableId;
 
 /// A thread as the kernel knew it. Ids of the host namespace unless the name begins with `v`.
@@ -122,6 +123,62 @@ pub struct Thread {
     pub(crate) last_enter: u16,
 }
 
+keep!(Thread {
+    version,
+    tid,
+    pid,
+    ptid,
+    former_parent,
+    reaper_tid,
+    sid,
+    pgid,
+    vpgid,
+    vtid,
+    vpid,
+    comm,
+    set_name,
+    exe,
+    exepath,
+    args,
+    env,
+    cwd,
+    root,
+    cgroups,
+    container_id,
+    uid,
+    gid,
+    loginuid,
+    tty,
+    flags,
+    fdlimit,
+    cap_permitted,
+    cap_effective,
+    cap_inheritable,
+    exe_ino,
+    exe_ino_ctime,
+    exe_ino_mtime,
+    exe_ino_ctime_to_clone,
+    exe_ino_ctime_after_pidns,
+    exe_writable,
+    exe_upper_layer,
+    exe_lower_layer,
+    exe_from_memfd,
+    usage,
+    clone_ts,
+    lastexec_ts,
+    pidns_init_start_ts,
+    program_lost,
+    program_inherited,
+    dead,
+    placeholder,
+    files,
+    linked,
+    children,
+    place,
+    enter,
+    last_enter,
+});
+
 /// Memory in KiB and page faults. Changed by very frequent events, hence outside [`Thread::version`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -136,6 +193,8 @@ pub struct Usage {
     /// Minor faults.
     pub pf_minor: u64,
 }
+
+keep!(Usage { vm_size, vm_rss, vm_swap, pf_major, pf_minor });
 
 impl Thread {
     /// A thread of which nothing is known but its id.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use casebook_formats::ledger::{Counter, Ledger};
 
+use super::keep::keep;
 use super::limits::{MAX_THREADS, RECENT_EXITS, STALE_AFTER};
 use super::table::ThreadId;
 use super::{State, Thread};
@@ -15,6 +16,8 @@ pub(crate) struct RecentExit {
     ptid: i64,
     ts: u64,
 }
+
+keep!(RecentExit { tid, ptid, ts });
 
 impl State {
     /// The thread for changing it; it counts as changed.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use casebook_formats::ledger::{Counter, Ledger};
 
+use super::keep::keep;
 use super::limits::{MAX_USER_LISTS, MAX_USERS};
 use super::{Map, Text};
 
@@ -22,6 +23,8 @@ pub struct User {
     pub shell: Text,
 }
 
+keep!(User { uid, gid, name, home, shell });
+
 /// A group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
@@ -31,6 +34,8 @@ pub struct Group {
     pub name: Text,
 }
 
+keep!(Group { gid, name });
+
 /// One list: of the host, or of a container.
 #[derive(Clone, Default)]
 struct Names {
@@ -38,12 +43,16 @@ struct Names {
     groups: Map<u32, Group>,
 }
 
+keep!(Names { users, groups });
+
 /// Users and groups by container id (`""` is the host) and number.
 #[derive(Clone, Default)]
 pub(crate) struct Users {
     host: Names,
     containers: Map<Text, Names>,
 }
+
+keep!(Users { host, containers });
 
 impl Users {
     /// The host's list does not stand in for a container's: the same number is another user there.
