@@ -54,10 +54,12 @@ def main(path):
         elif payload[:4] == b"CSBK" and payload[5] == 1:
             kind, body = chr(payload[4]), Body(payload[6:-32])
             if kind == "R":
-                number, raw_offset, raw, packed, events, first, last = (body.number() for _ in range(7))
-                body.take(2)
+                number, raw_offset, raw, packed, events, delivered, before = (body.number() for _ in range(7))
+                body.take(1)  # which rules counted them
+                first, last = body.number(), body.number()
+                body.take(2)  # flags
                 print(f"frame {number}: {raw} bytes at {raw_offset}, {packed} compressed, {events} events, "
-                      f"{first} to {last}, types {','.join(map(str, body.types()))}")
+                      f"numbered {before + 1} to {before + delivered}, {first} to {last}, types {','.join(map(str, body.types()))}")
             elif kind == "I":
                 index = int.from_bytes(body.take(8), "little")
             elif kind == "S":

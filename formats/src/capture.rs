@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use crate::blocks::event::{self, Fault};
-use crate::blocks::frame::{Block, Blocks};
+use crate::blocks::frame::{Block, Blocks, event_at};
 use crate::blocks::{self, EventLayout, Kind, List, fds, interfaces, machine, section, threads, users};
 use crate::convert::{Converter, Normal, Outcome};
 use crate::event::{Event, EventType, RawEvent};
@@ -126,6 +126,8 @@ pub struct CaptureReader {
     pending_section: bool,
     /// No block at this place of the uncompressed stream or beyond it is read.
     pause: u64,
+    /// Chosen frames: stream offset from which on enter halves outside of them are to be asked for.
+    boundary: u64,
 }
 
 /// What one block came to; events stay in the window until they are borrowed.
@@ -190,8 +192,25 @@ impl CaptureReader {
         }
     }
 
+    /// Reads chosen frames of a seekable file; `ledger` holds what its opening found.
+    pub(crate) fn of_frames(source: Source, name: String, ledger: Ledger) -> Result<Self, FormatError> {
+        let mut reader = Self::new(source, name);
+        reader.ledger = ledger;
+        if reader.next_run()? == Some(0) {
+            return reader.begin();
+        }
+        // Not the beginning of a stream: what it is has been seen before.
+        reader.is_scap = true;
+        reader.sections = 1;
+        Ok(reader)
+    }
+
     fn start(source: Source, name: String) -> Result<Self, FormatError> {
-        let mut reader = Self {
+        Self::new(source, name).begin()
+    }
+
+    fn new(source: Source, name: String) -> Self {
+        Self {
             name,
             blocks: Blocks::new(source),
             converter: Converter::default(),
@@ -202,24 +221,61 @@ impl CaptureReader {
             is_scap: false,
             pending_section: false,
             pause: u64::MAX,
-        };
+            boundary: u64::MAX,
+        }
+    }
+
+    /// Looks at the first bytes of the stream.
+    fn begin(mut self) -> Result<Self, FormatError> {
+        let reader = &mut self;
         let head = reader.blocks.peek(look::ENOUGH, &mut reader.ledger);
         let (begins, found) = match head {
             Ok(head) => (head.starts_with(&blocks::SHB.to_le_bytes()), look::describe(head)),
             Err(error) => return Err(reader.io(error)),
         };
         if reader.bytes_read() == 0 {
-            return Err(FormatError::Empty { name: reader.name });
+            return Err(FormatError::Empty { name: self.name });
         }
         if !begins {
             // The head may be damaged or cut off; anything that holds a sound block is worth reading.
             let is_scap = reader.blocks.find_first(&mut reader.ledger);
             if !is_scap.map_err(|error| reader.io(error))? {
-                return Err(FormatError::NotScap { name: reader.name, offset: 0, found });
+                return Err(FormatError::NotScap { name: self.name, offset: 0, found });
             }
             reader.pending_section = true;
         }
-        Ok(reader)
+        Ok(self)
+    }
+
+    /// Goes on to the next run of chosen frames; where it begins in the stream.
+    fn next_run(&mut self) -> Result<Option<u64>, FormatError> {
+        let run = self.blocks.next_run(&mut self.ledger).map_err(|error| self.io(error))?;
+        Ok(run.map(|run| {
+            self.converter.clear();
+            self.events = self.events.wrapping_add(run.passed);
+            self.boundary = run.raw_offset;
+            run.raw_offset
+        }))
+    }
+
+    /// A frame begins: enter halves that stand outside of the run and whose exits are in this frame.
+    #[cold]
+    fn carry(&mut self, offset: u64) -> std::io::Result<()> {
+        self.boundary = u64::MAX;
+        let Some(frames) = self.blocks.frames() else { return Ok(()) };
+        let (halves, boundary) = frames.carried(offset);
+        self.boundary = boundary;
+        // What was odd about them was counted, or not, where they stand.
+        let mut aside = Ledger::default();
+        for at in halves {
+            if let Some((body, layout)) = event_at(frames.rest_of_frame(at)?)
+                && let Ok(stored) = event::decode(body, layout)
+            {
+                self.converter.convert(&stored, at, &mut aside);
+            }
+        }
+        frames.forget_origin();
+        Ok(())
     }
 
     /// Goes on with a file from the compressed frame that begins at byte `packed_offset` of it, as a reader would that
@@ -245,6 +301,7 @@ impl CaptureReader {
             is_scap: *is_scap,
             pending_section: false,
             pause: u64::MAX,
+            boundary: u64::MAX,
             name,
         })
     }
@@ -262,6 +319,7 @@ impl CaptureReader {
             is_scap,
             pending_section: _,
             pause: _,
+            boundary: _,
         } = self;
         let (halves, idle) = converter.halves().state();
         ReaderState {
@@ -326,10 +384,16 @@ impl CaptureReader {
         match self.blocks.next(&mut self.ledger) {
             Ok(Some(Block { kind: Kind::Event(layout), body, offset })) => {
                 self.is_scap = true;
+                if offset >= self.boundary {
+                    self.carry(offset).map_err(|error| self.io(error))?;
+                }
                 Ok(self.event(&body, layout, offset))
             }
             Ok(Some(block)) => self.snapshot(&block),
-            Ok(None) => self.end(),
+            Ok(None) => match self.next_run()? {
+                Some(_) => Ok(Step::Nothing),
+                None => self.end(),
+            },
             Err(error) => Err(self.io(error)),
         }
     }
@@ -346,7 +410,7 @@ impl CaptureReader {
                 return Step::Nothing;
             }
         };
-        let normal = match self.converter.convert(&stored, &mut self.ledger) {
+        let normal = match self.converter.convert(&stored, offset, &mut self.ledger) {
             Outcome::Deliver(normal) => normal,
             Outcome::Gone => return Step::Nothing,
             Outcome::Damaged => {
@@ -437,7 +501,7 @@ impl CaptureReader {
 
     /// A file of section headers and blocks that are all unknown is a capture of network packets.
     fn end(&mut self) -> Result<Step, FormatError> {
-        let damaged = self.ledger.get(Counter::DamagedBlocks) > 0;
+        let damaged = self.ledger.get(Counter::DamagedBlocks) + self.ledger.get(Counter::DamagedFrames) > 0;
         if self.is_scap || damaged || self.ledger.get(Counter::UnknownBlocks) == 0 {
             return Ok(Step::End);
         }

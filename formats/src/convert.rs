@@ -11,7 +11,7 @@
 use crate::blocks::event::Stored;
 use crate::container;
 use crate::event::{EventType, ParamRange};
-use crate::halves::{Half, Halves};
+use crate::halves::{Ended, Half, Halves};
 use crate::ledger::{Counter, Ledger};
 use crate::limits::MAX_CONVERSION_STEPS;
 use crate::tables::{self, Action, Conversion, Direction, EVENT_TYPES, EventFlags, EventOrigin, ParamType, Step, ppme};
@@ -115,6 +115,8 @@ pub(crate) struct Converter {
     previous: Vec<Value>,
     /// Parameters of the oldest container event, for its JSON.
     container: [ParamRange; 4],
+    /// Offset of the enter half that the last event was looked at with.
+    used: Option<u64>,
 }
 
 /// What is left of an event after its conversion chain.
@@ -154,16 +156,31 @@ impl Converter {
         self.halves.clear();
     }
 
-    /// Brings an event to the normal form.
+    /// Where in the uncompressed stream the enter half stands that the event converted last has ended, whether it was of
+    /// use or not.
+    pub(crate) fn used(&self) -> Option<u64> {
+        self.used
+    }
+
+    fn end(&mut self, tid: i64, exit: EventType) -> Option<u64> {
+        let Ended { ts, at } = self.halves.end(tid, exit)?;
+        self.used = Some(at);
+        ts
+    }
+
+    /// Brings an event to the normal form; its block begins at offset `at` of the uncompressed stream.
     #[inline]
-    pub(crate) fn convert(&mut self, stored: &Stored, ledger: &mut Ledger) -> Outcome {
+    pub(crate) fn convert(&mut self, stored: &Stored, at: u64, ledger: &mut Ledger) -> Outcome {
+        self.used = None;
         let Some(&plan) = PLANS.get(stored.etype as usize) else { return Outcome::Gone };
         let etype = EventType(stored.etype);
         let (table, given) = (plan.params as usize, stored.nparams as usize);
         match plan.class {
             Class::Unused => return Outcome::Gone,
             Class::OldEnter => {
-                self.halves.note(stored.tid, etype, stored.ts, plan.call);
+                if plan.call {
+                    self.halves.note(stored.tid, etype, stored.ts, at);
+                }
                 return Outcome::Gone;
             }
             Class::Pass | Class::Exit if plan.class == Class::Pass || given == table => {
@@ -173,13 +190,13 @@ impl Converter {
                 if given > table {
                     ledger.count(Counter::SurplusParameters);
                 }
-                let enter_ts = if plan.call { self.halves.end(stored.tid, etype) } else { None };
+                let enter_ts = if plan.call { self.end(stored.tid, etype) } else { None };
                 self.after(etype, stored.tid);
                 return Outcome::Deliver(Normal { etype, enter_ts, in_scratch: false });
             }
             Class::Pass | Class::Enter | Class::Exit | Class::OldExit => {}
         }
-        self.convert_old(stored, plan, ledger)
+        self.convert_old(stored, at, plan, ledger)
     }
 
     /// Threads that are gone leave no enter half behind.
@@ -191,7 +208,7 @@ impl Converter {
     }
 
     #[inline(never)]
-    fn convert_old(&mut self, stored: &Stored, plan: Plan, ledger: &mut Ledger) -> Outcome {
+    fn convert_old(&mut self, stored: &Stored, at: u64, plan: Plan, ledger: &mut Ledger) -> Outcome {
         let table = plan.params as usize;
         if !own_ranges(stored, table, &mut self.ranges) {
             return Outcome::Damaged;
@@ -207,9 +224,9 @@ impl Converter {
         let in_scratch = deliver && self.assemble(stored);
         let mut enter_ts = None;
         if plan.class != Class::Enter {
-            enter_ts = self.halves.end(stored.tid, raw);
+            enter_ts = self.end(stored.tid, raw);
         } else if plan.call {
-            self.remember(stored, etype, verdict);
+            self.remember(stored, at, etype, verdict);
         } else {
             self.halves.forget(stored.tid); // the forerunner of type 186: the thread is gone
         }
@@ -217,7 +234,7 @@ impl Converter {
     }
 
     /// Keeps an enter half: its time always, its parameters where the exit may need them.
-    fn remember(&mut self, stored: &Stored, etype: EventType, verdict: Verdict) {
+    fn remember(&mut self, stored: &Stored, at: u64, etype: EventType, verdict: Verdict) {
         let keep = matches!(verdict, Verdict::Store | Verdict::StoreAndPass);
         let values = if keep { self.values.as_slice() } else { &[] };
         let parts = values.iter().map(|value| match value {
@@ -225,7 +242,7 @@ impl Converter {
             Value::Empty | Value::Half(_) | Value::Container => &[],
             Value::Zero(width) => &ZEROS[..*width as usize],
         });
-        self.halves.store(stored.tid, Half::new(EventType(stored.etype), etype, stored.ts), parts);
+        self.halves.store(stored.tid, Half::new(EventType(stored.etype), etype, stored.ts, at), parts);
     }
 
     /// Walks the conversion table from the stored form to today's. Leaves the parameters in `values`.

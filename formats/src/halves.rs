@@ -24,12 +24,23 @@ pub(crate) struct Half {
     /// Type after conversion: the one whose parameters are kept.
     etype: EventType,
     ts: u64,
+    /// Offset of its block in the uncompressed stream.
+    at: u64,
 }
 
 impl Half {
-    pub(crate) const fn new(raw: EventType, etype: EventType, ts: u64) -> Self {
-        Self { raw, etype, ts }
+    pub(crate) const fn new(raw: EventType, etype: EventType, ts: u64, at: u64) -> Self {
+        Self { raw, etype, ts, at }
     }
+}
+
+/// A half that its thread has left behind.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended {
+    /// When the call began, where the exit belongs to this half.
+    pub ts: Option<u64>,
+    /// Offset of the half's block in the uncompressed stream.
+    pub at: u64,
 }
 
 /// One thread's place: reused from call to call.
@@ -62,10 +73,8 @@ impl Halves {
     }
 
     /// Remembers when a call of no further use to its exit began.
-    pub(crate) fn note(&mut self, tid: i64, etype: EventType, ts: u64, call: bool) {
-        if call {
-            self.store(tid, Half::new(etype, etype, ts), std::iter::empty());
-        }
+    pub(crate) fn note(&mut self, tid: i64, etype: EventType, ts: u64, at: u64) {
+        self.store(tid, Half::new(etype, etype, ts, at), std::iter::empty());
     }
 
     /// Keeps an enter half with its parameters, in place of an older one of the thread.
@@ -100,15 +109,14 @@ impl Halves {
             .unwrap_or_default()
     }
 
-    /// A thread leaves a call: its half, of whatever type, is done with. When this exit belongs to it, the time at
-    /// which the call began.
+    /// A thread leaves a call: its half, of whatever type, is done with.
     #[inline]
-    pub(crate) fn end(&mut self, tid: i64, exit: EventType) -> Option<u64> {
+    pub(crate) fn end(&mut self, tid: i64, exit: EventType) -> Option<Ended> {
         if self.waiting == 0 {
             return None;
         }
         let half = self.take(tid)?;
-        pairs(half.raw, exit).then_some(half.ts)
+        Some(Ended { ts: pairs(half.raw, exit).then_some(half.ts), at: half.at })
     }
 
     /// A thread is gone, or begins something new.
@@ -134,7 +142,7 @@ impl Halves {
         let Self { slots, waiting: _, bytes: _ } = self;
         let (mut halves, mut idle) = (Vec::new(), Vec::new());
         for (&tid, slot) in slots {
-            let Some(Half { raw, etype, ts }) = slot.half else {
+            let Some(Half { raw, etype, ts, at: _ }) = slot.half else {
                 idle.push(tid);
                 continue;
             };
@@ -150,7 +158,8 @@ impl Halves {
     pub(crate) fn resume(halves: &[WaitingHalf], idle: &[i64]) -> Self {
         let mut all = Self::default();
         for half in halves {
-            let head = Half::new(EventType(half.raw), EventType(half.etype), half.ts);
+            // Where it stood is of interest to writers only.
+            let head = Half::new(EventType(half.raw), EventType(half.etype), half.ts, 0);
             all.store(half.tid, head, half.params.iter().map(Vec::as_slice));
         }
         for &tid in idle.iter().take(MAX_ENTER_HALVES) {

@@ -65,6 +65,8 @@ macro_rules! counters {
 counters! {
     TruncatedInput = "truncated_input", DataLoss, File, "The file ends inside a block or a compressed stream; everything before the cut was used.";
     BrokenCompression = "broken_compression", DataLoss, File, "The gzip or zstd stream is broken; nothing after that place could be unpacked.";
+    DamagedFrames = "damaged_frames", DataLoss, File, "Frames of a .scap.zst whose content could not be unpacked; reading went on with the next one (`casebook verify` names them).";
+    RebuiltIndexes = "rebuilt_indexes", Info, File, "The index of a .scap.zst is missing or damaged; its frames were found by a scan.";
     DamagedBytes = "damaged_bytes", DataLoss, File, "Bytes skipped while looking for the next plausible block.";
     DamagedBlocks = "damaged_blocks", DataLoss, File, "Places at which a block was broken and reading resumed further on.";
     DamagedEvents = "damaged_events", DataLoss, File, "Events whose lengths do not fit their block; skipped.";

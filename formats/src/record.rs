@@ -24,6 +24,13 @@ pub const MARK: [u8; 4] = *b"CSBK";
 /// Version of all layouts below. A reader skips pieces of later versions.
 pub const VERSION: u8 = 1;
 
+/// Version of the rules by which stored events become delivered ones. A change to the tables of events and conversions
+/// that alters which events of a known type are delivered gives a new number; counts of other numbers are not used.
+pub const NUMBERING: u8 = 1;
+
+/// Most enter halves that a frame record lists.
+pub const MAX_CARRIED: usize = 16 << 10;
+
 /// Bytes of a skippable frame before its payload: magic number and length.
 pub(crate) const HEAD: usize = 8;
 
@@ -63,6 +70,12 @@ pub struct FrameRecord {
     pub packed_len: u64,
     /// Event blocks in it, as stored (enter halves of old captures count).
     pub events: u64,
+    /// Events that it delivers after conversion to the normal form: what `evt.num` counts.
+    pub delivered: u64,
+    /// Events that all frames before it deliver.
+    pub delivered_before: u64,
+    /// Which conversion counted them ([`NUMBERING`]).
+    pub numbering: u8,
     /// Earliest time of an event, ns since the epoch; 0 when no event has a time.
     pub earliest: u64,
     /// Latest time of an event; 0 likewise.
@@ -77,6 +90,9 @@ pub struct FrameRecord {
     pub threads: Filter,
     /// Container ids of the events' threads, where the writer knew them.
     pub containers: Option<Filter>,
+    /// Enter halves in earlier frames whose exits are in this one: how many bytes before this frame's content each
+    /// one's block begins, in the uncompressed stream. `None`: more than [`MAX_CARRIED`].
+    pub carried: Option<Vec<u64>>,
     /// What was lost in this interval: counters of the ledger by name, those that are not 0.
     pub losses: Vec<Loss>,
     /// BLAKE3 of the compressed frame.
@@ -117,12 +133,20 @@ pub struct IndexEntry {
     pub raw_len: u64,
     /// Event blocks.
     pub events: u64,
+    /// Events after conversion, as in the record.
+    pub delivered: u64,
+    /// As in the record.
+    pub numbering: u8,
     /// Earliest time of an event; 0: none.
     pub earliest: u64,
     /// Latest time.
     pub latest: u64,
     /// As in the record.
     pub irregular: bool,
+    /// As in the record.
+    pub snapshots: bool,
+    /// The record lists all enter halves that this frame's exits need.
+    pub stands_alone: bool,
     /// As in the record.
     pub types: TypeSet,
     /// BLAKE3 of the compressed frame.

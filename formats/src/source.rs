@@ -12,15 +12,25 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 
+use crate::ledger::Ledger;
 use crate::limits::INPUT_BUFFER;
+use crate::seekable::{Feed, Run};
 
 /// Uncompressed bytes, and how much of the input they took.
 pub(crate) struct Source {
-    stream: Box<dyn Read + Send>,
+    stream: Stream,
     input: Arc<Input>,
     total: Option<u64>,
     packing: &'static str,
     ended: bool,
+}
+
+/// Where the bytes come from.
+enum Stream {
+    /// A stream from start to end.
+    Whole(Box<dyn Read + Send>),
+    /// Chosen frames of a seekable file.
+    Frames(Box<Feed>),
 }
 
 /// What the innermost reader tells: it sits inside a decoder, out of reach.
@@ -125,13 +135,43 @@ impl Source {
             }
             _ => (Box::new(packed), "none"),
         };
-        Ok(Self { stream, input, total, packing, ended: false })
+        Ok(Self { stream: Stream::Whole(stream), input, total, packing, ended: false })
+    }
+
+    /// Chosen frames of a seekable file of `total` bytes. Nothing comes before [`Source::next_run`].
+    pub(crate) fn of_frames(feed: Feed, total: u64) -> Self {
+        let input = Arc::new(Input::default());
+        Self { stream: Stream::Frames(Box::new(feed)), input, total: Some(total), packing: "zstd", ended: true }
+    }
+
+    /// Goes on to the next run of frames, after `End`; `None` where there is none, as in any other stream.
+    pub(crate) fn next_run(&mut self, ledger: &mut Ledger) -> io::Result<Option<Run>> {
+        let Stream::Frames(feed) = &mut self.stream else { return Ok(None) };
+        let run = feed.next_run(ledger)?;
+        self.ended = run.is_none();
+        Ok(run)
+    }
+
+    /// The frames, where the source is made of such.
+    pub(crate) fn frames(&mut self) -> Option<&mut Feed> {
+        match &mut self.stream {
+            Stream::Frames(feed) => Some(feed),
+            Stream::Whole(_) => None,
+        }
     }
 
     /// Reads some bytes. After `End`, `Cut` or `Broken` only `End` comes.
     pub(crate) fn read(&mut self, buf: &mut [u8]) -> io::Result<Chunk> {
         while !self.ended {
-            match self.stream.read(buf) {
+            let stream = match &mut self.stream {
+                Stream::Whole(stream) => stream,
+                Stream::Frames(feed) => {
+                    let len = feed.read(buf)?;
+                    self.ended = len == 0;
+                    return Ok(if len == 0 { Chunk::End } else { Chunk::Bytes(len) });
+                }
+            };
+            match stream.read(buf) {
                 Ok(0) => self.ended = true,
                 Ok(n) => return Ok(Chunk::Bytes(n)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -150,7 +190,10 @@ impl Source {
 
     /// Bytes of the input taken so far, compressed as they are.
     pub(crate) fn bytes_read(&self) -> u64 {
-        self.input.bytes.load(Ordering::Relaxed)
+        match &self.stream {
+            Stream::Whole(_) => self.input.bytes.load(Ordering::Relaxed),
+            Stream::Frames(feed) => feed.file_offset(),
+        }
     }
 
     /// How the input is wrapped: `gzip`, `zstd` or `none`.

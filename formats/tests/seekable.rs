@@ -155,7 +155,7 @@ fn records_hold_what_the_frames_hold() {
                 threads.insert(event.tid);
             }
         }
-        assert_eq!(record.events, count);
+        assert_eq!((record.events, record.delivered), (count, count));
         assert_eq!(Some(&record.earliest), times.first());
         assert_eq!(Some(&record.latest), times.last());
         assert!(record.types.iter().eq(types));
@@ -351,12 +351,14 @@ fn the_example_script_agrees() {
     let lines: Vec<&str> = text.lines().collect();
     for record in records(&file) {
         let expected = format!(
-            "frame {}: {} bytes at {}, {} compressed, {} events, {} to {}, types {}",
+            "frame {}: {} bytes at {}, {} compressed, {} events, numbered {} to {}, {} to {}, types {}",
             record.sequence,
             record.raw_len,
             record.raw_offset,
             record.packed_len,
             record.events,
+            record.delivered_before + 1,
+            record.delivered_before + record.delivered,
             record.earliest,
             record.latest,
             record.types.iter().map(|etype: EventType| etype.0.to_string()).collect::<Vec<_>>().join(","),

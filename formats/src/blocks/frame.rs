@@ -6,9 +6,10 @@
 use std::io;
 use std::ops::Range;
 
-use super::{Kind, SHB, event, fds, interfaces, round4, section, threads, users};
+use super::{EventLayout, Kind, SHB, event, fds, interfaces, round4, section, threads, users};
 use crate::ledger::{Counter, Ledger};
 use crate::limits::{HEAD_SEARCH, MAX_BLOCK, READ_BUFFER};
+use crate::seekable::{Feed, Run};
 use crate::source::{Chunk, Source};
 
 /// A block in the window.
@@ -52,6 +53,20 @@ impl Blocks {
     /// A stream that begins at `offset` of a longer one.
     pub(crate) fn resume(source: Source, offset: u64) -> Self {
         Self { base: offset, ..Self::new(source) }
+    }
+
+    /// Goes on to the next run of chosen frames, after the end of one; `None` where there is none.
+    pub(crate) fn next_run(&mut self, ledger: &mut Ledger) -> io::Result<Option<Run>> {
+        let run = self.source.next_run(ledger)?;
+        if let Some(run) = run {
+            (self.start, self.end, self.base, self.ended) = (0, 0, run.raw_offset, false);
+        }
+        Ok(run)
+    }
+
+    /// The frames that the stream is made of, where it is made of such.
+    pub(crate) fn frames(&mut self) -> Option<&mut Feed> {
+        self.source.frames()
     }
 
     pub(crate) fn source(&self) -> &Source {
@@ -105,6 +120,7 @@ impl Blocks {
         })
     }
 
+    #[inline]
     fn take(&mut self, kind: Kind, len: usize) -> Block {
         let block = Block { kind, body: self.start + 8..self.start + len - 4, offset: self.offset() };
         self.start += len;
@@ -309,6 +325,12 @@ pub(crate) fn sized(bytes: &[u8]) -> Option<(Kind, usize)> {
     (len % 4 == 0 && (least..=most).contains(&len)).then_some((kind, len))
 }
 
+/// The body of the event block that these bytes begin with, and its layout.
+pub(crate) fn event_at(bytes: &[u8]) -> Option<(&[u8], EventLayout)> {
+    let Some((Kind::Event(layout), len)) = sized(bytes) else { return None };
+    Some((bytes.get(8..len - 4)?, layout))
+}
+
 /// The length at the end of a block.
 #[inline]
 pub(crate) fn trailer(block: &[u8]) -> u32 {
@@ -317,7 +339,7 @@ pub(crate) fn trailer(block: &[u8]) -> u32 {
 
 /// Whether these bytes, which run to the end of the file, are the beginning of a sound event block: its own length
 /// and the block's say the same.
-fn cut_event(unread: &[u8]) -> bool {
+pub(crate) fn cut_event(unread: &[u8]) -> bool {
     let Some((Kind::Event(layout), len)) = sized(unread) else { return false };
     let ahead = if layout.flags { 6 } else { 2 };
     let Some(own) = unread.get(8 + ahead + 16..).and_then(|bytes| bytes.first_chunk()) else {

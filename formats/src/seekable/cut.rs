@@ -6,8 +6,9 @@
 use std::collections::BTreeSet;
 
 use crate::blocks::event::{self, Fault};
-use crate::blocks::frame::{candidate, header, is_sound, sized, trailer};
-use crate::blocks::{EventLayout, Kind, interfaces};
+use crate::blocks::frame::{candidate, cut_event, header, is_sound, sized, trailer};
+use crate::blocks::{EventLayout, Kind, interfaces, section};
+use crate::convert::{Converter, Outcome};
 use crate::event::EventType;
 use crate::ledger::{Counter, Ledger};
 use crate::limits::MAX_BLOCK;
@@ -18,6 +19,10 @@ use crate::tables::ppme;
 #[derive(Default)]
 pub(crate) struct Seen {
     pub events: u64,
+    /// Events after conversion.
+    pub delivered: u64,
+    /// Stream offsets of enter halves before this frame that were waiting for exits in it.
+    pub carried: BTreeSet<u64>,
     pub earliest: Option<u64>,
     pub latest: Option<u64>,
     pub irregular: bool,
@@ -36,14 +41,41 @@ pub(crate) struct Cutter {
     /// In a damaged stretch: only a block that is sound in every respect ends it.
     lost: bool,
     seen: Seen,
+    /// Stream offset of the first byte of `pending`.
+    base: u64,
+    converter: Converter,
+    /// What conversion counts: every reader counts it again.
+    aside: Ledger,
 }
 
 /// What stands at the next unread place.
 enum Place {
     Block(Option<Kind>, usize),
+    /// An event whose frame is damaged and whose content is not.
+    Repaired(EventLayout, usize),
     Broken,
     /// It takes more bytes to say.
     Open,
+}
+
+/// Whether the end of the stream cuts this block off, rather than that its length is wrong: no sound block stands behind it.
+fn is_cut(rest: &[u8]) -> bool {
+    let mut at = 1;
+    cut_event(rest)
+        || sized(rest).is_some()
+            && loop {
+                let Some(distance) = rest.get(at..).and_then(candidate) else { break true };
+                at += distance;
+                let block = rest.get(at..).unwrap_or_default();
+                if let Some((kind, len)) = sized(block)
+                    && let Some(block) = block.get(..len)
+                    && trailer(block) == len as u32
+                    && is_sound(kind, &block[8..len - 4])
+                {
+                    break false;
+                }
+                at += 1;
+            }
 }
 
 impl Cutter {
@@ -59,6 +91,11 @@ impl Cutter {
                 Place::Block(kind, len) => {
                     self.lost = false;
                     self.note(kind, self.scanned..self.scanned + len);
+                    self.scanned += len;
+                }
+                Place::Repaired(layout, len) => {
+                    self.seen.losses.count(Counter::DamagedBlocks);
+                    self.note(Some(Kind::Event(layout)), self.scanned..self.scanned + len);
                     self.scanned += len;
                 }
                 Place::Broken => self.pass_over(),
@@ -83,6 +120,7 @@ impl Cutter {
             return None;
         }
         let rest = self.pending.split_off(self.scanned);
+        self.base += self.scanned as u64;
         self.scanned = 0;
         Some((std::mem::replace(&mut self.pending, rest), std::mem::take(&mut self.seen)))
     }
@@ -92,6 +130,7 @@ impl Cutter {
         &mut self.seen.losses
     }
 
+    /// Judges as the reader does ([`crate::blocks::frame`]), so that both find the same blocks.
     fn look(&self, at_end: bool) -> Place {
         let rest = &self.pending[self.scanned..];
         let Some((number, len)) = header(rest) else {
@@ -107,14 +146,25 @@ impl Cutter {
             return Place::Broken;
         }
         let Some(block) = rest.get(..len) else {
-            // At the end, a sound block may still stand behind a length that is wrong; a cut block has none.
-            return if at_end && self.lost { Place::Broken } else { Place::Open };
+            return if at_end && (self.lost || !is_cut(rest)) { Place::Broken } else { Place::Open };
         };
         if trailer(block) == len as u32 {
             let sound = !self.lost || kind.is_some_and(|kind| is_sound(kind, &block[8..len - 4]));
             return if sound { Place::Block(kind, len) } else { Place::Broken };
         }
-        if kind == Some(Kind::Interfaces(2)) {
+        if let Some(Kind::Event(layout)) = kind
+            && !self.lost
+        {
+            // Nothing but the trailer is wrong, and the next block stands where it has to.
+            let after = rest.get(len..).unwrap_or_default();
+            if after.len() < 8 && !at_end {
+                return Place::Open;
+            }
+            let follows = after.is_empty() || sized(after).is_some();
+            let sound = follows && event::is_sound(&block[8..len - 4], layout);
+            return if sound { Place::Repaired(layout, len) } else { Place::Broken };
+        }
+        if kind == Some(Kind::Interfaces(2)) && !self.lost {
             // A known defect of libs makes these blocks at most twice as long as they say.
             return match interfaces::repaired_length(&rest[..rest.len().min(2 * len)]) {
                 Some(len) => Place::Block(kind, len),
@@ -140,7 +190,14 @@ impl Cutter {
     fn note(&mut self, kind: Option<Kind>, block: std::ops::Range<usize>) {
         match kind {
             Some(Kind::Event(layout)) => self.note_event(layout, block),
-            Some(_) => self.seen.snapshots = true,
+            Some(kind) => {
+                self.seen.snapshots = true;
+                let begins = kind == Kind::Section
+                    && section::decode(&self.pending[block.start + 8..block.end - 4]) != section::Header::Broken;
+                if begins {
+                    self.converter.clear();
+                }
+            }
             None => {}
         }
     }
@@ -158,6 +215,13 @@ impl Cutter {
                 return;
             }
         };
+        let at = self.base + block.start as u64;
+        match self.converter.convert(&stored, at, &mut self.aside) {
+            Outcome::Deliver(_) => seen.delivered += 1,
+            Outcome::Gone => {}
+            Outcome::Damaged => seen.losses.count(Counter::DamagedEvents),
+        }
+        seen.carried.extend(self.converter.used().filter(|&half| half < self.base));
         let etype = EventType(stored.etype);
         seen.types.insert(etype);
         seen.threads.insert(stored.tid as u64);

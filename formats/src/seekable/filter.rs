@@ -30,6 +30,11 @@ impl TypeSet {
         (0..=u16::MAX).take(self.0.len() * 8).map(EventType).filter(|&etype| self.contains(etype))
     }
 
+    /// Whether a type is in both.
+    pub fn meets(&self, other: &Self) -> bool {
+        self.0.iter().zip(&other.0).any(|(one, two)| one & two != 0)
+    }
+
     /// Nothing in it.
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(|&byte| byte == 0)

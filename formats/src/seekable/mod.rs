@@ -4,21 +4,33 @@
 //! scap has no place for stands in skippable zstd frames, which every decompressor ignores ([`crate::record`]). The
 //! layout is written down in `formats/FORMAT.md`.
 //!
-//! [`SeekableWriter`] takes a scap stream and writes such a file; [`pieces`] takes a file apart, however damaged;
+//! [`SeekableWriter`] takes a scap stream and writes such a file; [`SeekableFile`] opens one at any place and reads the
+//! frames that a [`Selection`] needs; [`pieces`] takes a file apart, however damaged;
 //! [`verify`] says what is wrong with it, [`rescue`] gets
-//! out what is left, [`ends`] finds index and seal at once. Plain reading needs nothing of this: [`crate::capture::CaptureReader`] reads the
-//! stream as it reads any other zstd file.
+//! out what is left, [`ends`] finds index and seal at once. Plain reading from start to end needs nothing of this:
+//! [`crate::capture::CaptureReader`] reads the stream as it reads any other zstd file.
 
 mod cut;
 pub mod ends;
+mod feed;
+mod file;
 pub mod filter;
 #[cfg_attr(not(feature = "cli"), allow(dead_code))] // who watches an input are the tools
 pub(crate) mod follow;
+mod frames;
 pub mod pieces;
 pub mod rescue;
+mod select;
+mod storage;
+mod supply;
 mod table;
 pub mod verify;
 mod write;
 mod zstd_frame;
 
+pub(crate) use feed::{Feed, Run};
+pub use file::SeekableFile;
+pub use frames::Frame;
+pub use select::Selection;
+pub use storage::Storage;
 pub use write::{FRAME_BYTES, Options, SeekableWriter};

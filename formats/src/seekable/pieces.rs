@@ -11,7 +11,10 @@ use crate::limits::MAX_BLOCK;
 use crate::record::{self, Digest, HEAD, Kind, MAX_PAYLOAD, RecordError};
 
 /// Longest compressed frame, and longest stretch without a frame that is handed out in one piece.
-const MAX_FRAME: usize = MAX_BLOCK + (64 << 20);
+pub(super) const MAX_FRAME: usize = MAX_BLOCK + (64 << 20);
+
+/// Bytes of a zstd frame that say how long its header is.
+pub(super) const FRAME_HEADER: u64 = 5;
 
 /// Bytes read at a time.
 const STEP: usize = 256 << 10;
@@ -83,6 +86,11 @@ fn magic(bytes: &[u8]) -> Option<Magic> {
         0x184D_2A50..=0x184D_2A5F => Some(Magic::Skippable),
         _ => None,
     }
+}
+
+/// Whether these bytes begin as a zstd frame does.
+pub(super) fn is_data(bytes: &[u8]) -> bool {
+    magic(bytes) == Some(Magic::Zstd)
 }
 
 impl<R: Read> Pieces<R> {
@@ -207,7 +215,7 @@ impl<R: Read> Pieces<R> {
 
     /// Length of a zstd frame by its header and block headers (RFC 8878, 3.1.1).
     fn walk(&mut self, at: usize) -> io::Result<Walk> {
-        if !self.fill(at + 5)? {
+        if !self.fill(at + FRAME_HEADER as usize)? {
             return Ok(Walk::Cut);
         }
         let descriptor = self.rest(at + 4).first().copied().unwrap_or_default();

@@ -4,6 +4,10 @@
 //! file before it, skippable ones with an uncompressed length of 0; then the number of entries (u32), a descriptor
 //! byte (0: entries without checksums) and the footer's magic number.
 
+use std::io;
+
+use super::storage::{Storage, read_into};
+
 /// Magic number of the skippable frame.
 pub(crate) const MAGIC: u32 = 0x184D_2A5E;
 
@@ -11,7 +15,7 @@ pub(crate) const MAGIC: u32 = 0x184D_2A5E;
 pub(crate) const FOOTER_MAGIC: u32 = 0x8F92_EAB1;
 
 /// Entries, descriptor, magic number.
-const FOOTER: usize = 9;
+pub(crate) const FOOTER: usize = 9;
 
 /// Most entries that the reference implementation accepts.
 const MAX_ENTRIES: usize = 0x800_0000;
@@ -42,6 +46,21 @@ pub(crate) fn encode(entries: &[SeekEntry]) -> Vec<u8> {
     out.push(0);
     out.extend_from_slice(&FOOTER_MAGIC.to_le_bytes());
     out
+}
+
+/// Length of the whole skippable frame by its last [`FOOTER`] bytes; `None` when it is no seek table.
+pub(crate) fn len_by_footer(footer: &[u8]) -> Option<u64> {
+    let &[a, b, c, d, descriptor, ref magic @ ..] = footer.first_chunk::<FOOTER>()?;
+    let width = if descriptor & 0x80 == 0 { 8 } else { 12 };
+    let count = u64::from(u32::from_le_bytes([a, b, c, d]));
+    (u32::from_le_bytes(*magic) == FOOTER_MAGIC).then(|| 8 + count * width + FOOTER as u64)
+}
+
+/// Whether a file ends as seek tables do.
+pub(crate) fn ends_so(storage: &dyn Storage, size: u64) -> io::Result<bool> {
+    let mut bytes = Vec::new();
+    let Some(at) = size.checked_sub(FOOTER as u64) else { return Ok(false) };
+    Ok(read_into(storage, &mut bytes, at, FOOTER as u64)? && len_by_footer(&bytes).is_some())
 }
 
 /// The entries of a payload (the skippable frame without magic number and length); `None` when it is none. Checksums

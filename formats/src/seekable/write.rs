@@ -8,7 +8,7 @@ use super::filter::{Filter, text_member};
 use super::table::{self, SeekEntry};
 use crate::custody::Entry;
 use crate::ledger::{Counter, Ledger};
-use crate::record::{self, Custody, Digest, FrameRecord, IndexEntry, Kind, Seal};
+use crate::record::{self, Custody, Digest, FrameRecord, IndexEntry, Kind, MAX_CARRIED, NUMBERING, Seal};
 
 /// Content of a data frame, where nothing else is asked for.
 pub const FRAME_BYTES: usize = 4 << 20;
@@ -42,6 +42,7 @@ pub struct SeekableWriter<W: Write> {
     index: Vec<IndexEntry>,
     offset: u64,
     raw_offset: u64,
+    delivered: u64,
     previous: Digest,
     losses: Ledger,
     custody: Vec<Entry>,
@@ -61,6 +62,7 @@ impl<W: Write> SeekableWriter<W> {
             index: Vec::new(),
             offset: 0,
             raw_offset: 0,
+            delivered: 0,
             previous: [0; 32],
             losses: Ledger::default(),
             custody: Vec::new(),
@@ -166,15 +168,20 @@ impl<W: Write> SeekableWriter<W> {
             record_len: piece.len() as u64,
             raw_len: entry.raw_len,
             events: entry.events,
+            delivered: entry.delivered,
+            numbering: entry.numbering,
             earliest: entry.earliest,
             latest: entry.latest,
             irregular: entry.irregular,
+            snapshots: entry.snapshots,
+            stands_alone: entry.carried.is_some(),
             types: entry.types,
             digest: entry.digest,
             chain,
         });
         self.offset += (packed.len() + piece.len()) as u64;
         self.raw_offset += raw.len() as u64;
+        self.delivered += entry.delivered;
         self.previous = chain;
         self.losses.merge(&seen.losses);
         Ok(())
@@ -188,6 +195,9 @@ impl<W: Write> SeekableWriter<W> {
             raw_len: raw.len() as u64,
             packed_len: packed.len() as u64,
             events: seen.events,
+            delivered: seen.delivered,
+            delivered_before: self.delivered,
+            numbering: NUMBERING,
             earliest: seen.earliest.unwrap_or(0),
             latest: seen.latest.unwrap_or(0),
             irregular: seen.irregular,
@@ -195,6 +205,8 @@ impl<W: Write> SeekableWriter<W> {
             types: seen.types.clone(),
             threads: Filter::of(seen.threads.iter()),
             containers: containers.map(|ids| Filter::of(ids.iter())),
+            carried: (seen.carried.len() <= MAX_CARRIED)
+                .then(|| seen.carried.iter().map(|at| self.raw_offset.saturating_sub(*at)).collect()),
             losses: seen.losses.losses(),
             digest: *blake3::hash(packed).as_bytes(),
             previous: self.previous,

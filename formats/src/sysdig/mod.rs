@@ -198,7 +198,7 @@ impl Translator {
             }
         };
         let etype = EventType(stored.etype);
-        let normal = match self.converter.convert(&stored, &mut self.told.ledger) {
+        let normal = match self.converter.convert(&stored, block.offset, &mut self.told.ledger) {
             Outcome::Deliver(normal) => Some(normal),
             Outcome::Gone => None,
             Outcome::Damaged => {

@@ -60,7 +60,7 @@ impl Outcome {
     }
 }
 
-fn own(item: &Item) -> Owned {
+pub(crate) fn own(item: &Item) -> Owned {
     match item {
         Item::Section(section) => Owned::Section(section.clone()),
         Item::Machine(info) => Owned::Machine(info.clone()),

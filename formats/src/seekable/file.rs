@@ -1,0 +1,151 @@
+//! A `.scap.zst` opened at any place: by frame, by time, by what its frames hold.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::feed::Feed;
+use super::frames::{self, Frame};
+use super::select::Selection;
+use super::storage::Storage;
+use super::table;
+use crate::capture::{CaptureReader, FormatError};
+use crate::ledger::{Counter, Ledger};
+use crate::source::Source;
+
+/// A capture file of ours with the list of its frames. Readers that it gives are independent of each other and may
+/// work on several threads.
+///
+/// A file without a usable index (cut off, damaged, still being written) is scanned once when it is opened; that is
+/// counted in the ledger of its readers.
+///
+/// ```no_run
+/// # fn main() -> Result<(), casebook_formats::capture::FormatError> {
+/// use casebook_formats::seekable::{SeekableFile, Selection};
+/// use casebook_formats::tables::ppme;
+///
+/// let Some(file) = SeekableFile::open("incident.scap.zst".as_ref())? else { return Ok(()) };
+/// let execs = Selection::all().types([ppme::PPME_SYSCALL_EXECVE_19_X]);
+/// let mut reader = file.select(&execs, 2)?;
+/// while let Some(item) = reader.next_item()? {
+///     // Events keep the numbers they have in the whole file.
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct SeekableFile {
+    name: String,
+    storage: Arc<dyn Storage>,
+    size: u64,
+    frames: Arc<[Frame]>,
+    /// What was found when the file was opened.
+    ledger: Ledger,
+}
+
+impl SeekableFile {
+    /// Opens a file; `None` when it is none of ours, or no file at all (a pipe, standard input).
+    pub fn open(path: &Path) -> Result<Option<Self>, FormatError> {
+        let name = path.display().to_string();
+        let fail = |source| FormatError::Io { name: name.clone(), offset: 0, source };
+        if path.as_os_str() == "-" || !path.metadata().map_err(fail)?.is_file() {
+            return Ok(None);
+        }
+        Self::of(File::open(path).map_err(fail)?, &name)
+    }
+
+    /// Same, for anything that can be read at any place; `name` appears in errors.
+    pub fn of(storage: impl Storage + 'static, name: &str) -> Result<Option<Self>, FormatError> {
+        Self::list(Arc::new(storage), name).map_err(|source| FormatError::Io {
+            name: name.to_owned(),
+            offset: 0,
+            source,
+        })
+    }
+
+    fn list(storage: Arc<dyn Storage>, name: &str) -> io::Result<Option<Self>> {
+        let size = storage.size()?;
+        let mut ledger = Ledger::default();
+        let frames = if let Some(frames) = frames::by_index(&*storage, size)? {
+            frames
+        } else {
+            if !frames::begins_as_ours(&*storage)? && !table::ends_so(&*storage, size)? {
+                return Ok(None);
+            }
+            let (frames, is_ours) = frames::by_scan(&*storage)?;
+            if !is_ours {
+                return Ok(None);
+            }
+            ledger.count(Counter::RebuiltIndexes);
+            ledger.add(Counter::TruncatedInput, u64::from(frames.iter().any(|frame| frame.is_cut)));
+            frames
+        };
+        Ok(Some(Self { name: name.to_owned(), storage, size, frames: frames.into(), ledger }))
+    }
+
+    /// Its frames, in the order of the stream.
+    pub fn frames(&self) -> &[Frame] {
+        &self.frames
+    }
+
+    /// Length of the file in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// What was wrong with the list of frames.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Place of the frame that holds this offset of the uncompressed stream.
+    pub fn frame_of(&self, raw_offset: u64) -> Option<usize> {
+        let at = self.frames.partition_point(|frame| frame.raw_end() <= raw_offset);
+        self.frames.get(at).filter(|frame| frame.raw_offset <= raw_offset).map(|_| at)
+    }
+
+    /// Place of the first frame that can hold an event at `ts` or later: everything before it is older. `None` when the
+    /// file ends before.
+    pub fn first_at(&self, ts: u64) -> Option<usize> {
+        self.frames.iter().position(|frame| frame.latest >= ts || frame.irregular)
+    }
+
+    /// A reader of the frames that can hold what is asked for, and of all snapshots. It gives whole frames: everything
+    /// that is asked for, in order, with the numbers, enter halves and offsets of the whole file, and more besides.
+    ///
+    /// With `threads` of 2 or more, so many threads unpack ahead of the reader; what comes out is the same.
+    pub fn select(&self, selection: &Selection, threads: usize) -> Result<CaptureReader, FormatError> {
+        let chosen = selection.choose(&*self.storage, &self.frames).map_err(|source| FormatError::Io {
+            name: self.name.clone(),
+            offset: 0,
+            source,
+        })?;
+        self.read(&chosen, None, threads)
+    }
+
+    /// A reader of these frames and nothing before them, for somebody who has the state at that place from elsewhere: a
+    /// checkpoint. Events are numbered on from `events_before`, or as the file counts them. Its first item is whatever
+    /// stands there, no section header.
+    ///
+    /// Enter halves before the place are found and read, unless [`Frame::stands_alone`] denies it of the first frame:
+    /// then exits that need them count as lost halves.
+    pub fn resume(
+        &self,
+        frames: Range<usize>,
+        events_before: Option<u64>,
+        threads: usize,
+    ) -> Result<CaptureReader, FormatError> {
+        let chosen: Vec<usize> = frames.take_while(|&at| at < self.frames.len()).collect();
+        self.read(&chosen, events_before, threads)
+    }
+
+    fn read(&self, chosen: &[usize], events_before: Option<u64>, threads: usize) -> Result<CaptureReader, FormatError> {
+        if self.frames.is_empty() {
+            return Err(FormatError::Empty { name: self.name.clone() });
+        }
+        let feed = Feed::new(&self.storage, &self.frames, chosen, events_before, threads);
+        CaptureReader::of_frames(Source::of_frames(feed, self.size), self.name.clone(), self.ledger.clone())
+    }
+}
