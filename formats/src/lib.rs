@@ -23,6 +23,8 @@ pub mod progress;
 pub mod record;
 pub mod resume;
 pub mod seekable;
+#[cfg(feature = "cli")]
+pub mod signature;
 pub mod snapshot;
 mod source;
 #[cfg(feature = "cli")]

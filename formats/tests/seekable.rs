@@ -12,7 +12,7 @@ use bytes::read;
 use casebook_formats::capture::{CaptureReader, Item};
 use casebook_formats::event::EventType;
 use casebook_formats::ledger::Counter;
-use casebook_formats::record::{FrameRecord, Kind, Seal};
+use casebook_formats::record::{self, FrameRecord, Kind, Seal};
 use casebook_formats::seekable::pieces::{Piece, Pieces, What};
 use casebook_formats::seekable::verify::{Report, Wrong, verify};
 use casebook_formats::seekable::{Options, SeekableWriter, filter};
@@ -58,7 +58,14 @@ fn part(file: &[u8], piece: &Piece) -> Vec<u8> {
 }
 
 fn records(file: &[u8]) -> Vec<FrameRecord> {
-    verify(file).unwrap().records.into_iter().map(|(record, _)| record).collect()
+    let mut pieces = Pieces::new(file);
+    let mut records = Vec::new();
+    while let Some(piece) = pieces.next_piece().unwrap() {
+        if matches!(piece.what, What::Own(Some(Kind::Record), _)) {
+            records.push(record::decode(pieces.body()).unwrap());
+        }
+    }
+    records
 }
 
 /// Data frames with their records, and all that comes after them.

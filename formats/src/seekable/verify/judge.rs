@@ -1,242 +1,30 @@
-//! Is this file what was written? Every frame, the chain of records, index, seal and seek table.
-//!
-//! One pass collects the hashes of all pieces ([`super::pieces`]), the rest is comparison: what stands in which place,
-//! what is missing, what is there twice. Nothing is unpacked. A file that somebody wrote anew as a whole is consistent
-//! in itself: against that only a root hash, a SHA-256 or a signature helps that was kept elsewhere.
+//! What a survey means: which frame stands in which place, what is missing, what is there twice, what the seal says.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
 
-use super::pieces::{Piece, Pieces, What};
-use super::table;
-use crate::custody::MAX_ENTRIES;
-use crate::record::{self, Custody, Digest, FrameRecord, HEAD, IndexEntry, Kind, RecordError, Seal};
-
-/// What kind of thing is wrong.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Wrong {
-    /// Bytes were changed.
-    Damaged,
-    /// The file ends too early.
-    Truncated,
-    /// Something was taken out.
-    Removed,
-    /// Something stands in another's place.
-    Swapped,
-    /// Something is there more than once.
-    Repeated,
-    /// Something of another file, or of nobody.
-    Foreign,
-}
-
-impl Wrong {
-    /// One word, part of the JSON output.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Damaged => "damaged",
-            Self::Truncated => "truncated",
-            Self::Removed => "removed",
-            Self::Swapped => "swapped",
-            Self::Repeated => "repeated",
-            Self::Foreign => "foreign",
-        }
-    }
-}
-
-/// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// Kind.
-    pub wrong: Wrong,
-    /// The data frame it concerns.
-    pub frame: Option<u64>,
-    /// Where in the file.
-    pub offset: u64,
-    /// A sentence for people.
-    pub text: String,
-}
-
-/// What a file came to.
-#[derive(Debug, Default)]
-pub struct Report {
-    /// Frame records or another piece of ours were found: a file of this format.
-    pub is_ours: bool,
-    /// Data frames whose bytes are those that were written.
-    pub intact: u64,
-    /// Data frames that the file should have, as far as it still says.
-    pub expected: u64,
-    /// Everything that is wrong, in file order.
-    pub faults: Vec<Fault>,
-    /// The seal, when its check holds.
-    pub seal: Option<Seal>,
-    /// The frame records that could be read, in file order, with their checks.
-    pub records: Vec<(FrameRecord, Digest)>,
-    /// The custody entries that could be read, oldest first, with their checks.
-    pub custody: Vec<(Custody, Digest)>,
-    /// Length of the file.
-    pub len: u64,
-}
-
-/// Data and record that belong together by their place.
-#[derive(Default)]
-struct Slot {
-    offset: u64,
-    body: Option<Body>,
-    record: Option<usize>,
-    /// A record stood here that cannot be used.
-    broken: bool,
-}
-
-enum Body {
-    Data(Digest),
-    Stray,
-}
-
-/// Everything found in the pass.
-#[derive(Default)]
-struct Survey {
-    slots: Vec<Slot>,
-    open: Option<Slot>,
-    index: Option<(Vec<IndexEntry>, Digest)>,
-    broken_index: Option<u64>,
-    broken_seal: Option<u64>,
-    seek_table: Option<(u64, Vec<u8>)>,
-    broken_table: Option<u64>,
-    cut: Option<u64>,
-    later: Option<u64>,
-    layout: Vec<u64>,
-    report: Report,
-}
-
-/// Checks a file. Errors are those of reading it; what is wrong with its content stands in the report.
-pub fn verify(input: impl Read) -> io::Result<Report> {
-    let mut pieces = Pieces::new(input);
-    let mut survey = Survey::default();
-    while let Some(piece) = pieces.next_piece()? {
-        survey.report.len = piece.offset + piece.len;
-        survey.take(piece, &pieces);
-    }
-    Ok(survey.judge())
-}
+use super::super::table;
+use super::survey::{Body, Slot, Step, Survey};
+use super::{Fault, Noted, Report, Wrong};
+use crate::record::{Digest, HEAD};
 
 impl Survey {
-    fn take<R: Read>(&mut self, piece: Piece, pieces: &Pieces<R>) {
-        if piece.what != What::SeekTable {
-            self.layout.push(piece.len);
-        }
-        match piece.what {
-            What::Data => {
-                self.close();
-                self.open(piece.offset, Body::Data(*blake3::hash(pieces.bytes()).as_bytes()));
-            }
-            What::Own(kind, check) => {
-                self.report.is_ours = true;
-                self.own(piece.offset, kind, check, pieces.body());
-            }
-            What::Unusable(RecordError::Version(_)) => self.later = Some(piece.offset),
-            What::Unusable(_) => {
-                self.report.is_ours = true;
-                self.broken(piece.offset);
-            }
-            What::SeekTable => {
-                self.end_of_stray();
-                self.seek_table = Some((piece.offset, pieces.bytes().to_vec()));
-            }
-            What::Skippable | What::Stray => self.stray(piece),
-            What::Cut => self.cut = Some(piece.offset),
-        }
-    }
-
-    fn open(&mut self, offset: u64, body: Body) {
-        self.open = Some(Slot { offset, body: Some(body), ..Slot::default() });
-    }
-
-    fn close(&mut self) {
-        self.slots.extend(self.open.take());
-    }
-
-    fn own(&mut self, offset: u64, kind: Option<Kind>, check: Digest, body: &[u8]) {
-        match kind {
-            Some(Kind::Record) => match record::decode::<FrameRecord>(body) {
-                Ok(record) => {
-                    let mut slot = self.open.take().unwrap_or_else(|| Slot { offset, ..Slot::default() });
-                    slot.record = Some(self.report.records.len());
-                    self.report.records.push((record, check));
-                    self.slots.push(slot);
-                }
-                Err(_) => self.broken(offset),
-            },
-            Some(Kind::Index) => {
-                self.close();
-                match record::decode_index(body) {
-                    Ok(entries) => self.index = Some((entries, check)),
-                    Err(_) => self.broken_index = Some(offset),
-                }
-            }
-            Some(Kind::Custody) => match record::decode::<Custody>(body) {
-                Ok(custody) if self.report.custody.len() < MAX_ENTRIES => {
-                    self.close();
-                    self.report.custody.push((custody, check));
-                }
-                _ => self.later = Some(offset),
-            },
-            Some(Kind::Seal) => {
-                self.end_of_stray();
-                match record::decode::<Seal>(body) {
-                    Ok(seal) => self.report.seal = Some(seal),
-                    Err(_) => self.broken_seal = Some(offset),
-                }
-            }
-            None => self.later = Some(offset),
-        }
-    }
-
-    /// One of our pieces that cannot be used: which, its place tells.
-    fn broken(&mut self, offset: u64) {
-        match self.open.take() {
-            Some(slot) => self.slots.push(Slot { broken: true, ..slot }),
-            None if self.index.is_none() && self.broken_index.is_none() => self.broken_index = Some(offset),
-            None => self.broken_seal = Some(offset),
-        }
-    }
-
-    fn stray(&mut self, piece: Piece) {
-        match &self.open {
-            Some(Slot { body: Some(Body::Data(_)), .. }) => self.broken(piece.offset),
-            Some(_) => {}
-            None if self.report.seal.is_some() || self.broken_seal.is_some() => self.broken_table = Some(piece.offset),
-            None if self.index.is_some() || self.broken_index.is_some() => self.broken_seal = Some(piece.offset),
-            None => self.open(piece.offset, Body::Stray),
-        }
-    }
-
-    /// A stray stretch before seal or seek table was the index.
-    fn end_of_stray(&mut self) {
-        match self.open.take() {
-            Some(Slot { body: Some(Body::Stray), offset, .. }) if self.index.is_none() => {
-                self.broken_index = Some(offset);
-            }
-            open => self.slots.extend(open),
-        }
-    }
-
-    fn fault(&mut self, wrong: Wrong, frame: Option<u64>, offset: u64, text: impl Into<String>) {
-        self.report.faults.push(Fault { wrong, frame, offset, text: text.into() });
-    }
-
-    fn judge(mut self) -> Report {
-        if self.cut.is_none()
-            && let Some(Slot { body: Some(Body::Stray), offset, .. }) = self.open
-        {
-            // What runs to the end without a frame in it is not known to be one.
-            self.open = None;
-            self.fault(Wrong::Foreign, None, offset, "bytes that are no frame, up to the end of the file");
-        }
-        self.close();
+    /// All faults, in file order.
+    pub(super) fn judge(mut self) -> Report {
+        self.end();
         self.expect();
+        self.place_late();
+        for offset in std::mem::take(&mut self.foreign) {
+            self.fault(
+                Wrong::Foreign,
+                None,
+                offset,
+                "bytes that Casebook did not write: somebody else's frame, or none",
+            );
+        }
         self.judge_slots();
         self.judge_order();
         self.judge_chain();
+        self.judge_custody();
         self.judge_index();
         self.judge_seal();
         self.judge_end();
@@ -250,8 +38,32 @@ impl Survey {
         self.report
     }
 
+    /// Bytes after the last record that are no frame: frames, as far as some are missing, else custody entries.
+    fn place_late(&mut self) {
+        for piece in std::mem::take(&mut self.late) {
+            if (self.slots.len() as u64) < self.report.expected {
+                let body = Some(Body::Stray);
+                self.slots.push(Slot { offset: piece.offset, body, record: None, broken: true });
+            } else {
+                self.steps.push(Step::Broken(piece.offset));
+            }
+        }
+        self.steps.sort_by_key(|step| match step {
+            Step::Sound(offset, _) | Step::Broken(offset) => *offset,
+        });
+    }
+
+    /// The record that a slot has.
+    fn record_of(&self, slot: &Slot) -> Option<&Noted> {
+        slot.record.and_then(|at| self.report.records.get(at))
+    }
+
+    fn fault(&mut self, wrong: Wrong, frame: Option<u64>, offset: u64, text: impl Into<String>) {
+        self.report.faults.push(Fault { wrong, frame, offset, text: text.into() });
+    }
+
     fn expect(&mut self) {
-        let records = self.report.records.iter().map(|(record, _)| record.sequence.saturating_add(1)).max();
+        let records = self.report.records.iter().map(|record| record.sequence.saturating_add(1)).max();
         let index = self.index.as_ref().map(|(entries, _)| entries.len() as u64);
         let seal = self.report.seal.as_ref().map(|seal| seal.frames);
         // Index and seal know; a record's number is trusted for as many frames as the file could hold.
@@ -263,7 +75,7 @@ impl Survey {
     fn owners(&self) -> BTreeMap<Digest, u64> {
         let entries = self.index.iter().flat_map(|(entries, _)| entries);
         let index = (0..).zip(entries).map(|(number, entry)| (entry.digest, number));
-        let records = self.report.records.iter().map(|(record, _)| (record.digest, record.sequence));
+        let records = self.report.records.iter().map(|record| (record.digest, record.sequence));
         index.chain(records).collect()
     }
 
@@ -276,7 +88,7 @@ impl Survey {
                 Some(Body::Data(digest)) => owners.get(digest).copied(),
                 _ => None,
             };
-            let by_record = slot.record.and_then(|at| self.report.records.get(at)).map(|(record, _)| record.sequence);
+            let by_record = self.record_of(slot).map(|record| record.sequence);
             let number = by_record.or(by_hash).unwrap_or(next);
             next = number.saturating_add(1);
             number
@@ -292,8 +104,7 @@ impl Survey {
         let ends_open = self.index.is_none() && self.broken_index.is_none();
         for (at, (slot, &number)) in self.slots.iter().zip(&numbers).enumerate() {
             let mut say = |wrong, text: String| faults.push((wrong, number, slot.offset, text));
-            let record = slot.record.and_then(|at| self.report.records.get(at)).map(|(record, _)| record);
-            let known = record.map(|record| record.digest);
+            let known = self.record_of(slot).map(|record| record.digest);
             match (&slot.body, known) {
                 (None, _) => say(Wrong::Removed, format!("the data of frame {number} is missing, its record is there")),
                 (Some(Body::Stray), _) => say(Wrong::Damaged, format!("the data of frame {number} is damaged")),
@@ -365,12 +176,12 @@ impl Survey {
 
     fn judge_chain(&mut self) {
         let mut checks: BTreeMap<u64, Digest> = BTreeMap::new();
-        for (record, check) in &self.report.records {
-            checks.entry(record.sequence).or_insert(*check);
+        for record in &self.report.records {
+            checks.entry(record.sequence).or_insert(record.check);
         }
         let mut faults = Vec::new();
         for slot in &self.slots {
-            let Some((record, _)) = slot.record.and_then(|at| self.report.records.get(at)) else { continue };
+            let Some(record) = self.record_of(slot) else { continue };
             let before = match record.sequence {
                 0 => Some([0; 32]),
                 number => checks.get(&(number - 1)).copied(),
@@ -401,9 +212,9 @@ impl Survey {
         if self.report.seal.as_ref().is_some_and(|seal| seal.index != *check) {
             texts.push("the index is not the one that was sealed".to_owned());
         }
-        for (record, chain) in &self.report.records {
+        for record in &self.report.records {
             let entry = usize::try_from(record.sequence).ok().and_then(|number| entries.get(number));
-            if entry.is_none_or(|entry| entry.chain != *chain || entry.digest != record.digest) {
+            if entry.is_none_or(|entry| entry.chain != record.check || entry.digest != record.digest) {
                 texts.push(format!("the index does not list the record of frame {} that is there", record.sequence));
             }
         }
@@ -412,22 +223,83 @@ impl Survey {
         }
     }
 
+    /// Check of the last frame record; zeros without frames, `None` when it is not there.
+    fn last_record(&self) -> Option<Digest> {
+        match self.report.expected.checked_sub(1) {
+            None => Some([0; 32]),
+            Some(last) => self.report.records.iter().find(|record| record.sequence == last).map(|record| record.check),
+        }
+    }
+
+    /// The chain goes on from the last record through the custody entries.
+    fn judge_custody(&mut self) {
+        let custody = &self.report.custody;
+        let known: BTreeSet<Digest> = custody.iter().map(|(_, check)| *check).collect();
+        let mut before = self.last_record();
+        let (mut seen, mut faults) = (BTreeSet::new(), Vec::new());
+        for step in &self.steps {
+            let (offset, custody, check) = match step {
+                Step::Broken(offset) => {
+                    faults.push((Wrong::Damaged, *offset, "a custody entry is damaged"));
+                    before = None;
+                    continue;
+                }
+                Step::Sound(offset, at) => match custody.get(*at) {
+                    Some((custody, check)) => (*offset, custody, *check),
+                    None => continue,
+                },
+            };
+            if !seen.insert(check) {
+                faults.push((Wrong::Repeated, offset, "a custody entry is there once more"));
+                continue;
+            }
+            if before.is_some_and(|before| before != custody.previous) {
+                faults.push(if known.contains(&custody.previous) && !seen.contains(&custody.previous) {
+                    (Wrong::Swapped, offset, "a custody entry stands before the one that it follows")
+                } else {
+                    (
+                        Wrong::Removed,
+                        offset,
+                        "the custody entry before this one is missing, or this one is of another file",
+                    )
+                });
+            }
+            before = Some(check);
+        }
+        for (wrong, offset, text) in faults {
+            self.fault(wrong, None, offset, text);
+        }
+    }
+
     fn judge_seal(&mut self) {
         if let Some(offset) = self.broken_seal {
             self.fault(Wrong::Damaged, None, offset, "the seal is damaged");
         }
         let Some(seal) = &self.report.seal else { return };
-        let last = seal.frames.checked_sub(1);
-        let root = match last {
-            _ if !self.report.custody.is_empty() => self.report.custody.last().map(|(_, check)| *check),
-            None => Some([0; 32]),
-            Some(last) => {
-                let mut records = self.report.records.iter().filter(|(record, _)| record.sequence == last);
-                records.next().map(|(_, check)| *check)
+        let (root, len) = (seal.root, self.report.len);
+        match self.steps.last() {
+            Some(Step::Broken(_)) => {}
+            Some(Step::Sound(offset, _)) => {
+                let offset = *offset;
+                // Entries in another order have been told already.
+                if !self.report.custody.iter().any(|(_, check)| *check == root) {
+                    self.fault(Wrong::Removed, None, len, "the last custody entry is missing");
+                } else if self.report.custody.last().is_some_and(|(_, check)| *check != root)
+                    && !self.report.faults.iter().any(|fault| matches!(fault.wrong, Wrong::Swapped | Wrong::Repeated))
+                {
+                    self.fault(Wrong::Foreign, None, offset, "a custody entry that was not sealed");
+                }
             }
-        };
-        if root.is_some_and(|root| root != seal.root) {
-            self.fault(Wrong::Foreign, last, self.report.len, "the last frame record is not the one that was sealed");
+            None if self.last_record().is_some_and(|last| last != root) => {
+                let number = self.report.expected.checked_sub(1);
+                let listed = self.index.as_ref().and_then(|(entries, _)| entries.last()).map(|entry| entry.chain);
+                if listed.is_some() && listed == self.last_record() {
+                    self.fault(Wrong::Removed, None, len, "the custody entries are missing");
+                } else {
+                    self.fault(Wrong::Foreign, number, len, "the last frame record is not the one that was sealed");
+                }
+            }
+            None => {}
         }
     }
 
