@@ -114,7 +114,7 @@ mod tests {
     fn entries_of_all_parents_come_first_and_once() {
         let record = Entry::new("record", "casebook-capture 0.1.0");
         let convert = Entry::new("convert", "casebook 0.1.0");
-        let origins = [origin(1, &[record.clone(), convert.clone()]), origin(2, &[record.clone()])];
+        let origins = [origin(1, &[record.clone(), convert.clone()]), origin(2, std::slice::from_ref(&record))];
         let made = derive(&origins, &Entry::new("cat", "casebook 0.1.0"));
         assert_eq!(made.iter().map(|entry| entry.operation.as_str()).collect::<Vec<_>>(), ["record", "convert", "cat"]);
         assert_eq!(made[2].parents.iter().map(|parent| parent.sha256[0]).collect::<Vec<_>>(), [1, 2]);

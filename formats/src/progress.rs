@@ -61,6 +61,15 @@ impl Progress {
         }
     }
 
+    /// Same for runs that look at no events.
+    pub fn show_bytes(&self, bytes: u64) {
+        if let Some(bar) = &self.bar {
+            let seconds = bar.elapsed().max(Duration::from_millis(1)).as_secs_f64();
+            bar.set_message(format!("{:.0} MB/s", bytes as f64 / seconds / 1e6));
+            bar.set_position(bytes);
+        }
+    }
+
     /// Prints through `print` with the bar out of the way, so that alerts and bar share a terminal.
     pub fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
         match &self.bar {

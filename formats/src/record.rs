@@ -179,11 +179,11 @@ pub struct Seal {
     pub index: Digest,
     /// BLAKE3 of the seek table, the whole skippable frame.
     pub seek_table: Digest,
-    /// Ed25519 public key and signature, where somebody signed.
+    /// Room for a signature, which today stands beside the file (`formats/FORMAT.md`, "Signatures").
     pub signature: Option<Signature>,
 }
 
-/// Room for a signature; version 1 writers leave it out.
+/// An Ed25519 signature; nobody writes one yet.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Signature {
     /// Ed25519 public key.
@@ -249,7 +249,7 @@ pub fn decode<T: Decode<()>>(body: &[u8]) -> Result<T, RecordError> {
 /// Same, for values that may take up to `LIMIT` bytes in memory.
 pub fn decode_within<T: Decode<()>, const LIMIT: usize>(body: &[u8]) -> Result<T, RecordError> {
     match decode_first::<T, LIMIT>(body) {
-        Ok((value, rest)) if rest.is_empty() => Ok(value),
+        Ok((value, [])) => Ok(value),
         _ => Err(RecordError::Malformed),
     }
 }

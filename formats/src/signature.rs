@@ -8,6 +8,7 @@
 use std::io::{Cursor, Read};
 
 use blake2::{Blake2b512, Digest as _};
+use ct_codecs::{Base64, Decoder as _};
 use minisign::{KeyPair, SecretKeyBox, SignatureBox};
 
 /// BLAKE2b-512 of the bytes that are signed, in the making.
@@ -18,6 +19,10 @@ pub const MAX_FILE: u64 = 64 << 10;
 
 /// Characters of the second line of a signature (74 bytes), and of the fourth (64 bytes).
 const LINES: (usize, usize) = (100, 88);
+
+/// Bytes of a secret key, and of the checksum at its end.
+const SECRET_LEN: usize = 158;
+const CHECKSUM_LEN: usize = 32;
 
 /// Why a key or a signature cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -106,32 +111,40 @@ impl SecretKey {
     /// From the text of a secret key file. With a password this takes the time and memory that the key asks for (a
     /// second or more, up to 1 GiB: that makes passwords hard to guess).
     pub fn parse(text: &str, password: Option<&str>) -> Result<Self, SignError> {
-        // The second line: 158 bytes, of which the third and fourth name the key derivation.
         let line = text.lines().nth(1).map(str::trim).unwrap_or_default();
-        if line.len() != 212 || !line.starts_with("RW") {
+        let bytes = Base64::decode_to_vec(line, None).unwrap_or_default();
+        if bytes.len() != SECRET_LEN || !bytes.starts_with(b"Ed") {
             return Err(SignError::SecretKey);
         }
-        let key = || SecretKeyBox::from(text.to_owned());
-        if let Ok(secret) = key().into_unencrypted_secret_key() {
-            return Ok(Self(secret));
+        let failed = |_| SignError::Password;
+        // The third and fourth byte name the key derivation: without one there is no password.
+        if bytes[2..4] != [0, 0] {
+            let password = password.ok_or(SignError::Encrypted)?;
+            let key = SecretKeyBox::from(text.to_owned()).into_secret_key(Some(password.to_owned()));
+            return key.map(Self).map_err(failed);
         }
-        let Some(password) = password else {
-            // Two zero bytes after `Ed` say that there is no key derivation: such a key is damaged.
-            return Err(if line.starts_with("RWQAA") { SignError::Password } else { SignError::Encrypted });
+        // minisign leaves the checksum of a key without password empty, which the crate takes for damage.
+        let key = if bytes[SECRET_LEN - CHECKSUM_LEN..].iter().all(|&byte| byte == 0) {
+            minisign::SecretKey::from_bytes(&bytes)
+        } else {
+            SecretKeyBox::from(text.to_owned()).into_unencrypted_secret_key()
         };
-        key().into_secret_key(Some(password.to_owned())).map(Self).map_err(|_| SignError::Password)
+        key.map(Self).map_err(failed)
     }
 
     /// The public key that belongs to it.
     pub fn public(&self) -> Result<PublicKey, SignError> {
-        minisign::PublicKey::from_secret_key(&self.0).map(PublicKey).map_err(|error| SignError::Failed(error.to_string()))
+        minisign::PublicKey::from_secret_key(&self.0)
+            .map(PublicKey)
+            .map_err(|error| SignError::Failed(error.to_string()))
     }
 
     /// Signs bytes and a trusted comment (one line); the text of the signature file. Ed25519 with fresh randomness, as
     /// minisign does: two signatures of the same bytes differ.
     pub fn sign(&self, bytes: impl Read, trusted_comment: &str) -> Result<String, SignError> {
         let untrusted = format!("signature of casebook, key {}", self.public()?.id());
-        let comment: String = trusted_comment.chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect();
+        let comment: String =
+            trusted_comment.chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect();
         let signed = minisign::sign(None, &self.0, bytes, Some(comment.trim()), Some(&untrusted));
         signed.map(SignatureBox::into_string).map_err(|error| SignError::Failed(error.to_string()))
     }
@@ -243,7 +256,7 @@ mod tests {
     fn garbage_is_refused() {
         let (secret, public) = new_key(None).unwrap();
         let text = SecretKey::parse(&secret, None).unwrap().sign(&b""[..], "").unwrap();
-        for at in 0..text.len() {
+        for at in 0..text.len() - 1 {
             let mut bytes = text.clone().into_bytes();
             bytes[at] ^= 1;
             let Ok(changed) = String::from_utf8(bytes) else { continue };

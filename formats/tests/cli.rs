@@ -4,63 +4,19 @@
 #![allow(clippy::unwrap_used)] // a failed step fails the test
 
 mod bytes;
+mod tool;
 
 use std::fs;
 use std::path::Path;
 
-use casebook_formats::cli::{Exit, run_to};
+use casebook_formats::cli::Exit;
 use casebook_formats::seekable::verify::verify;
-use casebook_formats::snapshot::{MachineInfo, ThreadEntry, UserEntry};
+use casebook_formats::snapshot::{MachineInfo, ThreadEntry};
 use casebook_formats::tables::ppme;
 use casebook_formats::write::CaptureWriter;
 use serde_json::Value;
 use sha2::Digest as _;
-
-/// What a run came to.
-#[derive(Debug)]
-struct Ran {
-    exit: Exit,
-    out: Vec<u8>,
-    err: String,
-}
-
-impl Ran {
-    fn text(&self) -> &str {
-        std::str::from_utf8(&self.out).unwrap()
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.out).unwrap()
-    }
-}
-
-fn casebook(args: &[&str]) -> Ran {
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let exit = run_to(["casebook"].iter().chain(args), &mut out, &mut err);
-    Ran { exit, out, err: String::from_utf8(err).unwrap() }
-}
-
-/// A capture with a hostile host name.
-fn capture(events: u64) -> Vec<u8> {
-    let mut writer = CaptureWriter::new(Vec::new());
-    writer.section().unwrap();
-    let hostname = b"web\x1b[31m-1".to_vec();
-    writer.machine(&MachineInfo { num_cpus: 8, memory: 1 << 34, max_pid: 0, hostname, boot_ts: 0 }).unwrap();
-    let user = |uid| UserEntry::User { uid, gid: 0, name: b"u".to_vec(), home: Vec::new(), shell: Vec::new() };
-    writer.users(&[user(0), user(1), UserEntry::Group { gid: 0, name: b"g".to_vec() }]).unwrap();
-    let thread = |tid, pid| ThreadEntry { tid, pid, ..ThreadEntry::default() };
-    writer.threads(&[thread(1, 1), thread(7, 7), thread(8, 7)]).unwrap();
-    for n in 0..events {
-        let (res, fd) = (0_i64.to_le_bytes(), n.to_le_bytes());
-        let etype = if n % 4 == 0 { ppme::PPME_SYSCALL_CLOSE_X } else { ppme::PPME_SYSCALL_FCHDIR_X };
-        writer.event(951_782_400_000_000_000 + n * 1_000_000, 7 + (n % 2) as i64, 0, etype, &[&res, &fd]).unwrap();
-    }
-    writer.into_inner().unwrap()
-}
-
-fn path(folder: &Path, name: &str) -> String {
-    folder.join(name).to_str().unwrap().to_owned()
-}
+use tool::{Ran, capture, casebook, path};
 
 #[test]
 fn conversions_keep_every_byte() {
@@ -162,9 +118,11 @@ fn verify_says_what_was_done() {
     assert!(ran.text().contains("sound: 12 frames"));
     fs::write(at("c.scap.zst"), &file[..file.len() / 2]).unwrap();
     let ran = casebook(&["verify", "--json", &at("c.scap.zst")]);
-    assert_eq!(ran.exit, Exit::Faults);
+    assert_eq!(ran.exit, Exit::Incomplete, "a recorder that was killed is no forger");
     assert_eq!(ran.json()["faults"][0]["kind"], "truncated");
-    assert_eq!(ran.json()["sound"], false);
+    assert_eq!((&ran.json()["sound"], &ran.json()["state"]), (&Value::from(false), &Value::from("truncated")));
+    let ran = casebook(&["verify", &at("c.scap.zst")]);
+    assert!(ran.text().contains("TRUNCATED, not broken: "), "{}", ran.text());
     let ran = casebook(&["verify", &at("a.scap")]);
     assert_eq!(ran.exit, Exit::Unreadable);
     assert!(ran.text().contains("nothing in it to check against"));

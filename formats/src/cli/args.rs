@@ -32,9 +32,15 @@ pub(super) enum Command {
     /// Write what is left of a damaged or cut capture into a new one, and say what is missing and where
     #[command(after_help = exit::help())]
     Salvage(SalvageArgs),
-    /// Check that .scap.zst files are what was written: every frame, their chain, index, seal and seek table
+    /// Check that .scap.zst files are what was written: every frame, their chain, index, seal, seek table and signature
     #[command(after_help = exit::help())]
     Verify(VerifyArgs),
+    /// Sign captures (or any files) as minisign does, or make a key for it
+    ///
+    /// The whole file is signed, byte for byte, and left as it is; the signature stands beside it in FILE.minisig.
+    /// `casebook verify --key` and `minisign -V` check it.
+    #[command(after_help = exit::help())]
+    Seal(SealArgs),
 }
 
 /// Options of `info`.
@@ -72,9 +78,57 @@ pub(super) struct VerifyArgs {
     #[arg(value_name = "FILE", required = true)]
     pub(super) files: Vec<PathBuf>,
 
+    /// Public key of whoever has to have signed the files: a .pub file, or the key itself as minisign prints it
+    #[arg(long, value_name = "KEY")]
+    pub(super) key: Option<String>,
+
+    /// Where the signature is, when not in FILE.minisig
+    #[arg(long, value_name = "SIGNATURE", requires = "key")]
+    pub(super) signature: Option<PathBuf>,
+
     /// One JSON object a line for each file
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// Options of `seal`.
+#[derive(Args, Debug)]
+pub(super) struct SealArgs {
+    /// Files to sign
+    #[arg(value_name = "FILE", required_unless_present = "new_key", conflicts_with = "new_key")]
+    pub(super) files: Vec<PathBuf>,
+
+    /// Secret key file, of `casebook seal --new-key` or `minisign -G`
+    #[arg(short, long, value_name = "SECRET", required_unless_present = "new_key")]
+    pub(super) key: Option<PathBuf>,
+
+    /// Make a key pair instead: NAME.key, secret and encrypted with a password, and NAME.pub, to be given away
+    #[arg(long, value_name = "NAME", conflicts_with = "key")]
+    pub(super) new_key: Option<PathBuf>,
+
+    /// With --new-key: do not encrypt the secret key (for machines that nobody sits at)
+    #[arg(long, requires = "new_key", conflicts_with_all = ["password_file", "password_env"])]
+    pub(super) no_password: bool,
+
+    /// Take the password from the first line of this file; without this and the next option it is asked for
+    #[arg(long, value_name = "FILE")]
+    pub(super) password_file: Option<PathBuf>,
+
+    /// Take the password from this environment variable
+    #[arg(long, value_name = "VARIABLE", conflicts_with = "password_file")]
+    pub(super) password_env: Option<String>,
+
+    /// Text that is signed with the file, as minisign's trusted comment; the SHA-256 of the file follows it
+    #[arg(short, long, value_name = "TEXT", conflicts_with = "new_key")]
+    pub(super) comment: Option<String>,
+
+    /// Time that is signed with the file, in UTC, as 2026-11-22T09:30:00Z; this machine's clock is never asked
+    #[arg(long, value_name = "TIME", value_parser = time::parse_utc, conflicts_with = "new_key")]
+    pub(super) at: Option<u64>,
+
+    /// Replace a signature or a key pair that is there already
+    #[arg(long)]
+    pub(super) force: bool,
 }
 
 /// Options of `convert`.

@@ -42,9 +42,7 @@ pub(super) fn lines<'e>(entries: impl Iterator<Item = &'e Entry>, head: &str) ->
 
 /// One entry.
 pub(super) fn as_json(entry: &Entry) -> Value {
-    let parent = |parent: &Parent| {
-        json!({"sha256": hex(&parent.sha256), "bytes": parent.bytes, "root": parent.root.map(|root| hex(&root))})
-    };
+    let parent = |parent: &Parent| json!({"sha256": hex(&parent.sha256), "bytes": parent.bytes, "root": parent.root.map(|root| hex(&root))});
     json!({
         "operation": entry.operation,
         "tool": entry.tool,

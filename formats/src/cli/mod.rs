@@ -6,11 +6,13 @@
 
 mod args;
 mod convert;
+mod custody;
 mod dump;
 mod exit;
 mod info;
 mod output;
 mod salvage;
+mod seal;
 mod sysdig;
 mod time;
 mod verify;
@@ -57,6 +59,7 @@ pub fn run_to(
         Command::Convert(args) => convert::run(&args, out, err),
         Command::Salvage(args) => salvage::run(&args, out, err),
         Command::Verify(args) => verify::run(&args, out, err),
+        Command::Seal(args) => seal::run(&args, out, err),
     }
 }
 

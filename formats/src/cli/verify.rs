@@ -146,7 +146,9 @@ pub(super) fn check(path: &Path, signature: Option<&Path>, key: Option<&PublicKe
             });
             checked.signature(key, verdict.transpose()?);
         }
-        (Some(key), None, _) => checked.fault(Wrong::Unsigned, format!("no signature is there to check with key {}", key.id())),
+        (Some(key), None, _) => {
+            checked.fault(Wrong::Unsigned, format!("no signature is there to check with key {}", key.id()));
+        }
         (None, ..) => {}
     }
     Ok(checked)
@@ -209,7 +211,9 @@ impl Checked {
         let frames = |count: u64| if count == 1 { "1 frame".to_owned() } else { format!("{count} frames") };
         match (report.is_ours, self.judge()) {
             (false, Exit::Complete) => format!("no .scap.zst with frame records, and {signed}: unchanged since"),
-            (false, Exit::Faults) => "NOT SOUND: no .scap.zst with frame records, and without a good signature".to_owned(),
+            (false, Exit::Faults) => {
+                "NOT SOUND: no .scap.zst with frame records, and without a good signature".to_owned()
+            }
             (false, _) => "no .scap.zst with frame records: nothing in it to check against".to_owned(),
             (true, Exit::Complete) => format!("sound: {}, sealed, {signed}", frames(report.intact)),
             (true, Exit::Incomplete) => format!(
