@@ -15,6 +15,7 @@ use crate::alerts::{self, AlertAgreement};
 use crate::corpora::{CORPORA_VARIABLE, Corpora, RuleSet};
 use crate::known::{Against, KnownDifferences};
 use crate::lossy;
+use crate::sysdig;
 use crate::table::{Align, Table, percent, shown};
 
 /// Every difference is explained.
@@ -53,6 +54,21 @@ enum Command {
     Alerts(AlertArgs),
     /// Every capture against itself with every n-th event removed: what is still right, unknown, wrong.
     Lossy(LossyArgs),
+    /// What Debian's sysdig reads of captures converted for it: the same lines, or what the goldens say.
+    Sysdig(SysdigArgs),
+}
+
+#[derive(Args)]
+struct SysdigArgs {
+    /// Captures to convert and read (patterns); all without it.
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    capture: Vec<String>,
+    /// Show the first N unexplained differences of each capture.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    show: usize,
+    /// Print one JSON object a capture.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -177,6 +193,14 @@ fn compare(cli: Cli, out: &mut dyn Write) -> Result<bool, String> {
             let text = if args.json { json_lines(&results)? } else { alert_table(&results, args.show) };
             emit(out, &text)?;
             Ok(results.iter().all(AlertAgreement::agrees))
+        }
+        Command::Sysdig(args) => {
+            let version = sysdig::version().ok_or("no sysdig on the path; on Debian: apt-get install sysdig")?;
+            let outcomes = sysdig::compare(&corpora, &sysdig::Options { captures: args.capture, samples: args.show })?;
+            let text =
+                if args.json { json_lines(&outcomes)? } else { format!("{version}\n\n{}", sysdig_tables(&outcomes)) };
+            emit(out, &text)?;
+            Ok(outcomes.iter().all(sysdig::Outcome::agrees))
         }
         Command::Lossy(args) => {
             let options =
@@ -333,6 +357,64 @@ pub fn alert_table(results: &[AlertAgreement], show: usize) -> String {
             detail.lines().for_each(|line| {
                 let _ = writeln!(text, "{}", Safe(line.as_bytes()));
             });
+        }
+    }
+    text
+}
+
+/// How sysdig read each capture, how the fields of those agree that it could not read before, and why others differ.
+pub fn sysdig_tables(outcomes: &[sysdig::Outcome]) -> String {
+    let mut captures = Table::new(&[
+        ("capture", Align::Left),
+        ("before", Align::Left),
+        ("lines", Align::Right),
+        ("after", Align::Left),
+        ("lines", Align::Right),
+        ("", Align::Left),
+    ]);
+    let mut values: BTreeMap<&str, [u64; 3]> = BTreeMap::new();
+    let mut classes: BTreeMap<&str, u64> = BTreeMap::new();
+    for outcome in outcomes {
+        let note = match &outcome.error {
+            Some(error) => error.clone(),
+            None if outcome.same_lines => "the same lines".to_owned(),
+            None => {
+                let unexplained: u64 = outcome.values.values().map(|counts| counts[2]).sum();
+                let sysdig::Outcome { found, golden_events, surplus, .. } = outcome;
+                format!("{found} of {golden_events} events, {surplus} surplus, {unexplained} values unexplained")
+            }
+        };
+        let numbers = [outcome.original_lines, outcome.converted_lines].map(|lines| lines.to_string());
+        let [before, after] = numbers;
+        let ends = [outcome.original.clone(), outcome.converted.clone()];
+        let [original, converted] = ends;
+        captures.row([outcome.capture.clone(), original, before, converted, after, shown(&note)]);
+        for (field, counts) in &outcome.values {
+            let sum = values.entry(field).or_default();
+            sum.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        }
+        for (class, count) in &outcome.classes {
+            *classes.entry(class).or_default() += count;
+        }
+    }
+    let mut fields = Table::new(&[
+        ("field", Align::Left),
+        ("equal", Align::Right),
+        ("explained", Align::Right),
+        ("unexplained", Align::Right),
+    ]);
+    for (field, counts) in values {
+        fields.row([field.to_owned()].into_iter().chain(counts.map(|count| count.to_string())));
+    }
+    let mut reasons = Table::new(&[("class of known differences", Align::Left), ("explains", Align::Right)]);
+    for (id, count) in &classes {
+        reasons.row([(*id).to_owned(), count.to_string()]);
+    }
+    let mut text = format!("{captures}\n{fields}\n{reasons}");
+    for outcome in outcomes.iter().filter(|outcome| !outcome.samples.is_empty()) {
+        let _ = writeln!(text, "\n{}", outcome.capture);
+        for sample in &outcome.samples {
+            let _ = writeln!(text, "  {}", shown(sample));
         }
     }
     text

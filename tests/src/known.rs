@@ -40,7 +40,7 @@ pub struct FieldClass {
     pub golden: Vec<Glob>,
     /// Our texts it covers.
     pub ours: Vec<OurPattern>,
-    /// What other fields of the same golden event have to say, all of it.
+    /// What other fields of the same golden event have to say: of each field one of its patterns.
     pub beside: Vec<Beside>,
 }
 
@@ -238,7 +238,12 @@ impl FieldClass {
 
     /// Everything but `when` matches.
     pub fn covers(&self, difference: &Difference<'_>) -> bool {
-        let beside = |beside: &Beside| (difference.beside)(&beside.field).is_none_or(|text| beside.text.matches(&text));
+        // Patterns for one field are alternatives; each field named has to match.
+        let beside = |beside: &Beside| {
+            let alternatives = self.beside.iter().filter(|other| other.field == beside.field);
+            (difference.beside)(&beside.field)
+                .is_none_or(|text| alternatives.into_iter().any(|other| other.text.matches(&text)))
+        };
         self.against == difference.against
             && any(&self.fields, difference.field)
             && any(&self.captures, difference.capture)

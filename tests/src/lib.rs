@@ -4,6 +4,7 @@
 //! Data flow: [`corpora`] finds captures, goldens and rule files → [`golden`] reads what the real tools printed →
 //! [`agreement`] (fields, containers) and [`alerts`] replay the same captures through Casebook and compare →
 //! [`known`] tells chosen differences (`tests/known-differences.md`) from unexplained ones → [`table`] prints.
+//! [`sysdig`] lets Debian's sysdig read what `casebook convert --for sysdig` wrote (`tests/sysdig-differences.md`).
 //! [`lossy`] needs no golden: it compares a replay with one of the same capture with events removed.
 //! The command `casebook-compare` ([`cli`]) and the tests under `tests/tests/` are two doors to the same functions.
 //!
@@ -18,4 +19,5 @@ pub mod golden;
 pub mod known;
 pub mod lossy;
 pub mod ours;
+pub mod sysdig;
 pub mod table;

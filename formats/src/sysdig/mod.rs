@@ -228,7 +228,7 @@ impl Translator {
             && stored_ranges(stored).first().is_some_and(|range| code(&stored.payload[bounds(*range)]) >= CALLS);
         let known = matches!(tables::sysdig(etype), SysdigForm::Known(_));
         // Where exits say everything, they say unknown by empty values, which it would misread in any event.
-        let alone = whole && forms::form(etype).is_some_and(|form| form.merged);
+        let alone = whole && forms::form(etype).is_some_and(|form| form.merged || says_unknown(&form.main, stored));
         known && !nameless && !self.exits_only && !alone
     }
 
@@ -303,6 +303,12 @@ fn is_whole_alone(etype: EventType, stored: &Stored<'_>, normal: Option<&Normal>
     let whole = stored.nparams as usize >= def.params.len() && normal.is_some_and(|normal| normal.enter_ts.is_none());
     *exits_only |= whole && forms::form(etype).is_some_and(|form| form.merged);
     whole
+}
+
+/// A number that it looks at is empty.
+fn says_unknown(half: &Half, stored: &Stored<'_>) -> bool {
+    let needed = half.params.iter().take(half.needed).zip(stored_ranges(stored));
+    needed.into_iter().any(|((_, to), range)| range.len == 0 && to.ty.width().is_some())
 }
 
 /// Exits of calls that come twice, in the caller and in the new thread.
