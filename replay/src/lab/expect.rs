@@ -10,6 +10,7 @@ use casebook_rules::compile::{Condition, condition_from_text};
 use casebook_rules::diagnostics::did_you_mean;
 use casebook_rules::leaf::{Leaves, Memo};
 use casebook_rules::ruleset::RuleSet;
+use casebook_rules::schema::FieldRef;
 use casebook_rules::source::{FileSpan, Sources};
 use casebook_rules::yaml::Node;
 
@@ -152,8 +153,12 @@ pub struct Failure {
     pub got: String,
     /// The number of alerts it is about, where it is about a number.
     pub count: Option<u64>,
+    /// Alerts are missing (there are too few, or a step did not happen).
+    pub missed: bool,
     /// Alerts concerned: the ones too many, or those of the rule that did not match.
     pub alerts: Vec<Fired>,
+    /// Where there were too few: what came nearest, in lines. Filled in by the runner.
+    pub nearest: Vec<String>,
 }
 
 impl Expectations {
@@ -191,7 +196,9 @@ impl Expectations {
             expected: "no alert that the case does not expect".to_owned(),
             got: times(alerts.len() as u64),
             count: Some(alerts.len() as u64),
+            missed: false,
             alerts,
+            nearest: Vec::new(),
         }));
         failures
     }
@@ -208,6 +215,30 @@ impl Expectations {
             _ => None,
         };
         self.items.iter().filter_map(rule).collect()
+    }
+
+    /// The condition of an expectation's `fields`.
+    pub(super) fn fields_of(&self, expectation: usize) -> Option<u32> {
+        match &self.items.get(expectation)?.what {
+            What::Count(count) => count.pattern.fields,
+            What::Sequence { .. } => None,
+        }
+    }
+
+    /// The comparisons of a condition on whose verdict its failure on an event rests, with the values of their fields.
+    pub(super) fn failing(&self, condition: u32, context: &EventContext<'_>) -> Vec<String> {
+        let Some(condition) = self.conditions.get(condition as usize) else { return Vec::new() };
+        let verdict = |leaf| self.leaves.evaluate(leaf, context).unwrap_or(false);
+        let decides = |leaf| condition.decide(&mut |other| verdict(other) != (other == leaf));
+        let all: BTreeSet<_> = condition.leaves().collect();
+        // One that alone would turn the verdict; where there is none, every one that is false.
+        let alone: Vec<_> = all.iter().copied().filter(|leaf| decides(*leaf)).collect();
+        let told = if alone.is_empty() { all.into_iter().filter(|leaf| !verdict(*leaf)).collect() } else { alone };
+        let line = |leaf| {
+            let values: Vec<String> = self.leaves.fields(leaf).iter().map(|field| seen(field, context)).collect();
+            format!("  {}: {}   ({})", verdict(leaf), self.leaves.text(leaf), values.join(", "))
+        };
+        told.into_iter().map(line).collect()
     }
 
     /// Alerts that no expectation wants.
@@ -423,7 +454,9 @@ impl What {
                     expected: format!("in this order: {}{in_time}", names.join(", then ")),
                     got,
                     count: None,
+                    missed: reached < steps.len(),
                     alerts: Vec::new(),
+                    nearest: Vec::new(),
                 })
             }
         }
@@ -457,7 +490,16 @@ impl Count {
         let alerts =
             fired.iter().filter(|alert| alert.rule == pattern.rule && fits(alert) == too_many).copied().collect();
         let rule = pattern.rule;
-        Some(Failure { expectation: None, rule, expected, got: times(got), count: Some(got), alerts })
+        Some(Failure {
+            expectation: None,
+            rule,
+            expected,
+            got: times(got),
+            count: Some(got),
+            missed: !too_many,
+            alerts,
+            nearest: Vec::new(),
+        })
     }
 }
 
@@ -482,6 +524,15 @@ fn in_order(steps: &[Pattern], within: Option<u64>, fired: &BTreeSet<Fired>, fac
         }
     }
     Some(best)
+}
+
+/// A field with its value.
+fn seen(field: &FieldRef, context: &EventContext<'_>) -> String {
+    let name = Catalogue::new().written(field);
+    match super::verdicts::value(context, field) {
+        Some(value) => format!("{name} = {value}"),
+        None => format!("{name} has no value"),
+    }
 }
 
 /// `once`, `3 times`.

@@ -1,17 +1,25 @@
 //! The rule test lab: rules tested as code is tested.
 //!
 //! [`suite`] finds cases ([`case`]: a `case.yaml` with captures or an event script, rules, expectations), [`runner`] runs
-//! them, [`expect`] judges what fired.
+//! them, [`expect`] judges what fired; [`results`], [`junit`] and [`bless`] say so, to people, CI systems and the cases
+//! themselves. [`baseline`] counts what fires on ordinary work.
 //!
 //! Everything that looks *into* rules rests on [`verdicts`]: what each comparison of a condition says about each event,
 //! recorded once while a capture is replayed. [`explain`] tells why a rule was or was not true.
 
+pub mod baseline;
+pub mod bless;
 pub mod case;
+pub mod changes;
 pub mod expect;
 pub mod explain;
+pub mod junit;
+pub mod page;
+pub mod repeat;
 pub mod results;
 pub mod runner;
 mod script;
 pub mod suite;
 mod tree;
 pub mod verdicts;
+mod why;

@@ -122,6 +122,9 @@ impl Suite {
             let Some(alert) = outcome.alerts.get(fired) else { continue };
             let _ = write!(text, "\n           event {} {}", self.event_name(case, fired), alert.output);
         }
+        for line in &failure.nearest {
+            let _ = write!(text, "\n         {line}");
+        }
         if failure.alerts.len() > MAX_LISTED {
             let _ = write!(text, "\n           and {} more", failure.alerts.len() - MAX_LISTED);
         }
@@ -160,6 +163,7 @@ impl Suite {
                     "expected": failure.expected,
                     "got": failure.got,
                     "place": place.map(|item| self.place(item.place)),
+                    "nearest": failure.nearest,
                     "events": failure.alerts.iter().map(|fired| fired.event).collect::<Vec<_>>(),
                 })
             })

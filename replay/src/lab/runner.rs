@@ -16,6 +16,7 @@ use casebook_rules::ruleset::RuleSet;
 use super::case::Case;
 use super::expect::{Failure, Fired, Unexpected};
 use super::suite::Suite;
+use super::why;
 use crate::context::EventContext;
 use crate::engine::Replay;
 use crate::fields::catalogue::SYSCALL_SOURCE;
@@ -137,6 +138,9 @@ pub fn run_case(suite: &Suite, case: &Case) -> Outcome {
             warnings.extend(others.map(|failure| format!("unexpected: {} {}", name(failure), failure.got)));
         }
         failures.retain(|failure| failure.expectation.is_some());
+    }
+    for failure in failures.iter_mut().filter(|failure| failure.missed) {
+        failure.nearest = why::too_few(suite, case, failure);
     }
     let anomalies = anomalies(suite, case, &ledger);
     let mut verdict = if failures.is_empty() { Verdict::Passed } else { Verdict::Failed };

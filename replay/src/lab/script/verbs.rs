@@ -13,9 +13,6 @@ use casebook_rules::yaml::Node;
 use super::{Teller, words};
 use crate::lab::tree::Entries;
 
-/// Keys of every event.
-const COMMON: [&str; 3] = ["by", "after", "at"];
-
 /// One event being told.
 pub(super) struct Call<'n> {
     task: Task,
@@ -677,6 +674,9 @@ fn container(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Keys of every event.
+    const COMMON: [&str; 3] = ["by", "after", "at"];
 
     #[test]
     fn no_verb_is_told_twice_or_looks_like_a_common_key() {
