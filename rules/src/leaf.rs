@@ -151,6 +151,13 @@ impl Leaves {
         Ok(verdict)
     }
 
+    /// Enters a verdict that is known without asking.
+    pub fn settle(&self, id: LeafId, verdict: bool, memo: &mut Memo) {
+        if self.get(id).is_some() {
+            memo.set(id, verdict);
+        }
+    }
+
     pub(crate) fn get(&self, id: LeafId) -> Option<&Leaf> {
         self.leaves.get(id.0 as usize)
     }

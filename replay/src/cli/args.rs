@@ -7,6 +7,7 @@ use casebook_rules::priority::Priority;
 use casebook_rules::ruleset::Matching;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::coverage::CoverageArgs;
 use super::events::EventsArgs;
 use super::exit;
 use super::explain::ExplainArgs;
@@ -45,6 +46,9 @@ pub(super) enum Command {
     /// Say why a rule was true on an event, or was not, and where it came near
     #[command(after_help = super::explain::after_help())]
     Explain(ExplainArgs),
+    /// Say what of the rules cases or captures exercise, and which changes to the rules they would not notice
+    #[command(after_help = super::coverage::after_help())]
+    Coverage(CoverageArgs),
     /// Print the process table at a moment of a capture
     #[command(after_help = super::still::ps_help())]
     Ps(PsArgs),

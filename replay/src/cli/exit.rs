@@ -104,6 +104,18 @@ pub(super) const TEST_EXITS: &[(Exit, &str)] = &[
     (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
 ];
 
+/// The codes of `coverage`.
+pub(super) const COVERAGE_EXITS: &[(Exit, &str)] = &[
+    (Exit::Complete, "everything was looked at, and nothing is below what --min-score asks for"),
+    (Exit::Alerts, "the mutation score is below --min-score"),
+    (Exit::Usage, "the command line makes no sense, or a case is not as cases are written"),
+    (Exit::Rules, "the rules have errors and do not load"),
+    (Exit::Unreadable, "a capture is missing, unreadable or no capture; all others were looked at"),
+    (Exit::Incomplete, "a capture is cut off or damaged; all that can be read was looked at"),
+    (Exit::Output, "the output could not be written"),
+    (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
+];
+
 /// A table as help text.
 pub(super) fn help(exits: &[(Exit, &str)]) -> String {
     let mut text = String::from("Exit codes:\n");

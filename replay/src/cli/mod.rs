@@ -3,6 +3,7 @@
 mod args;
 mod captures;
 mod columns;
+mod coverage;
 mod exit;
 mod talk;
 
@@ -75,6 +76,7 @@ pub fn run_on(
         Some(Command::Run(args)) => run::run(&args, out, err, terminals),
         Some(Command::Lint(args)) => lint::run(&args, out, err, terminals),
         Some(Command::Events(args)) => events::run(&args, out, err, terminals),
+        Some(Command::Coverage(args)) => coverage::run(&args, out, err, terminals),
         Some(Command::Explain(args)) => explain::run(&args, out, err, terminals),
         Some(Command::Ps(args)) => still::ps(&args, out, err, terminals),
         Some(Command::Fds(args)) => still::fds(&args, out, err, terminals),

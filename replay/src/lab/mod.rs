@@ -5,15 +5,18 @@
 //! themselves. [`baseline`] counts what fires on ordinary work.
 //!
 //! Everything that looks *into* rules rests on [`verdicts`]: what each comparison of a condition says about each event,
-//! recorded once while a capture is replayed. [`explain`] tells why a rule was or was not true.
+//! recorded once while a capture is replayed. [`explain`] tells why a rule was or was not true, [`coverage`] what of the
+//! rules captures exercise, [`mutation`] which changes to the rules no case would notice.
 
 pub mod baseline;
 pub mod bless;
 pub mod case;
 pub mod changes;
+pub mod coverage;
 pub mod expect;
 pub mod explain;
 pub mod junit;
+pub mod mutation;
 pub mod page;
 pub mod repeat;
 pub mod results;

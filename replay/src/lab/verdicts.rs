@@ -54,32 +54,39 @@ pub fn watch<W: Watcher>(
     advance: &(dyn Fn(u64, u64) + Sync),
     begin: impl Fn(usize) -> W + Sync,
 ) -> Vec<Watched<W>> {
+    let watched =
+        each(captures.len(), jobs, |index| captures.get(index).map(|source| one(source, advance, begin(index))));
+    watched.into_iter().flatten().collect()
+}
+
+/// Does something for each number below `count`, `jobs` at a time. The results come in the order of the numbers.
+pub(super) fn each<T: Send>(count: usize, jobs: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let next = AtomicUsize::new(0);
-    let done: Vec<Mutex<Option<Watched<W>>>> = captures.iter().map(|_| Mutex::new(None)).collect();
-    let work = || {
+    let done: Vec<Mutex<Option<T>>> = (0..count).map(|_| Mutex::new(None)).collect();
+    let run = || {
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            let (Some(source), Some(slot)) = (captures.get(index), done.get(index)) else { return };
-            let watched = one(source, advance, begin(index));
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(watched);
+            let Some(slot) = done.get(index) else { return };
+            let result = work(index);
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         }
     };
     thread::scope(|scope| {
-        let started = (0..jobs.clamp(1, captures.len().max(1)))
+        let started = (0..jobs.clamp(1, count.max(1)))
             .filter(|n| {
-                thread::Builder::new().name(format!("lab-{n}")).stack_size(STACK).spawn_scoped(scope, work).is_ok()
+                thread::Builder::new().name(format!("lab-{n}")).stack_size(STACK).spawn_scoped(scope, run).is_ok()
             })
             .count();
         if started == 0 {
             // The system gives us no thread: this one has to do.
-            work();
+            run();
         }
     });
     done.into_iter().filter_map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
 }
 
 /// Replays one capture before a watcher.
-fn one<W: Watcher>(source: &Source, advance: &(dyn Fn(u64, u64) + Sync), watcher: W) -> Watched<W> {
+pub(super) fn one<W: Watcher>(source: &Source, advance: &(dyn Fn(u64, u64) + Sync), watcher: W) -> Watched<W> {
     let name = source.name();
     let mut reader = match source.open() {
         Ok(reader) => reader,
@@ -116,7 +123,7 @@ impl<W: Watcher> Visitor for Seat<'_, W> {
 }
 
 /// A row of verdicts, one bit each.
-#[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 pub struct Bits(SmallVec<[u64; 2]>);
 
 impl Bits {
