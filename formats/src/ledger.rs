@@ -84,6 +84,11 @@ counters! {
     UnknownParents = "unknown_parents", DataLoss, State, "Clone events whose parent thread is unknown.";
     UnknownFds = "unknown_fds", DataLoss, State, "Events on descriptors of which no open was seen.";
     LostExecs = "lost_execs", DataLoss, State, "Programs that started without an exec in the capture; what runs there is unknown until the process says it.";
+    LostClones = "lost_clones", DataLoss, State, "Threads of which the clone is missing, in whole or one half of it.";
+    LostExits = "lost_exits", DataLoss, State, "Threads that ended without an exit in the capture, or went on after it.";
+    LostOpens = "lost_opens", DataLoss, State, "Descriptor numbers that the kernel passed over, so they are open, although no open of them was seen.";
+    LostCloses = "lost_closes", DataLoss, State, "Descriptor numbers that the kernel gave out again although no close of them was seen.";
+    LostChanges = "lost_changes", DataLoss, State, "Facts about a process or descriptor (session, group, user, parent, kind) that an event contradicts: the call that changed them is missing.";
     MissingContainerMetadata = "missing_container_metadata", DataLoss, State, "Containers known by their cgroup only: name, image, mounts and privileges are unknown, and rules about them cannot hold.";
     StateLimit = "state_limit", DataLoss, State, "Entries not kept because a state table was full.";
     UnsupportedSource = "unsupported_source", DataLoss, Rules, "Plugin events of a source that no loaded rule set can read.";

@@ -39,7 +39,8 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: ContainerField, 
         _ => {}
     }
     if thread.container_id.is_empty() {
-        return on_host(field);
+        // A thread of which only the number is known may be anywhere.
+        return if thread.placeholder { Extracted::Absent } else { on_host(field) };
     }
     match (field, context.state.container_of(thread)) {
         (ContainerField::ContainerId, _) => borrowed(&thread.container_id),
@@ -316,7 +317,7 @@ mod tests {
         ];
         let wanted = ["host", "host", "host", "host", "", "false", "", "-", "-", "-"];
         assert_eq!(texts(100, contained(None), &fields), wanted);
-        assert_eq!(texts(4711, contained(None), &["container.id"]), ["host"], "as libs says of threads it invents");
+        assert_eq!(texts(4711, contained(None), &["container.id"]), ["-"], "it may be in any container");
     }
 
     #[test]

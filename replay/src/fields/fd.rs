@@ -237,6 +237,9 @@ fn types<'e>(context: &EventContext<'_>, subject: &Subject<'_>, arg: &FieldArg) 
         let fd = i64::try_from(number).ok().and_then(|number| context.state.fd(subject.thread, number));
         return many(fd.map(|fd| kind(type_name(fd.kind))));
     }
+    if context.state.has_losses() {
+        return Extracted::Absent; // One unseen open or close, and the list is another one.
+    }
     let Some(table) = context.state.fd_table(subject.thread) else { return Extracted::Absent };
     let mut seen: Vec<&'static str> = Vec::new();
     for (_, fd) in table.iter() {

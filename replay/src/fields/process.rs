@@ -23,6 +23,7 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: ProcessField, ar
     let Some(thread) = context.thread else { return Extracted::Absent };
     let state = context.state;
     let parent = || state.parent(thread);
+    let usage = || state.usage(thread).filter(|_| !thread.placeholder);
     match field {
         ProcessField::ProcExe => borrowed(&thread.exe),
         ProcessField::ProcExepath => borrowed(&thread.exepath),
@@ -53,7 +54,7 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: ProcessField, ar
         },
         ProcessField::ProcCwd => when(state.cwd(thread), borrowed),
         ProcessField::ProcLoginshellid => when(login_shell(context, thread), |shell| signed(shell.pid)),
-        ProcessField::ProcTty => unsigned(u64::from(thread.tty)),
+        ProcessField::ProcTty => if_introduced(thread, || unsigned(u64::from(thread.tty))),
         ProcessField::ProcPid => id(thread.pid),
         ProcessField::ProcPpid => when(process_parent(state, thread), |parent| id(parent.pid)),
         ProcessField::ProcVpid => id(thread.vpid),
@@ -74,14 +75,14 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: ProcessField, ar
         ProcessField::ProcIsSidLeader => same(thread.sid, thread.vpid),
         ProcessField::ProcIsVpgidLeader => same(thread.vpgid, thread.vpid),
         ProcessField::ProcIsPgidLeader => same(thread.pgid, thread.pid),
-        ProcessField::ProcDuration => when(since(context, thread.clone_ts), unsigned),
+        ProcessField::ProcDuration => when(since(context, state.start_of(thread)), unsigned),
         // Since the parent process started, where `proc.ppid.ts` is the start of the thread that is the parent: as libs.
         ProcessField::ProcPpidDuration => {
             let process = parent().and_then(|parent| state.main_thread_of(parent));
-            when(process.and_then(|process| since(context, process.clone_ts)), unsigned)
+            when(process.and_then(|process| since(context, state.start_of(process))), unsigned)
         }
-        ProcessField::ProcPidTs => known(thread.clone_ts),
-        ProcessField::ProcPpidTs => when(parent(), |parent| known(parent.clone_ts)),
+        ProcessField::ProcPidTs => when(state.start_of(thread), unsigned),
+        ProcessField::ProcPpidTs => when(parent().and_then(|parent| state.start_of(parent)), unsigned),
         ProcessField::ProcIsExeWritable => of_file(thread, thread.exe_writable),
         ProcessField::ProcIsExeUpperLayer => of_file(thread, thread.exe_upper_layer),
         ProcessField::ProcIsExeLowerLayer => of_file(thread, thread.exe_lower_layer),
@@ -89,31 +90,36 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: ProcessField, ar
         ProcessField::ProcExeIno => when(Some(thread.exe_ino).filter(|&ino| ino != 0), |ino| signed(ino as i64)),
         ProcessField::ProcExeInoCtime => known(thread.exe_ino_ctime),
         ProcessField::ProcExeInoMtime => known(thread.exe_ino_mtime),
+        ProcessField::ProcExeInoCtimeDurationProcStart if state.start_of(thread).is_none() => Extracted::Absent,
         ProcessField::ProcExeInoCtimeDurationProcStart => known(thread.exe_ino_ctime_to_clone),
         ProcessField::ProcExeInoCtimeDurationPidnsStart => known(thread.exe_ino_ctime_after_pidns),
         ProcessField::ProcPidnsInitStartTs => known(thread.pidns_init_start_ts),
-        ProcessField::ThreadCapPermitted => owned(names::capabilities(thread.cap_permitted)),
-        ProcessField::ThreadCapInheritable => owned(names::capabilities(thread.cap_inheritable)),
-        ProcessField::ThreadCapEffective => owned(names::capabilities(thread.cap_effective)),
-        ProcessField::ProcFdopencount => unsigned(state.fd_count(thread) as u64),
+        ProcessField::ThreadCapPermitted => if_introduced(thread, || owned(names::capabilities(thread.cap_permitted))),
+        ProcessField::ThreadCapInheritable => {
+            if_introduced(thread, || owned(names::capabilities(thread.cap_inheritable)))
+        }
+        ProcessField::ThreadCapEffective => if_introduced(thread, || owned(names::capabilities(thread.cap_effective))),
+        ProcessField::ProcFdopencount => complete(context, || unsigned(state.fd_count(thread) as u64)),
         ProcessField::ProcFdlimit => id(state.fd_limit(thread)),
-        ProcessField::ProcFdusage => when(fd_usage(state, thread), |usage| Extracted::One(Value::Double(usage))),
-        ProcessField::ProcVmsize => unsigned(thread.usage.vm_size),
-        ProcessField::ProcVmrss => unsigned(thread.usage.vm_rss),
-        ProcessField::ProcVmswap => unsigned(thread.usage.vm_swap),
-        ProcessField::ThreadPfmajor => unsigned(thread.usage.pf_major),
-        ProcessField::ThreadPfminor => unsigned(thread.usage.pf_minor),
+        ProcessField::ProcFdusage => {
+            complete(context, || when(fd_usage(state, thread), |usage| Extracted::One(Value::Double(usage))))
+        }
+        ProcessField::ProcVmsize => when(usage(), |usage| unsigned(usage.vm_size)),
+        ProcessField::ProcVmrss => when(usage(), |usage| unsigned(usage.vm_rss)),
+        ProcessField::ProcVmswap => when(usage(), |usage| unsigned(usage.vm_swap)),
+        ProcessField::ThreadPfmajor => when(usage(), |usage| unsigned(usage.pf_major)),
+        ProcessField::ThreadPfminor => when(usage(), |usage| unsigned(usage.pf_minor)),
         ProcessField::ThreadTid => signed(context.event.tid),
-        ProcessField::ThreadIsmain => truth(thread.is_main()),
+        ProcessField::ThreadIsmain => if_introduced(thread, || truth(thread.is_main())),
         ProcessField::ThreadNametid => owned([&thread.comm, context.event.tid.to_string().as_bytes()].concat()),
         ProcessField::ThreadCgroups => when(Some(joined(&thread.cgroups)).filter(|cgroups| !cgroups.is_empty()), cow),
         ProcessField::ThreadCgroup => when(key(arg).and_then(|name| cgroup(&thread.cgroups, name)), borrowed),
-        ProcessField::ProcNthreads => unsigned(state.thread_count(thread) as u64),
-        ProcessField::ProcNchilds => unsigned(state.other_thread_count(thread) as u64),
-        ProcessField::ThreadVmsize => of_leader(thread, thread.usage.vm_size),
-        ProcessField::ThreadVmrss => of_leader(thread, thread.usage.vm_rss),
-        ProcessField::ThreadVmsizeB => of_leader(thread, thread.usage.vm_size.saturating_mul(1024)),
-        ProcessField::ThreadVmrssB => of_leader(thread, thread.usage.vm_rss.saturating_mul(1024)),
+        ProcessField::ProcNthreads => complete(context, || unsigned(state.thread_count(thread) as u64)),
+        ProcessField::ProcNchilds => complete(context, || unsigned(state.other_thread_count(thread) as u64)),
+        ProcessField::ThreadVmsize => when(usage(), |usage| of_leader(thread, usage.vm_size)),
+        ProcessField::ThreadVmrss => when(usage(), |usage| of_leader(thread, usage.vm_rss)),
+        ProcessField::ThreadVmsizeB => when(usage(), |usage| of_leader(thread, usage.vm_size.saturating_mul(1024))),
+        ProcessField::ThreadVmrssB => when(usage(), |usage| of_leader(thread, usage.vm_rss.saturating_mul(1024))),
         ProcessField::ProcStdinType => when(state.fd(thread, 0), fd_type),
         ProcessField::ProcStdoutType => when(state.fd(thread, 1), fd_type),
         ProcessField::ProcStderrType => when(state.fd(thread, 2), fd_type),
@@ -148,8 +154,20 @@ fn fd_type<'e>(record: &Fd) -> Extracted<'e> {
 }
 
 /// Nanoseconds from a known moment to the event.
-fn since(context: &EventContext<'_>, start: u64) -> Option<u64> {
-    if start == 0 { None } else { Some(context.event.ts.wrapping_sub(start)) }
+fn since(context: &EventContext<'_>, start: Option<u64>) -> Option<u64> {
+    start.map(|start| context.event.ts.wrapping_sub(start))
+}
+
+/// A value that rests on everything that happened to the process: unknown where the capture does not introduce it, and
+/// where events are certainly missing.
+fn complete<'e>(context: &EventContext<'_>, value: impl FnOnce() -> Extracted<'e>) -> Extracted<'e> {
+    let introduced = context.thread.is_some_and(|thread| !thread.placeholder);
+    if introduced && !context.state.has_losses() { value() } else { Extracted::Absent }
+}
+
+/// A value that a thread of which only the number is known cannot have.
+fn if_introduced<'e>(thread: &Thread, value: impl FnOnce() -> Extracted<'e>) -> Extracted<'e> {
+    if thread.placeholder { Extracted::Absent } else { value() }
 }
 
 /// A fact about the leader of a session or group; empty where the id is known but nobody who could be it, as in libs.
@@ -189,7 +207,7 @@ fn nothing_told(thread: &Thread) -> bool {
 
 /// A fact about the executable, which is not known after a lost exec.
 fn of_file<'e>(thread: &Thread, fact: bool) -> Extracted<'e> {
-    if thread.program_lost { Extracted::Absent } else { truth(fact) }
+    if thread.program_lost || thread.placeholder { Extracted::Absent } else { truth(fact) }
 }
 
 /// A name, a blank, and the arguments joined by blanks.

@@ -17,7 +17,7 @@ impl State {
     /// Refuses contradictions.
     pub(crate) fn check(&self) -> Result<(), Malformed> {
         let contradiction = |what| Err(Malformed::Contradiction(what));
-        if self.changes > FAR {
+        if self.changes > FAR || self.steps > FAR {
             return contradiction("more changes than there can be");
         }
         if self.by_tid.len() != self.threads.len() || self.threads.len() > MAX_THREADS {

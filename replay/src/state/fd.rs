@@ -127,6 +127,8 @@ pub struct Fd {
     pub unix_ends: (u64, u64),
     /// Process that a pidfd refers to; 0 for others.
     pub pid: i64,
+    /// Step of the state at which an event opened it; 0 for what was open before the capture.
+    pub(crate) opened: u64,
 }
 
 keep!(Fd {
@@ -148,6 +150,7 @@ keep!(Fd {
     connect_pending,
     unix_ends,
     pid,
+    opened,
 });
 
 impl Fd {
@@ -172,6 +175,7 @@ impl Fd {
             connect_pending: false,
             unix_ends: (0, 0),
             pid: 0,
+            opened: 0,
         }
     }
 

@@ -138,6 +138,24 @@ impl State {
         self.main_thread_of(thread).and_then(|main| self.fd_table(main)).map_or(0, FdTable::len)
     }
 
+    /// Events are certainly missing so far: what rests on a complete history is unknown (`doubt`).
+    #[inline]
+    pub fn has_losses(&self) -> bool {
+        self.losses.any()
+    }
+
+    /// Memory and faults of a thread; `None` where losses may have left them behind.
+    pub fn usage<'s>(&self, thread: &'s Thread) -> Option<&'s super::Usage> {
+        (!self.losses.any() || thread.usage_step == self.steps).then_some(&thread.usage)
+    }
+
+    /// When a thread began, ns since the epoch: the first half of its clone. `None` unknown; where events are missing,
+    /// one half alone may have been the second.
+    pub fn start_of(&self, thread: &Thread) -> Option<u64> {
+        let certain = !self.losses.any() || thread.halves == super::thread::Halves::Both;
+        Some(thread.clone_ts).filter(|&ts| ts != 0 && certain)
+    }
+
     /// `proc.fdlimit`: limit of the process; -1 unknown.
     pub fn fd_limit(&self, thread: &Thread) -> i64 {
         self.main_thread_of(thread).map_or(-1, |main| main.fdlimit)

@@ -24,6 +24,7 @@ mod cgroup;
 mod check;
 pub mod container;
 mod container_json;
+pub mod doubt;
 pub mod effects;
 mod enter;
 pub mod fd;
@@ -153,6 +154,10 @@ pub struct State {
     /// Source of versions: how often anything changed.
     pub(crate) changes: u64,
     pub(crate) rows: step::Rows,
+    /// What the capture shows of its own losses.
+    pub(crate) losses: doubt::Losses,
+    /// Events applied so far: tells values of this event from those of earlier ones.
+    pub(crate) steps: u64,
     /// Snapshots came in and the ends of their sockets are not sorted out yet.
     pub(crate) unsettled: bool,
     pub(crate) recent_exits: VecDeque<tree::RecentExit>,
@@ -164,7 +169,7 @@ pub struct State {
 
 keep!(State {
     machine, interfaces, threads, by_tid, groups, tables, open_fds, users, containers, places, described,
-    containers_gone, texts, changes, unsettled, recent_exits, leaving, closing,
+    containers_gone, texts, changes, losses, steps, unsettled, recent_exits, leaving, closing,
 } else {
     // One for all states.
     rows: step::Rows::default(),

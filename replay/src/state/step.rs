@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use casebook_formats::event::{Event, EventType};
 use casebook_formats::ledger::{Counter, Ledger};
-use casebook_formats::tables::{self, Category, Direction, EventDef, EventFlags, EventOrigin, ParamType};
+use casebook_formats::tables::{self, Category, Direction, EventDef, EventFlags, EventOrigin, ParamType, ppme};
 
 use super::handlers::{HANDLERS, Handler};
 use super::table::ThreadId;
@@ -57,6 +57,8 @@ struct Row {
     enter: bool,
     /// The enter half of a call: its exit comes next. Not a context switch or a signal, which come in between.
     opens_call: bool,
+    /// The thread itself did it: the exit half of a call, or its end.
+    is_deed: bool,
 }
 
 /// Rows by event type number.
@@ -83,6 +85,8 @@ impl Row {
             about_fd,
             enter: def.dir == Direction::Enter,
             opens_call: def.dir == Direction::Enter && def.origin == EventOrigin::Syscall,
+            is_deed: (def.dir == Direction::Exit && def.origin == EventOrigin::Syscall)
+                || etype == ppme::PPME_PROCEXIT_1_E,
         }
     }
 }
@@ -124,7 +128,11 @@ impl State {
             Subject::Known => self.by_tid.get(&event.tid).map(|&index| ThreadId(index)),
             Subject::Anybody => self.known_or_placeholder(event.tid, ledger),
         };
+        self.steps += 1;
         let mut step = Step { event, thread, fx: Effects { thread, ..Effects::default() }, ledger };
+        if row.is_deed {
+            self.check_order(&mut step);
+        }
         if row.opens_call {
             self.note_enter(&step);
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Text;
-use super::keep::keep;
+use super::keep::{keep, keep_choice};
 use super::table::TableId;
 
 /// A thread as the kernel knew it. Ids of the host namespace unless the name begins with `v`.
@@ -94,6 +94,16 @@ pub struct Thread {
     pub exe_from_memfd: bool,
     /// Memory and faults.
     pub usage: Usage,
+    /// Step of the state at which an event told `usage`.
+    pub(crate) usage_step: u64,
+    /// Step of the state at which its program began or was inherited; 0 before the capture.
+    pub(crate) image_step: u64,
+    /// What of its clone was seen.
+    pub(crate) halves: Halves,
+    /// Child whose half of the clone came first: this thread's half has to be its next event. 0 none.
+    pub(crate) awaited: i64,
+    /// Its halves of clones whose children's are still to come, where only the child's tells the child's number.
+    pub(crate) owed: u32,
     /// Time of the clone that made it, in ns; 0 unknown.
     pub clone_ts: u64,
     /// Time of its last exec, in ns; 0 unknown. A new thread has that of its process.
@@ -164,6 +174,11 @@ keep!(Thread {
     exe_lower_layer,
     exe_from_memfd,
     usage,
+    usage_step,
+    image_step,
+    halves,
+    awaited,
+    owed,
     clone_ts,
     lastexec_ts,
     pidns_init_start_ts,
@@ -178,6 +193,22 @@ keep!(Thread {
     enter,
     last_enter,
 });
+
+/// What was seen of the clone that made a thread. The call returns twice, in either order, and each of the two threads
+/// does nothing else before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Halves {
+    /// Both, or the thread was there before the capture began.
+    Both,
+    /// The parent's; the thread's own has to be its first event.
+    Parents,
+    /// The child's; its parent's has to be that one's next event.
+    Childs,
+    /// One is certainly lost, and it may have been the first.
+    OneLost,
+}
+
+keep_choice!(Halves { Both, Parents, Childs, OneLost });
 
 /// Memory in KiB and page faults. Changed by very frequent events, hence outside [`Thread::version`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -241,6 +272,11 @@ impl Thread {
             exe_lower_layer: false,
             exe_from_memfd: false,
             usage: Usage::default(),
+            usage_step: 0,
+            image_step: 0,
+            halves: Halves::Both,
+            awaited: 0,
+            owed: 0,
             clone_ts: 0,
             lastexec_ts: 0,
             pidns_init_start_ts: 0,

@@ -179,6 +179,21 @@ impl State {
         self.leave_parent(tid, ptid);
     }
 
+    /// Gives a thread the parent that an event told.
+    pub(crate) fn adopt(&mut self, id: ThreadId, ptid: i64) {
+        let Some((tid, old)) = self.threads.get(id.0).map(|thread| (thread.tid, thread.ptid)) else { return };
+        self.leave_parent(tid, old);
+        let parent = self.id_of(ptid).filter(|&parent| parent != id);
+        let known = parent.and_then(|parent| self.threads.get_mut(parent.0)).filter(|parent| !parent.is_invalid());
+        let ptid = known.map_or(0, |parent| {
+            parent.children.insert(tid);
+            parent.tid
+        });
+        if let Some(thread) = self.change(id) {
+            thread.ptid = ptid;
+        }
+    }
+
     fn leave_parent(&mut self, tid: i64, ptid: i64) {
         if let Some(parent) = self.id_of(ptid).and_then(|id| self.threads.get_mut(id.0)) {
             parent.children.remove(&tid);

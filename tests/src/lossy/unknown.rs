@@ -15,6 +15,10 @@ pub(super) fn is_marker(text: &[u8]) -> bool {
 
 /// `reduced` differs from `whole` only by saying less. `has_name`: the descriptor of the event has a name.
 pub(super) fn says_less(field: &str, whole: Option<&[u8]>, reduced: &[u8], has_name: bool) -> bool {
+    // A name below a directory that is not known.
+    if let (Some(whole), Some(known)) = (whole, reduced.strip_prefix(b"<UNKNOWN>")) {
+        return whole.ends_with(known);
+    }
     match field {
         "fd.typechar" => reduced == b"o",
         "evt.category" => reduced == b"unknown",

@@ -13,6 +13,7 @@ use crate::state::flags::{
 use crate::state::limits::STALE_AFTER;
 use crate::state::step::Step;
 use crate::state::table::ThreadId;
+use crate::state::thread::Halves;
 use crate::state::{State, Thread};
 
 // Parameters of the exit event.
@@ -61,14 +62,21 @@ fn parent_half(state: &mut State, step: &mut Step<'_, '_>, child_tid: i64) {
     let caller_was_known = state.threads.get(caller.0).is_some_and(|thread| !thread.is_invalid());
     if caller_was_known {
         super::lost::program_told(state, step, caller);
+        super::lost::parent_told(state, step, caller, event.i64(PTID));
+        let id_at = |at: usize| event.u64(at).map(|id| id as u32);
+        super::lost::ids_told(state, step, caller, id_at(UID), id_at(GID));
     } else {
         describe_caller(state, caller, event);
     }
+    let awaited = note_half(state, caller);
     let Some(parent) = state.threads.get(caller.0) else { return };
     let flags = flags_of(event);
     // The result is the child's id as the parent's namespace sees it. Files from before the flag existed show a
     // namespace by these other signs.
     if flags & (CHILD_IN_PIDNS | CLONE_NEWPID | CLONE_PARENT) != 0 || parent.vtid != parent.tid {
+        if !awaited && flags & CLONE_PARENT == 0 {
+            owe_half(state, caller);
+        }
         return;
     }
     // The parent of a vfork wakes up only when the child has executed or exited: the child's half came long before.
@@ -82,6 +90,7 @@ fn parent_half(state: &mut State, step: &mut Step<'_, '_>, child_tid: i64) {
             // Its own half was first; unless that was another thread of the same number, whose exit was lost.
             let fresh = event.ts.saturating_sub(known.clone_ts) < STALE_AFTER;
             if fresh || known.ptid == child_ptid || known.pid == caller_pid {
+                both_halves(state, child_tid);
                 return;
             }
         }
@@ -98,6 +107,7 @@ fn parent_half(state: &mut State, step: &mut Step<'_, '_>, child_tid: i64) {
     child.vtid = child_tid;
     child.vpid = pid;
     child.pidns_init_start_ts = state.machine.boot_ts;
+    child.halves = Halves::Parents;
     inherit(state, step, &mut child, caller, caller_was_known);
     finish(state, step, child);
 }
@@ -117,7 +127,7 @@ fn introduce(state: &mut State, step: &mut Step<'_, '_>, tid: i64) -> Option<Thr
 fn describe_caller(state: &mut State, caller: ThreadId, event: &Event<'_>) {
     let (vtid, vpid) = virtual_ids(event);
     let exe = state.text(event.text(EXE).unwrap_or_default());
-    let comm = event.text(COMM).map_or_else(|| Arc::clone(&exe), |comm| state.text(comm));
+    let comm = event.text(COMM).map_or_else(|| Arc::clone(&exe), |comm| state.comm_told(&exe, comm));
     let args = state.list(event.param(ARGS).unwrap_or_default());
     if let Some(thread) = state.change(caller) {
         if event.param(EXE).is_some() {
@@ -139,6 +149,7 @@ fn child_half(state: &mut State, step: &mut Step<'_, '_>) {
         && known.clone_ts != 0
         && event.ts.saturating_sub(known.clone_ts) < STALE_AFTER
     {
+        both_halves(state, event.tid);
         return; // The parent's half made it.
     }
     // Whoever has this tid now exited without our seeing it.
@@ -164,18 +175,57 @@ fn child_half(state: &mut State, step: &mut Step<'_, '_>) {
         describe_leader(state, model, &child);
     }
     inherit(state, step, &mut child, model, model_was_known);
+    // Who called is the parent, but for a thread, and for a child that the caller gave its own parent.
+    let by_parent = flags & (CLONE_THREAD | CLONE_PARENT) == 0 && child.pid == child.tid;
+    child.halves = if by_parent { await_half(state, model, child.tid) } else { Halves::Childs };
     finish_child(state, step, child, event);
+}
+
+/// The second half of a clone came.
+fn both_halves(state: &mut State, child: i64) {
+    if let Some(thread) = state.id_of(child).and_then(|id| state.threads.get_mut(id.0)) {
+        thread.halves = Halves::Both;
+    }
+}
+
+/// A parent's half came; whether its child's came before.
+fn note_half(state: &mut State, caller: ThreadId) -> bool {
+    let Some(parent) = state.threads.get_mut(caller.0) else { return false };
+    let child = std::mem::take(&mut parent.awaited);
+    if child != 0 {
+        both_halves(state, child);
+    }
+    child != 0
+}
+
+/// A parent's half came that does not name its child by a number of the host: the child's will match it.
+fn owe_half(state: &mut State, caller: ThreadId) {
+    if let Some(parent) = state.threads.get_mut(caller.0) {
+        parent.owed = parent.owed.saturating_add(1);
+    }
+}
+
+/// A child's half came: its parent's came before, or has to be the next thing that the parent does.
+fn await_half(state: &mut State, parent: ThreadId, child: i64) -> Halves {
+    let Some(parent) = state.threads.get_mut(parent.0) else { return Halves::Childs };
+    if let Some(rest) = parent.owed.checked_sub(1) {
+        parent.owed = rest;
+        return Halves::Both;
+    }
+    parent.awaited = child;
+    Halves::Childs
 }
 
 /// An unknown leader gets what it shares with its new thread.
 fn describe_leader(state: &mut State, leader: ThreadId, child: &Thread) {
+    let comm = state.comm_told(&child.exe, &child.comm);
     if let Some(thread) = state.change(leader) {
         thread.pid = child.pid;
         thread.ptid = child.ptid;
         thread.vpid = child.vpid;
         thread.vtid = child.vpid;
         thread.exe = Arc::clone(&child.exe);
-        thread.comm = Arc::clone(&child.comm);
+        thread.comm = comm;
         thread.args = Arc::clone(&child.args);
     }
     state.link(leader);
@@ -206,6 +256,8 @@ fn new_thread(state: &mut State, event: &Event<'_>, tid: i64, flags: u32) -> Thr
     child.args = state.list(event.param(ARGS).unwrap_or_default());
     child.fdlimit = event.i64(FDLIMIT).unwrap_or(-1);
     super::process::read_usage(&mut child.usage, event, PGFT_MAJ);
+    child.usage_step = state.steps;
+    child.image_step = state.steps;
     child.uid = event.u64(UID).map(|uid| uid as u32).filter(|&uid| uid != u32::MAX);
     child.gid = event.u64(GID).map(|gid| gid as u32).filter(|&gid| gid != u32::MAX);
     child.clone_ts = event.ts;

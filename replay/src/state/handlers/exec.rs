@@ -56,6 +56,9 @@ pub(super) fn executed(state: &mut State, step: &mut Step<'_, '_>) {
     if state.threads.get(id.0).is_some_and(|thread| pid.is_some_and(|pid| pid != thread.pid)) {
         state.unlink(id);
     }
+    super::lost::group_told(state, step, id, event.i64(VPGID), event.i64(PGID));
+    super::lost::parent_told(state, step, id, event.i64(PTID));
+    let now = state.steps;
     let Some(thread) = state.change(id) else { return };
     texts.put(thread);
     thread.set_name = None;
@@ -74,7 +77,7 @@ pub(super) fn executed(state: &mut State, step: &mut Step<'_, '_>) {
         thread.cgroups = place.cgroups;
         thread.container_id = place.container_id;
     }
-    put_numbers(thread, event);
+    put_numbers(thread, event, now);
     let kept = thread.flags & (PIPE_SRC | PIPE_DST | CLONE_INVERTED);
     thread.flags = ACTIVE | NAME_CHANGED | kept;
     state.link(id);
@@ -157,10 +160,12 @@ fn path_of_enter(state: &State, id: ThreadId, enter: &Enter) -> Option<Vec<u8>> 
     }
 }
 
-fn put_numbers(thread: &mut Thread, event: &Event<'_>) {
+fn put_numbers(thread: &mut Thread, event: &Event<'_>, now: u64) {
     let u32_of = |at: usize| event.u64(at).map(|value| value as u32);
     thread.fdlimit = event.i64(FDLIMIT).unwrap_or(thread.fdlimit);
     super::process::read_usage(&mut thread.usage, event, PGFT_MAJ);
+    thread.usage_step = now;
+    thread.image_step = now;
     thread.tty = u32_of(TTY).unwrap_or(thread.tty);
     thread.vpgid = event.i64(VPGID).unwrap_or(thread.vpgid);
     // All ones is a value here: no login.

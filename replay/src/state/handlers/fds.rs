@@ -11,6 +11,7 @@ use crate::state::{Fd, FdKind, State};
 
 /// Closed when the next event is applied, so that rules on the close see what was closed.
 pub(super) fn closed(state: &mut State, step: &mut Step<'_, '_>) {
+    super::lost::not_open(state, step);
     if step.succeeded()
         && let Some((table, number)) = step.fx.record
     {
@@ -45,6 +46,7 @@ pub(super) fn close_range(state: &mut State, step: &mut Step<'_, '_>) {
 
 /// dup, dup2, dup3: a second number for the same thing; what had that number is closed.
 pub(super) fn duplicated(state: &mut State, step: &mut Step<'_, '_>) {
+    super::lost::not_open(state, step);
     let Some(number) = step.res().filter(|&number| number >= 0) else { return };
     // As libs marks the ends of a shell pipe.
     if let Some(thread) = step.thread.and_then(|id| state.threads.get_mut(id.0)) {
@@ -96,15 +98,18 @@ fn copy_to(state: &mut State, step: &mut Step<'_, '_>, number: i64, cloexec: boo
 }
 
 const F_DUPFD: u64 = 1;
+const F_GETFD: u64 = 2;
 const F_SETFD: u64 = 3;
 const F_DUPFD_CLOEXEC: u64 = 26;
 const FD_CLOEXEC: u64 = 1;
 
 pub(super) fn fcntl(state: &mut State, step: &mut Step<'_, '_>) {
+    super::lost::not_open(state, step);
     let Some(res) = step.res().filter(|&res| res >= 0) else { return };
     match step.event.u64(2) {
         Some(F_DUPFD) => copy_to(state, step, res, false),
         Some(F_DUPFD_CLOEXEC) => copy_to(state, step, res, true),
+        Some(F_GETFD) => set_cloexec(state, step.fx.record, res & FD_CLOEXEC as i64 != 0),
         Some(F_SETFD) => {
             let Some(cloexec) = step.event.u64(3).map(|arg| arg & FD_CLOEXEC != 0) else { return };
             set_cloexec(state, step.fx.record, cloexec);

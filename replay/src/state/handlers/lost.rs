@@ -4,12 +4,75 @@
 
 use std::sync::Arc;
 
-use casebook_formats::ledger::Counter;
+use casebook_formats::event::EventType;
+use casebook_formats::ledger::{Counter, Ledger};
+use casebook_formats::tables::ppme::{
+    PPME_PROCEXIT_1_E, PPME_SYSCALL_ACCESS_X, PPME_SYSCALL_CLONE_20_X, PPME_SYSCALL_CLONE3_X, PPME_SYSCALL_FORK_20_X,
+    PPME_SYSCALL_GETEGID_X, PPME_SYSCALL_GETEUID_X, PPME_SYSCALL_GETRESGID_X, PPME_SYSCALL_GETRESUID_X,
+    PPME_SYSCALL_IOCTL_3_X, PPME_SYSCALL_LSEEK_X, PPME_SYSCALL_VFORK_20_X,
+};
 
 use super::exec::{close_on_exec, leave_threads_behind};
-use crate::state::State;
 use crate::state::step::Step;
-use crate::state::table::ThreadId;
+use crate::state::table::{TableId, ThreadId};
+use crate::state::thread::Halves;
+use crate::state::{Fd, FdKind, State, Text, Thread};
+
+/// Clone calls, as seen by the one who returns from them.
+const CLONES: [EventType; 4] =
+    [PPME_SYSCALL_CLONE_20_X, PPME_SYSCALL_CLONE3_X, PPME_SYSCALL_FORK_20_X, PPME_SYSCALL_VFORK_20_X];
+
+impl State {
+    /// What a thread has to do before anything else, and may not do any more: it returns from the clone that made it,
+    /// or from the clone that it called, and it does nothing after its exit.
+    pub(crate) fn check_order(&mut self, step: &mut Step<'_, '_>) {
+        let Some(thread) = step.thread.and_then(|id| self.threads.get_mut(id.0)) else { return };
+        let result = if CLONES.contains(&step.event.etype) { step.event.i64(0) } else { None };
+        let half_lost = |thread: &mut Thread| {
+            thread.halves = Halves::OneLost;
+            thread.clone_ts = 0;
+        };
+        if thread.halves == Halves::Parents && result != Some(0) {
+            half_lost(thread);
+            self.lost(step.ledger, Counter::LostClones);
+        } else if thread.awaited != 0 && result.is_none_or(|child| child <= 0) {
+            let child = std::mem::take(&mut thread.awaited);
+            if step.event.etype == PPME_PROCEXIT_1_E {
+                return; // Killed before the call returned.
+            }
+            if let Some(child) = self.id_of(child).and_then(|id| self.threads.get_mut(id.0))
+                && child.halves == Halves::Childs
+            {
+                half_lost(child);
+            }
+            self.lost(step.ledger, Counter::LostClones);
+        }
+    }
+
+    /// The kernel gives the lowest number that is free. A number that this very program opened, and that is given out
+    /// again, was closed unseen. (Of what was there before the program, lists and parents may have told too much.)
+    ///
+    /// Only where a single thread can open and close: of several, the events may stand in another order than the
+    /// numbers were given out and back.
+    pub(crate) fn number_given(&mut self, step: &mut Step<'_, '_>, number: i64) {
+        let Some(thread) = step.thread.and_then(|id| self.threads.get(id.0)).filter(|thread| thread.is_main()) else {
+            return;
+        };
+        let Some(entry) = self.files_of(thread).and_then(|table| self.tables.get(table.0)) else { return };
+        if entry.owners == 1
+            && entry.table.get(number).is_some_and(|fd| fd.opened > thread.image_step)
+            && self.thread_count(thread) == 1
+        {
+            self.lost(step.ledger, Counter::LostCloses);
+        }
+    }
+
+    /// A certain sign that an event is missing.
+    pub(crate) fn lost(&mut self, ledger: &mut Ledger, counter: Counter) {
+        ledger.count(counter);
+        self.losses.shown();
+    }
+}
 
 // Parameters of brk.
 const VM_SIZE: usize = 1;
@@ -34,7 +97,7 @@ pub(super) fn program_started(state: &mut State, step: &mut Step<'_, '_>) {
     let Some(thread) = state.threads.get(id.0).filter(|thread| thread.is_main() && !thread.dead) else { return };
     let shrunk = || step.event.u64(VM_SIZE).is_some_and(|size| size > 0 && size < thread.usage.vm_size / 4 * 3);
     if thread.program_inherited || shrunk() {
-        step.ledger.count(Counter::LostExecs);
+        state.lost(step.ledger, Counter::LostExecs);
         forget_program(state, id);
     }
 }
@@ -74,7 +137,7 @@ pub(super) fn program_told(state: &mut State, step: &mut Step<'_, '_>, caller: T
         return;
     };
     if Arc::ptr_eq(&thread.comm, &state.texts.unknown) {
-        let (exe, comm) = (state.text(exe), state.text(comm));
+        let (exe, comm) = (state.text(exe), state.comm_told(exe, comm));
         let args = state.list(step.event.param(ARGS).unwrap_or_default());
         if let Some(thread) = state.change(caller) {
             thread.exe = exe;
@@ -87,7 +150,172 @@ pub(super) fn program_told(state: &mut State, step: &mut Step<'_, '_>, caller: T
     if renamed || thread.comm.is_empty() || exe.is_empty() || comm.is_empty() {
         return;
     }
-    step.ledger.count(Counter::LostExecs);
+    state.lost(step.ledger, Counter::LostExecs);
     forget_program(state, caller);
     program_told(state, step, caller);
+}
+
+impl State {
+    /// Name of a program as an event tells it after its exec: what the thread calls itself by then. It is the name that
+    /// the exec gave only if it is that of the file; in a capture without losses there is no other reason why the
+    /// program is not known than that it is older than the capture.
+    pub(crate) fn comm_told(&self, exe: &[u8], comm: &[u8]) -> Text {
+        let file = exe.rsplit(|&byte| byte == b'/').next().unwrap_or(exe);
+        if self.losses.any() && !file.starts_with(comm) {
+            return Arc::clone(&self.texts.unknown);
+        }
+        self.text(comm)
+    }
+}
+
+/// A loader that starts a program looks for `/etc/ld.so.preload`, and no program does later. Where the thread runs its
+/// parent's program as far as is known, there was an exec.
+pub(super) fn file_asked_for(state: &mut State, step: &mut Step<'_, '_>) {
+    let asked = if step.event.etype == PPME_SYSCALL_ACCESS_X { step.event.text(1) } else { None };
+    if asked == Some(b"/etc/ld.so.preload") {
+        started_anew(state, step);
+    }
+}
+
+/// Calls that the table has no type for: the C libraries call `set_tid_address` once in the life of a program.
+pub(super) fn other_call(state: &mut State, step: &mut Step<'_, '_>) {
+    if runs_parents_program(state, step) && step.event.name() == "set_tid_address" {
+        started_anew(state, step);
+    }
+}
+
+fn runs_parents_program(state: &State, step: &Step<'_, '_>) -> bool {
+    let thread = step.thread.and_then(|id| state.threads.get(id.0));
+    thread.is_some_and(|thread| thread.program_inherited && thread.is_main() && !thread.dead)
+}
+
+fn started_anew(state: &mut State, step: &mut Step<'_, '_>) {
+    if runs_parents_program(state, step)
+        && let Some(id) = step.thread
+    {
+        state.lost(step.ledger, Counter::LostExecs);
+        forget_program(state, id);
+    }
+}
+
+/// An exec tells the process group. Where it is another one than was known, `setsid` or `setpgid` is missing: the session
+/// may be another one as well.
+pub(super) fn group_told(
+    state: &mut State,
+    step: &mut Step<'_, '_>,
+    id: ThreadId,
+    vpgid: Option<i64>,
+    pgid: Option<i64>,
+) {
+    let Some(thread) = state.threads.get_mut(id.0) else { return };
+    let differs = |known: i64, told: Option<i64>| known != -1 && told.is_some_and(|told| told != known);
+    if !differs(thread.vpgid, vpgid) && !differs(thread.pgid, pgid) {
+        return;
+    }
+    thread.sid = -1;
+    if pgid.is_none() {
+        thread.pgid = -1;
+    }
+    state.lost(step.ledger, Counter::LostChanges);
+}
+
+/// An event of the thread's own tells its parent. Where it is another one than was known, the known one is gone, and its
+/// other children are orphans as well; unless it was a guess who takes the orphans.
+pub(super) fn parent_told(state: &mut State, step: &mut Step<'_, '_>, id: ThreadId, told: Option<i64>) {
+    let Some(told) = told.filter(|&told| told > 0) else { return };
+    let Some(thread) = state.threads.get(id.0).filter(|thread| thread.linked && !thread.dead) else { return };
+    let (tid, known) = (thread.tid, thread.ptid);
+    if known == told || told == tid || known <= 0 {
+        return;
+    }
+    let guessed = thread.former_parent.is_some();
+    let Some(old) = state.id_of(known) else { return };
+    state.lost(step.ledger, Counter::LostExits);
+    if !guessed && let Some(parent) = state.change(old) {
+        parent.reaper_tid = told;
+        state.remove_thread(known);
+    }
+    if state.threads.get(id.0).is_some_and(|thread| thread.ptid != told) {
+        state.adopt(id, told);
+    }
+}
+
+/// Effective ids of the caller, told by calls that ask for them and by clones.
+pub(super) fn ids_told(state: &mut State, step: &mut Step<'_, '_>, id: ThreadId, uid: Option<u32>, gid: Option<u32>) {
+    let known = |id: Option<u32>| id.filter(|&id| id != u32::MAX);
+    let (uid, gid) = (known(uid), known(gid));
+    let Some(thread) = state.threads.get(id.0) else { return };
+    let differs = |known: Option<u32>, told: Option<u32>| told.is_some() && told != known;
+    if !differs(thread.uid, uid) && !differs(thread.gid, gid) {
+        return;
+    }
+    let news = (thread.uid.is_some() && differs(thread.uid, uid)) || (thread.gid.is_some() && differs(thread.gid, gid));
+    if let Some(thread) = state.change(id) {
+        thread.uid = uid.or(thread.uid);
+        thread.gid = gid.or(thread.gid);
+    }
+    if news {
+        state.lost(step.ledger, Counter::LostChanges);
+    }
+}
+
+const ESPIPE: i64 = -29;
+const ENOTTY: i64 = -25;
+/// `TCGETS`: what a terminal is set to.
+const TCGETS: u64 = 0x5401;
+
+/// What a call found out about its descriptor that is not so for what is known of it: the number means something else by
+/// now. Then it is open, and unknown.
+pub(super) fn nature_told(state: &mut State, step: &mut Step<'_, '_>) {
+    let (Some((table, number)), Some(result)) = (step.fx.record, step.res()) else { return };
+    let Some(fd) = state.tables.get(table.0).and_then(|entry| entry.table.get(number)) else { return };
+    let on_terminal = [&b"/dev/pts/"[..], b"/dev/tty"].iter().any(|terminal| fd.name.starts_with(terminal));
+    let contradicts = match step.event.etype {
+        PPME_SYSCALL_LSEEK_X => {
+            let streams = matches!(fd.kind, FdKind::Fifo | FdKind::Unix | FdKind::Ipv4 | FdKind::Ipv6);
+            (streams && result >= 0) || (fd.kind == FdKind::Directory && result == ESPIPE)
+        }
+        PPME_SYSCALL_IOCTL_3_X if step.event.u64(2) == Some(TCGETS) => {
+            let terminal = fd.kind == FdKind::File && on_terminal;
+            (terminal && result == ENOTTY) || (result == 0 && !fd.name.is_empty() && !fd.name.starts_with(b"/dev/"))
+        }
+        _ => false,
+    };
+    if contradicts {
+        forget_fd(state, step, table, number);
+        state.lost(step.ledger, Counter::LostChanges);
+    }
+}
+
+fn forget_fd(state: &mut State, step: &mut Step<'_, '_>, table: TableId, number: i64) {
+    let mut fd = Fd::new(FdKind::Unknown, &state.texts.empty);
+    fd.version = state.next_version();
+    state.put_fd(table, number, Arc::new(fd), step.ledger);
+}
+
+/// `EBADF` of a call that takes any open descriptor: it is closed.
+pub(super) fn not_open(state: &mut State, step: &mut Step<'_, '_>) {
+    if step.res() == Some(EBADF)
+        && let Some((table, number)) = step.fx.record
+    {
+        state.drop_fd(table, number);
+        step.fx.record = None;
+        state.lost(step.ledger, Counter::LostCloses);
+    }
+}
+
+const EBADF: i64 = -9;
+
+/// `geteuid`, `getegid`, `getresuid`, `getresgid`.
+pub(super) fn ids_asked(state: &mut State, step: &mut Step<'_, '_>) {
+    let Some(id) = step.thread else { return };
+    let at = |param: usize| step.event.u64(param).map(|id| id as u32);
+    let (uid, gid) = match step.event.etype {
+        PPME_SYSCALL_GETEUID_X => (at(0), None),
+        PPME_SYSCALL_GETEGID_X => (None, at(0)),
+        PPME_SYSCALL_GETRESUID_X if step.succeeded() => (at(2), None),
+        PPME_SYSCALL_GETRESGID_X if step.succeeded() => (None, at(2)),
+        _ => return,
+    };
+    ids_told(state, step, id, uid, gid);
 }

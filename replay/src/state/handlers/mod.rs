@@ -13,7 +13,7 @@ mod exec;
 mod exit;
 mod fds;
 mod iter;
-mod lost;
+pub(crate) mod lost;
 mod open;
 mod process;
 mod socket;
@@ -61,6 +61,14 @@ pub(crate) static HANDLERS: &[(&[EventType], Handler)] = &[
         process::memory_changed,
     ),
     (&[PPME_DROP_E], process::dropped),
+    // What only tells of others that are missing.
+    (&[PPME_SYSCALL_ACCESS_X], lost::file_asked_for),
+    (&[PPME_GENERIC_X], lost::other_call),
+    (&[PPME_SYSCALL_LSEEK_X, PPME_SYSCALL_IOCTL_3_X], lost::nature_told),
+    (
+        &[PPME_SYSCALL_GETEUID_X, PPME_SYSCALL_GETEGID_X, PPME_SYSCALL_GETRESUID_X, PPME_SYSCALL_GETRESGID_X],
+        lost::ids_asked,
+    ),
     // Credentials.
     (&[PPME_SYSCALL_SETUID_X], creds::setuid),
     (&[PPME_SYSCALL_SETGID_X], creds::setgid),

@@ -175,6 +175,8 @@ impl State {
     /// Puts a new record into the table of the event's thread and makes it the event's descriptor.
     pub(crate) fn open_fd(&mut self, step: &mut Step<'_, '_>, number: i64, mut fd: Fd) {
         fd.version = self.next_version();
+        fd.opened = self.steps;
+        self.number_given(step, number);
         self.share_fd(step, number, Arc::new(fd), true);
     }
 

@@ -176,11 +176,14 @@ pub(super) fn switched(state: &mut State, step: &mut Step<'_, '_>) {
         return;
     }
     read_usage(&mut seen, step.event, 1);
+    let now = state.steps;
     if let Some(thread) = state.threads.get_mut(id.0) {
+        thread.usage_step = now;
         thread.usage.pf_major = seen.pf_major;
         thread.usage.pf_minor = seen.pf_minor;
     }
     if let Some(main) = state.main_id_of(id).and_then(|main| state.threads.get_mut(main.0)) {
+        main.usage_step = now;
         main.usage.vm_size = seen.vm_size;
         main.usage.vm_rss = seen.vm_rss;
         main.usage.vm_swap = seen.vm_swap;
@@ -193,7 +196,9 @@ pub(super) fn memory_changed(state: &mut State, step: &mut Step<'_, '_>) {
         super::lost::program_started(state, step);
     }
     let event = step.event;
+    let now = state.steps;
     let Some(thread) = step.thread.and_then(|id| state.threads.get_mut(id.0)) else { return };
+    thread.usage_step = now;
     if let Some(size) = event.u64(1) {
         thread.usage.vm_size = size;
     }
@@ -204,6 +209,7 @@ pub(super) fn memory_changed(state: &mut State, step: &mut Step<'_, '_>) {
 }
 
 /// The recorder lost or sampled events from here on.
-pub(super) fn dropped(_state: &mut State, step: &mut Step<'_, '_>) {
+pub(super) fn dropped(state: &mut State, step: &mut Step<'_, '_>) {
     step.ledger.count(Counter::KernelDrops);
+    state.losses.tell();
 }

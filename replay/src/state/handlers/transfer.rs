@@ -47,8 +47,9 @@ fn infer_socket(state: &mut State, step: &mut Step<'_, '_>) {
     let (Some(number), true) = (step.fx.fd.filter(|&number| number >= 0), step.succeeded()) else { return };
     let family = step.event.param(4).and_then(|tuple| tuple.first().copied());
     let Some(family) = family.filter(|&family| family == AF_INET || family == AF_INET6) else { return };
-    let fd = super::socket::new_socket(state, u64::from(family), SOCK_DGRAM, IPPROTO_UDP);
-    state.open_fd(step, number, fd);
+    let mut fd = super::socket::new_socket(state, u64::from(family), SOCK_DGRAM, IPPROTO_UDP);
+    fd.version = state.next_version();
+    state.share_fd(step, number, std::sync::Arc::new(fd), true);
 }
 
 fn transferred(state: &mut State, step: &mut Step<'_, '_>, tuple: Option<usize>, incoming: bool) {

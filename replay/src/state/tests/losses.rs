@@ -75,3 +75,175 @@ fn a_number_that_became_a_socket() {
     bench.apply(&connect(10, 6, 0, Some(tuple([10, 0, 0, 1], 4000, [10, 0, 0, 2], 80))));
     assert_eq!(bench.state.fd(bench.thread(10), 6).unwrap().kind, FdKind::Ipv4);
 }
+
+// A child acts although the capture does not show it return from its clone: half of the clone is lost, and when it
+// began is unknown, as that half may have been the first. From this certain sign on counts are unknown as well.
+#[test]
+fn lost_half_of_a_clone() {
+    let mut bench = Bench::new();
+    bench.apply(&clone_parent(10, 20, 0));
+    assert!(bench.state.start_of(bench.thread(20)).is_some() && !bench.state.has_losses());
+    bench.apply(&nothing(20));
+    assert!(bench.state.start_of(bench.thread(20)).is_none() && bench.state.has_losses());
+    assert_eq!(bench.ledger.get(Counter::LostClones), 1);
+}
+
+// The same of the parent's half: the parent is inside the call and can do nothing else before. A second call of it, or
+// its violent death, is another matter.
+#[test]
+fn lost_half_of_the_parent() {
+    let mut bench = Bench::new();
+    bench.apply(&clone_child(20, 10, 0));
+    bench.apply(&clone_child(21, 10, crate::state::flags::CLONE_PARENT));
+    bench.apply(&nothing(20));
+    assert!(!bench.state.has_losses(), "the parent's half is on its way");
+    bench.apply(&nothing(10));
+    assert!(bench.state.start_of(bench.thread(20)).is_none());
+    assert_eq!(bench.ledger.get(Counter::LostClones), 1);
+    let mut killed = Bench::new();
+    killed.apply(&clone_child(20, 10, 0));
+    killed.apply(&exit(10));
+    assert!(!killed.state.has_losses());
+}
+
+// The halves of a clone into a pid namespace do not name each other, and are a pair all the same.
+#[test]
+fn halves_across_a_pid_namespace_are_a_pair() {
+    let inside = crate::state::flags::CHILD_IN_PIDNS;
+    for parent_first in [true, false] {
+        let mut bench = Bench::new();
+        let halves = [clone_parent(10, 7, inside), clone_child(200, 10, inside).num("vtid", 7).num("vpid", 7)];
+        let order: [&Build; 2] = if parent_first { [&halves[0], &halves[1]] } else { [&halves[1], &halves[0]] };
+        for half in order {
+            bench.apply(half);
+        }
+        bench.apply(&nothing(10));
+        bench.apply(&nothing(200));
+        assert!(!bench.state.has_losses());
+        bench.apply(&event(PPME_DROP_E, -1).num("ratio", 2));
+        assert!(bench.state.start_of(bench.thread(200)).is_some(), "both halves are there, whatever else is lost");
+    }
+}
+
+// A number that this program opened is given out again: it was closed. A number from the list or from the parent, where
+// lists and parents may know too much, proves nothing.
+#[test]
+fn lost_close() {
+    let mut bench = Bench::new();
+    bench.apply(&open(10, 2, "/list/was/wrong", 1));
+    assert!(!bench.state.has_losses());
+    bench.apply(&open(10, 3, "/a", 1));
+    bench.fork(20);
+    bench.apply(&open(20, 3, "/b", 1));
+    assert!(!bench.state.has_losses());
+    bench.apply(&open(20, 3, "/c", 1));
+    assert_eq!((bench.ledger.get(Counter::LostCloses), bench.name(20, 3).as_str()), (1, "/c"));
+}
+
+// Several threads: what stands later in the capture may have happened before.
+#[test]
+fn order_among_threads_proves_nothing() {
+    let mut bench = Bench::new();
+    bench.apply(&clone_half(10, 10, 1, 11, THREAD));
+    bench.apply(&clone_half(11, 10, 1, 0, THREAD));
+    bench.apply(&open(10, 3, "/a", 1));
+    bench.apply(&open(11, 3, "/b", 1));
+    assert!(!bench.state.has_losses());
+}
+
+// An exec tells another process group than the one that is known: the session may be another one, too.
+#[test]
+fn lost_setsid() {
+    let mut bench = Bench::new();
+    bench.fork(20);
+    bench.apply(&exec(20, 20, "ls").num("vpgid", 10).num("pgid", 10));
+    assert_eq!((bench.thread(20).sid, bench.state.has_losses()), (10, false));
+    bench.apply(&exec(20, 20, "bash").num("vpgid", 20).num("pgid", 20));
+    let thread = bench.thread(20);
+    assert_eq!((thread.sid, thread.pgid, thread.vpgid), (-1, 20, 20));
+    assert_eq!(bench.ledger.get(Counter::LostChanges), 1);
+}
+
+// The child says that init is its parent by now: its parent died unseen, and took nobody with it.
+#[test]
+fn lost_exit_told_by_a_child() {
+    let mut bench = Bench::new();
+    bench.fork(20);
+    bench.apply(&clone_half(20, 20, 10, 30, 0));
+    bench.apply(&clone_half(30, 30, 20, 0, 0));
+    bench.apply(&clone_half(20, 20, 10, 31, 0));
+    bench.apply(&clone_half(31, 31, 20, 0, 0));
+    assert!(!bench.state.has_losses());
+    bench.apply(&clone_half(30, 30, 1, 40, 0));
+    assert!(bench.state.thread(20).is_none());
+    assert_eq!((bench.thread(30).ptid, bench.thread(31).ptid), (1, 1));
+    assert_eq!(bench.thread(30).former_parent.as_ref().map(|(pid, _)| *pid), Some(20));
+    assert_eq!(bench.ledger.get(Counter::LostExits), 1);
+}
+
+// The kernel says who a thread is: a lost setuid shows at the next question.
+#[test]
+fn lost_setuid() {
+    let mut bench = Bench::new();
+    bench.apply(&event(PPME_SYSCALL_GETEUID_X, 10).num("euid", 1000));
+    assert!(!bench.state.has_losses());
+    bench.apply(&event(PPME_SYSCALL_GETEUID_X, 10).num("euid", 33));
+    assert_eq!((bench.thread(10).uid, bench.ledger.get(Counter::LostChanges)), (Some(33), 1));
+    bench.apply(&clone_half(10, 10, 1, 20, 0));
+    assert_eq!(bench.thread(10).uid, Some(1000), "a clone tells it, too");
+}
+
+// What a call finds out about its descriptor: pipes have no position, terminals know what they are set to, and a closed
+// number is no descriptor.
+#[test]
+fn descriptors_that_became_something_else() {
+    let mut bench = Bench::new();
+    let kind = |bench: &Bench, number: i64| bench.state.fd(bench.thread(10), number).map(|fd| fd.kind);
+    bench.apply(&event(PPME_SYSCALL_PIPE2_X, 10).num("res", 0).num("fd1", 3).num("fd2", 4));
+    bench.apply(&event(PPME_SYSCALL_LSEEK_X, 10).num("res", -29).num("fd", 3));
+    assert_eq!(kind(&bench, 3), Some(FdKind::Fifo));
+    bench.apply(&event(PPME_SYSCALL_LSEEK_X, 10).num("res", 0).num("fd", 3));
+    assert_eq!(kind(&bench, 3), Some(FdKind::Unknown), "open, and unknown");
+    bench.apply(&event(PPME_SYSCALL_IOCTL_3_X, 10).num("res", 0).num("fd", 0).num("request", 0x5401));
+    assert_eq!(bench.name(10, 0), "/dev/pts/0");
+    bench.apply(&event(PPME_SYSCALL_IOCTL_3_X, 10).num("res", -25).num("fd", 0).num("request", 0x5401));
+    assert_eq!(bench.name(10, 0), "");
+    bench.apply(&event(PPME_SYSCALL_FCNTL_X, 10).num("res", -9).num("fd", 4).num("cmd", 2));
+    assert_eq!(kind(&bench, 4), None);
+    bench.apply(&event(PPME_SYSCALL_FCNTL_X, 10).num("res", 1).num("fd", 1).num("cmd", 2));
+    bench.apply(&exec(10, 10, "ls"));
+    assert!(!bench.has_fd(10, 1), "F_GETFD told that it is closed on exec");
+}
+
+// Once events are certainly missing, memory is what the event at hand tells, and counts are unknown.
+#[test]
+fn what_rests_on_everything_is_unknown_after_a_loss() {
+    let mut bench = Bench::new();
+    bench.apply(&brk(10, 0x1000, 500));
+    bench.apply(&nothing(10));
+    assert_eq!(bench.state.usage(bench.thread(10)).map(|usage| usage.vm_size), Some(500));
+    bench.apply(&event(PPME_DROP_E, -1).num("ratio", 2));
+    assert!(bench.state.has_losses());
+    bench.apply(&nothing(10));
+    assert!(bench.state.usage(bench.thread(10)).is_none());
+    bench.apply(&brk(10, 0x1000, 600));
+    assert_eq!(bench.state.usage(bench.thread(10)).map(|usage| usage.vm_size), Some(600));
+}
+
+// A loader looks for its preload list, and a C library names its thread, once in the life of a program.
+#[test]
+fn lost_exec_told_by_the_loader() {
+    let preload = event(PPME_SYSCALL_ACCESS_X, 20).num("res", -2).text("name", "/etc/ld.so.preload");
+    let named = event(PPME_GENERIC_X, 20).num("ID", 169).num("nativeID", 218);
+    for sign in [preload, named] {
+        let mut bench = Bench::new();
+        bench.fork(20);
+        bench.apply(&exec(20, 20, "ls"));
+        bench.apply(&sign);
+        assert_eq!(text(&bench.thread(20).comm), "ls");
+        let mut bench = Bench::new();
+        bench.fork(20);
+        bench.apply(&sign);
+        assert_eq!(text(&bench.thread(20).comm), "<NA>");
+    }
+}

@@ -1,0 +1,57 @@
+//! What a capture shows of its own losses, and what may still be said after that.
+//!
+//! **The principle.** *A value is printed only while no event of the capture contradicts it or makes it doubtful.* A
+//! capture that lost events must not be told from one that lost none by its wrong values; so each value is right, or
+//! unknown, as far as the capture itself can tell. In detail:
+//!
+//! 1. **Facts told by an event** (name, program, session, user, directory, what a descriptor is) stay until an event
+//!    changes them, or proves that a change was lost. Then the fact is what that event tells, or unknown; nothing else
+//!    is touched. What an event can prove: `handlers/lost.rs`.
+//! 2. **Values that rest on a complete history** (how many descriptors and threads there are, memory and faults as of
+//!    an event seen earlier, when a process began if only one half of its clone is there) are right only while nothing
+//!    is missing anywhere. One [`Losses`] for the whole capture: from the first certain sign on they are unknown, but
+//!    for values that the very event at hand carries.
+//! 3. **Losses that the capture tells** (drop markers, damaged blocks, what the recorder wrote into the records of
+//!    `.scap.zst`) count as certain signs. They also say *when*, so that facts of processes that lived through the gap
+//!    can be doubted as well: see [`Losses::told`].
+//!
+//! What leaves no trace in the capture (a lost `chdir` of a process that never names its directory again) stays wrong;
+//! `tests/tests/lossy.rs` measures how much that is and tells the two kinds apart.
+
+use super::keep::keep;
+
+/// What is known of the losses of a capture so far.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Losses {
+    /// Certain signs so far, told ones included.
+    signs: u64,
+    /// Gaps that the capture tells so far.
+    told: u64,
+}
+
+keep!(Losses { signs, told });
+
+impl Losses {
+    /// An event proved that another one is missing.
+    pub(crate) fn shown(&mut self) {
+        self.signs = self.signs.saturating_add(1);
+    }
+
+    /// The capture says that events are missing here.
+    pub(crate) fn tell(&mut self) {
+        self.shown();
+        self.told = self.told.saturating_add(1);
+    }
+
+    /// Something is certainly missing: what rests on a complete history is unknown.
+    #[inline]
+    pub fn any(&self) -> bool {
+        self.signs > 0
+    }
+
+    /// Gaps that the capture tells so far: who remembers the number can see that another one came.
+    #[inline]
+    pub fn told(&self) -> u64 {
+        self.told
+    }
+}
