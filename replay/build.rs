@@ -19,7 +19,7 @@ const CLASSES: &[(&str, Option<&str>)] = &[
     ("fdlist", Some("FdlistField")),
     ("container", Some("ContainerField")),
     ("k8smeta", None),
-    ("audit", None),
+    ("audit", Some("AuditField")),
 ];
 
 /// Spelling of types in the table and the variant of `FieldType`.

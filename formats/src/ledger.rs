@@ -91,9 +91,21 @@ counters! {
     LostChanges = "lost_changes", DataLoss, State, "Facts about a process or descriptor (session, group, user, parent, kind) that an event contradicts: the call that changed them is missing.";
     MissingContainerMetadata = "missing_container_metadata", DataLoss, State, "Containers known by their cgroup only: name, image, mounts and privileges are unknown, and rules about them cannot hold.";
     StateLimit = "state_limit", DataLoss, State, "Entries not kept because a state table was full.";
+    BrokenAuditDocuments = "broken_audit_documents", DataLoss, File, "Places in an audit log that are no JSON, nested too deeply, or cut off; passed over.";
+    UntimedAuditEvents = "untimed_audit_events", DataLoss, Reader, "Audit events without a stageTimestamp that is a time; passed over, as Falco does.";
+    OversizedAuditEvents = "oversized_audit_events", DataLoss, Reader, "Audit events longer than 262144 bytes of compact JSON; passed over, as Falco does.";
+    ForeignDocuments = "foreign_documents", Info, Reader, "JSON documents of an audit log that are no audit events; passed over.";
+    RepeatedAuditEvents = "repeated_audit_events", Info, File, "Audit events with the id and stage of an earlier one; replayed like all others.";
     UnsupportedSource = "unsupported_source", DataLoss, Rules, "Plugin events of a source that no loaded rule set can read.";
     AlertsOnAbsentFields = "alerts_on_absent_fields", DataLoss, Rules, "Alerts that rest on fields which the capture does not tell, such as the image of a container without container events: each may be a guess, and its JSON names the fields under `absent`.";
     EvaluationErrors = "evaluation_errors", Error, Rules, "Conditions whose evaluation was aborted, as Falco aborts it.";
+}
+
+impl Counter {
+    /// What the table says of it.
+    pub fn def(self) -> &'static CounterDef {
+        &COUNTERS[self as usize]
+    }
 }
 
 /// Counts of anomalies, indexed by [`Counter`].

@@ -32,4 +32,5 @@ mod sysdig;
 pub mod tables;
 #[cfg(feature = "cli")]
 pub mod terminal;
+pub mod unpack;
 pub mod write;

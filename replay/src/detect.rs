@@ -1,6 +1,6 @@
 //! Detection: which rules are true on an event, and what their alerts say.
 //!
-//! [`EventContext`] → filter → ruleset → rule numbers → alert lines. A [`Detector`] is shared by all captures of a
+//! [`EventContext`] or [`AuditContext`] → filter → ruleset → rule numbers → alert lines. A [`Detector`] is shared by all captures of a
 //! run; a [`Session`] is one capture's memory for verdicts. Loading and selecting rules happens elsewhere, counting and
 //! ordering alerts too.
 
@@ -11,14 +11,16 @@ use casebook_formats::tables::ppme;
 use casebook_rules::alert::{Alert, AlertOptions};
 use casebook_rules::compile::{CompileError, Condition, condition_from_text};
 use casebook_rules::default_rules::default_rules;
+use casebook_rules::event::EventFields;
 use casebook_rules::leaf::{Leaves, Memo};
 use casebook_rules::load::{LoadOptions, load};
 use casebook_rules::ruleset::{Matching, Rule, RuleSet, SourceId};
 
 use crate::absent::Untold;
+use crate::audit::AuditContext;
 use crate::context::EventContext;
 use crate::fields::Catalogue;
-use crate::fields::catalogue::SYSCALL_SOURCE;
+use crate::fields::catalogue::{K8S_AUDIT_SOURCE, SYSCALL_SOURCE};
 use crate::summary::RuleLabel;
 
 /// Form of an alert.
@@ -33,8 +35,25 @@ pub enum Form {
 /// A condition in front of all rules.
 #[derive(Debug)]
 pub struct Filter {
+    /// For system calls; none when it names fields that they do not have.
+    calls: Option<Test>,
+    /// For audit events; none when it names fields that they do not have.
+    documents: Option<Test>,
+}
+
+/// A condition with its leaves.
+#[derive(Debug)]
+struct Test {
     condition: Condition,
     leaves: Leaves,
+}
+
+impl Test {
+    fn parse(text: &str, source: &str) -> Result<Self, Vec<CompileError>> {
+        let mut leaves = Leaves::new();
+        let compiled = condition_from_text(text, source, &Catalogue::new(), &mut leaves)?;
+        Ok(Self { condition: compiled.condition, leaves })
+    }
 }
 
 impl Filter {
@@ -43,32 +62,56 @@ impl Filter {
     /// # Errors
     /// All mistakes in it; their spans are places in `text`.
     pub fn parse(text: &str) -> Result<Self, Vec<CompileError>> {
-        let mut leaves = Leaves::new();
-        let compiled = condition_from_text(text, SYSCALL_SOURCE, &Catalogue::new(), &mut leaves)?;
-        Ok(Self { condition: compiled.condition, leaves })
+        Ok(Self { calls: Some(Test::parse(text, SYSCALL_SOURCE)?), documents: None })
+    }
+
+    /// Compiles a condition for the events of all sources. On events of a source that lacks one of its fields it is
+    /// false.
+    ///
+    /// # Errors
+    /// All mistakes in it as a condition on system calls, when it fits no source; their spans are places in `text`.
+    pub fn parse_for_all(text: &str) -> Result<Self, Vec<CompileError>> {
+        let documents = Test::parse(text, K8S_AUDIT_SOURCE).ok();
+        match Test::parse(text, SYSCALL_SOURCE) {
+            Ok(calls) => Ok(Self { calls: Some(calls), documents }),
+            Err(_) if documents.is_some() => Ok(Self { calls: None, documents }),
+            Err(errors) => Err(errors),
+        }
     }
 
     /// Begins a capture.
     pub fn gate(&self) -> Gate<'_> {
-        Gate { filter: self, memo: Memo::new(&self.leaves) }
+        let lane = |test: &'_ Option<Test>| test.as_ref().map(|test| Memo::new(&test.leaves));
+        Gate { filter: self, calls: lane(&self.calls), documents: lane(&self.documents) }
     }
 }
 
 /// A [`Filter`] at work on one capture.
 pub struct Gate<'f> {
     filter: &'f Filter,
-    memo: Memo,
+    calls: Option<Memo>,
+    documents: Option<Memo>,
 }
 
 impl Gate<'_> {
     /// Whether the filter lets an event through. An evaluation that Falco would abort is counted and does not.
     pub fn passes(&mut self, context: &EventContext<'_>, ledger: &mut Ledger) -> bool {
-        self.memo.start_event();
-        self.filter.condition.eval(&self.filter.leaves, context, &mut self.memo).unwrap_or_else(|_| {
-            ledger.count(Counter::EvaluationErrors);
-            false
-        })
+        passes(self.filter.calls.as_ref(), self.calls.as_mut(), context, ledger)
     }
+
+    /// The same for an audit event.
+    pub fn passes_audit(&mut self, context: &AuditContext<'_>, ledger: &mut Ledger) -> bool {
+        passes(self.filter.documents.as_ref(), self.documents.as_mut(), context, ledger)
+    }
+}
+
+fn passes(test: Option<&Test>, memo: Option<&mut Memo>, event: &impl EventFields, ledger: &mut Ledger) -> bool {
+    let (Some(test), Some(memo)) = (test, memo) else { return false };
+    memo.start_event();
+    test.condition.eval(&test.leaves, event, memo).unwrap_or_else(|_| {
+        ledger.count(Counter::EvaluationErrors);
+        false
+    })
 }
 
 /// Rules ready to be asked about events.
@@ -122,16 +165,27 @@ impl Session<'_> {
     pub fn matching(&mut self, context: &EventContext<'_>, ledger: &mut Ledger, matched: &mut Vec<u32>) {
         matched.clear();
         let etype = context.event.etype;
-        if etype == ppme::PPME_PLUGINEVENT_E {
-            // Its content is the business of a plugin and its rules.
-            return ledger.count(Counter::UnsupportedSource);
-        }
         let Detector { rules, source, matching, .. } = self.detector;
         let Some(source) = *source else { return };
         if rules.candidates(source, etype.0).is_empty() || !self.passes(context, ledger) {
             return;
         }
         if rules.matching(context, etype.0, source, *matching, &mut self.memo, matched).is_err() {
+            ledger.count(Counter::EvaluationErrors);
+        }
+    }
+
+    /// The same for an audit event. Rules of its source are asked in load order; there are no event types.
+    pub fn matching_audit(&mut self, context: &AuditContext<'_>, ledger: &mut Ledger, matched: &mut Vec<u32>) {
+        matched.clear();
+        let Detector { rules, matching, .. } = self.detector;
+        let Some(source) = rules.source_id(context.event.source) else { return };
+        let etype = ppme::PPME_PLUGINEVENT_E.0;
+        let passes = |gate: &mut Gate<'_>| gate.passes_audit(context, ledger);
+        if rules.candidates(source, etype).is_empty() || !self.gate.as_mut().is_none_or(passes) {
+            return;
+        }
+        if rules.matching(context, etype, source, *matching, &mut self.memo, matched).is_err() {
             ledger.count(Counter::EvaluationErrors);
         }
     }
@@ -149,17 +203,33 @@ impl Session<'_> {
 
     /// Appends the alert of a rule on an event to `line`, without a line end. `absent` is what [`Session::untold`] says.
     pub fn render(&self, rule: u32, context: &EventContext<'_>, absent: Vec<String>, line: &mut Vec<u8>) {
-        let Some(rule) = self.detector.rules.rules().get(rule as usize) else { return };
         let hostname = String::from_utf8_lossy(&context.state.machine.hostname);
+        self.alert(rule, context, (context.event.ts, &hostname), absent, line);
+    }
+
+    /// The same for an audit event. An audit log does not say on which host it was written.
+    pub fn render_audit(&self, rule: u32, context: &AuditContext<'_>, line: &mut Vec<u8>) {
+        self.alert(rule, context, (context.event.ts, ""), Vec::new(), line);
+    }
+
+    fn alert(
+        &self,
+        rule: u32,
+        event: &impl EventFields,
+        (time_ns, hostname): (u64, &str),
+        absent: Vec<String>,
+        line: &mut Vec<u8>,
+    ) {
+        let Some(rule) = self.detector.rules.rules().get(rule as usize) else { return };
         let mut message = Vec::new();
-        rule.output.render_text(context, &mut message);
+        rule.output.render_text(event, &mut message);
         let mut alert = Alert {
-            time_ns: context.event.ts,
+            time_ns,
             rule: &rule.name,
             source: &rule.source,
             priority: rule.priority,
             tags: rule.tags.iter().map(String::as_str).collect(),
-            hostname: &hostname,
+            hostname,
             message,
             fields: BTreeMap::new(),
             extra_fields: BTreeMap::new(),
@@ -168,7 +238,7 @@ impl Session<'_> {
         let text = match self.form {
             Form::Text => alert.text(AlertOptions::default()),
             Form::Json => {
-                alert.fields = rule.output.render_fields(context).into_iter().collect();
+                alert.fields = rule.output.render_fields(event).into_iter().collect();
                 alert.json(AlertOptions::default())
             }
         };

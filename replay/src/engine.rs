@@ -158,9 +158,14 @@ impl Replay {
     #[cold]
     fn begin(&mut self, first_ts: u64) {
         self.position.first_ts = first_ts;
+        self.deadline = self.deadline_from(first_ts);
+    }
+
+    /// The last time at which events are replayed, of an input that begins at `first_ts`.
+    pub(crate) fn deadline_from(&self, first_ts: u64) -> Option<u64> {
         let span_end = self.span.map(|span| first_ts.saturating_add(span).saturating_sub(1));
         let until = self.until.map(|moment| moment.at(first_ts));
-        self.deadline = [span_end, until].into_iter().flatten().min();
+        [span_end, until].into_iter().flatten().min()
     }
 
     /// Shows every event of the capture to `look`, in order.

@@ -8,6 +8,7 @@
 //! the captures, [`lab`] tests rules on them, and [`cli`] is the command line over all of it.
 
 mod absent;
+pub mod audit;
 pub mod checkpoint;
 pub mod cli;
 pub mod context;

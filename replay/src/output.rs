@@ -9,13 +9,21 @@
 //! A capture can be replayed in parts ([`Sequencer::divide`]); its parts stand one after the other as captures do. A part
 //! that finds out that the ones after it are of no use drops them ([`CaptureOutput::drop_rest`]).
 //!
+//! Where captures and audit logs come together ([`Sequencer::by_time`]), the order is that of time instead: see
+//! [`merge`].
+//!
 //! What is said *about* a capture (heading, errors, losses) passes through here too, because its place is between
 //! the captures' outputs; it goes to the [`Talk`] of the run and not into the data.
+
+mod merge;
 
 use std::io::{self, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use casebook_formats::terminal::is_harmful;
+
+pub use merge::MERGE_LIMIT;
+use merge::Merge;
 
 /// Bytes that captures waiting for their turn may hold, all together.
 pub const HELD_LIMIT: usize = 64 << 20;
@@ -37,6 +45,7 @@ pub struct Sequencer<'w> {
     turn: Condvar,
     /// Every line goes out at once: somebody is watching.
     interactive: bool,
+    by_time: bool,
 }
 
 struct Shared<'w> {
@@ -46,6 +55,8 @@ struct Shared<'w> {
     current: (usize, usize),
     slots: Vec<Slot>,
     held: usize,
+    /// What waits for its time; captures are not divided then.
+    merge: Merge,
     failure: Option<io::Error>,
 }
 
@@ -69,8 +80,8 @@ impl<'w> Sequencer<'w> {
     pub fn new(target: &'w mut (dyn Write + Send), talk: &'w mut dyn Talk, count: usize, interactive: bool) -> Self {
         let slot = || Slot { parts: vec![Part::default()], notes: Vec::new(), begun: false };
         let slots = (0..count).map(|_| slot()).collect();
-        let shared = Shared { target, talk, current: (0, 0), slots, held: 0, failure: None };
-        Self { shared: Mutex::new(shared), turn: Condvar::new(), interactive }
+        let shared = Shared { target, talk, current: (0, 0), slots, held: 0, merge: Merge::default(), failure: None };
+        Self { shared: Mutex::new(shared), turn: Condvar::new(), interactive, by_time: false }
     }
 
     /// The output of one capture. Dropping it ends the capture.
@@ -87,7 +98,8 @@ impl<'w> Sequencer<'w> {
 
     /// The output of one part of a capture, from 0. Dropping it ends the part.
     pub fn part(&self, index: usize, part: usize) -> CaptureOutput<'_, 'w> {
-        CaptureOutput { sequencer: self, place: (index, part), lines: Vec::new(), notes: Vec::new() }
+        let (lines, notes, ends) = (Vec::new(), Vec::new(), Vec::new());
+        CaptureOutput { sequencer: self, place: (index, part), lines, notes, ends, last_ts: 0 }
     }
 
     /// The first error of the output, if there was one; nothing was written after it.
@@ -104,7 +116,10 @@ impl<'w> Sequencer<'w> {
     }
 
     /// Takes over `lines`; false when the output is broken, or they are nobody's, and there is no use in going on.
-    fn push(&self, place: (usize, usize), lines: &mut Vec<u8>) -> bool {
+    fn push(&self, place: (usize, usize), lines: &mut Vec<u8>, ends: &mut Vec<(u64, usize)>) -> bool {
+        if self.by_time {
+            return self.push_timed(place.0, lines, ends);
+        }
         let mut shared = self.lock();
         while shared.failure.is_none()
             && shared.current != place
@@ -132,6 +147,9 @@ impl<'w> Sequencer<'w> {
     }
 
     fn finish(&self, place: (usize, usize), notes: Vec<String>) {
+        if self.by_time {
+            return self.finish_timed(place.0, notes);
+        }
         let mut shared = self.lock();
         if let Some(slot) = shared.slots.get_mut(place.0) {
             slot.notes.extend(notes);
@@ -206,6 +224,9 @@ pub struct CaptureOutput<'s, 'w> {
     place: (usize, usize),
     lines: Vec<u8>,
     notes: Vec<String>,
+    /// By time: the time of each line and where it ends.
+    ends: Vec<(u64, usize)>,
+    last_ts: u64,
 }
 
 impl CaptureOutput<'_, '_> {
@@ -213,6 +234,12 @@ impl CaptureOutput<'_, '_> {
     pub fn line(&mut self, line: &[u8]) -> bool {
         push_safe(&mut self.lines, line);
         self.end_line()
+    }
+
+    /// Same for a line about something that happened at `ts`, nanoseconds since the epoch.
+    pub fn line_at(&mut self, ts: u64, line: &[u8]) -> bool {
+        self.last_ts = ts;
+        self.line(line)
     }
 
     /// Same for a line whose doubtful parts are safe already, so that what the user wanted in it stays: tabs, colours.
@@ -223,8 +250,11 @@ impl CaptureOutput<'_, '_> {
 
     fn end_line(&mut self) -> bool {
         self.lines.push(b'\n');
+        if self.sequencer.by_time {
+            self.ends.push((self.last_ts, self.lines.len()));
+        }
         if self.lines.len() >= CHUNK || self.sequencer.interactive {
-            self.sequencer.push(self.place, &mut self.lines)
+            self.sequencer.push(self.place, &mut self.lines, &mut self.ends)
         } else {
             true
         }
@@ -244,7 +274,7 @@ impl CaptureOutput<'_, '_> {
 
 impl Drop for CaptureOutput<'_, '_> {
     fn drop(&mut self) {
-        self.sequencer.push(self.place, &mut self.lines);
+        self.sequencer.push(self.place, &mut self.lines, &mut self.ends);
         self.sequencer.finish(self.place, std::mem::take(&mut self.notes));
     }
 }

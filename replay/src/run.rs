@@ -6,8 +6,8 @@
 //!
 //! What to run comes in a [`Plan`]; where it comes from (options, files) is the business of [`crate::cli`].
 
-use std::fs;
-use std::io::Cursor;
+use std::fs::{self, File};
+use std::io::{self, Cursor, Read};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,8 +15,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use casebook_formats::capture::{CaptureReader, FormatError};
-use casebook_formats::ledger::{Ledger, Origin, Severity};
+use casebook_formats::ledger::{Counter, Ledger, Origin, Severity};
+use casebook_formats::tables::ppme;
 
+use crate::audit::reader::look_into;
+use crate::audit::{AuditContext, AuditEvent, AuditReader, log};
 use crate::context::EventContext;
 use crate::detect::{Detector, Form, Session};
 use crate::engine::{End, Position, Replay, Visitor};
@@ -56,6 +59,31 @@ impl Source {
         }
     }
 
+    /// Whether it is a file with an audit log. Standard input is not looked into.
+    pub fn is_log(&self) -> bool {
+        let Self::File(path) = self else { return false };
+        let regular = fs::metadata(path).is_ok_and(|file| file.is_file());
+        regular && File::open(path).and_then(|mut file| look_into(&mut file)).is_ok_and(|(_, is_json)| is_json)
+    }
+
+    /// Opens it, whatever it is.
+    fn open_any(&self) -> Result<Opened, String> {
+        let Self::File(path) = self else { return self.open().map(Opened::Capture) };
+        if path.as_os_str() != "-" {
+            let file = File::open(path).and_then(|mut file| look_into(&mut file));
+            // What cannot be opened here cannot be opened as a capture either, which has the better words for it.
+            let is_log = file.is_ok_and(|(_, is_json)| is_json);
+            return if is_log { AuditReader::open(path).map(Opened::Log) } else { self.open().map(Opened::Capture) };
+        }
+        let mut input = io::stdin();
+        let (head, is_json) = look_into(&mut input).map_err(|error| format!("-: {error}"))?;
+        let whole: Box<dyn Read + Send> = Box::new(Cursor::new(head).chain(input));
+        if is_json {
+            return AuditReader::from_reader(whole, "-").map(Opened::Log);
+        }
+        CaptureReader::from_reader(whole, "-").map(Opened::Capture).map_err(|error| error.to_string())
+    }
+
     pub(crate) fn open(&self) -> Result<CaptureReader, String> {
         match self {
             Self::File(path) => CaptureReader::open(path).map_err(|error| error.to_string()),
@@ -74,6 +102,12 @@ impl Source {
         };
         if again { self.open().ok() } else { None }
     }
+}
+
+/// An input that was looked into.
+enum Opened {
+    Capture(CaptureReader),
+    Log(AuditReader),
 }
 
 /// What every capture is put through.
@@ -98,6 +132,17 @@ pub trait Look {
         output: &mut CaptureOutput<'_, '_>,
         report: &mut CaptureReport,
     ) -> ControlFlow<()>;
+
+    /// One audit event; as [`Look::event`]. `None` when this look is about captures only.
+    fn audit(
+        &mut self,
+        context: &AuditContext<'_>,
+        output: &mut CaptureOutput<'_, '_>,
+        report: &mut CaptureReport,
+    ) -> Option<ControlFlow<()>> {
+        let _ = (context, output, report);
+        None
+    }
 
     /// The capture is over.
     fn end(&mut self, output: &mut CaptureOutput<'_, '_>, report: &CaptureReport) {
@@ -140,12 +185,16 @@ pub fn look_at_each<L: Look>(
         }
     };
     thread::scope(|scope| {
-        let workers = jobs.clamp(1, captures.len().max(1));
+        // By time, an input waits for all others: each needs a worker.
+        let workers = if output.is_by_time() { captures.len() } else { jobs.clamp(1, captures.len().max(1)) };
         let started = (0..workers)
             .filter(|n| {
                 thread::Builder::new().name(format!("replay-{n}")).stack_size(STACK).spawn_scoped(scope, work).is_ok()
             })
             .count();
+        if started < workers {
+            output.wait_for_nobody();
+        }
         if started == 0 {
             // The system gives us no thread: this one has to do.
             work();
@@ -163,14 +212,16 @@ fn capture<L: Look>(
 ) -> CaptureReport {
     let mut output = output;
     let name = source.name();
-    let mut reader = match source.open() {
-        Ok(reader) => reader,
+    let opened = source.open_any();
+    let (mut replay, look) = begin();
+    let mut reader = match opened {
+        Ok(Opened::Capture(reader)) => reader,
+        Ok(Opened::Log(reader)) => return log::replay(reader, name, replay, look, output, advance),
         Err(error) => {
             output.note(format!("error: {error}"));
             return CaptureReport::unreadable(name, error);
         }
     };
-    let (mut replay, look) = begin();
     let mut desk = Desk { look, output: &mut output, report: CaptureReport::new(name), advance, told: (0, 0) };
     let end = replay.run_with(&mut reader, &mut desk);
     desk.look.end(desk.output, &desk.report);
@@ -210,7 +261,7 @@ impl CaptureReport {
 }
 
 /// What the file itself has lost, in words; `None` when it is whole.
-fn damage(ledger: &Ledger) -> Option<String> {
+pub(crate) fn damage(ledger: &Ledger) -> Option<String> {
     let losses: Vec<String> = ledger
         .findings()
         .filter(|(counter, _)| counter.severity == Severity::DataLoss && counter.origin == Origin::File)
@@ -270,12 +321,49 @@ impl Look for Alerts<'_> {
         output: &mut CaptureOutput<'_, '_>,
         report: &mut CaptureReport,
     ) -> ControlFlow<()> {
+        if context.event.etype == ppme::PPME_PLUGINEVENT_E {
+            return self.plugin(context, output, report);
+        }
         self.session.matching(context, &mut report.ledger, &mut self.matched);
         if self.matched.is_empty() { ControlFlow::Continue(()) } else { self.write(context, output, report) }
+    }
+
+    fn audit(
+        &mut self,
+        context: &AuditContext<'_>,
+        output: &mut CaptureOutput<'_, '_>,
+        report: &mut CaptureReport,
+    ) -> Option<ControlFlow<()>> {
+        self.session.matching_audit(context, &mut report.ledger, &mut self.matched);
+        for &rule in &self.matched {
+            report.count(rule as usize);
+            self.line.clear();
+            self.session.render_audit(rule, context, &mut self.line);
+            if !output.line_at(context.event.ts, &self.line) {
+                return Some(ControlFlow::Break(()));
+            }
+        }
+        Some(ControlFlow::Continue(()))
     }
 }
 
 impl Alerts<'_> {
+    /// An event of a plugin: its payload is an audit event, or something that nobody here can read.
+    #[cold]
+    fn plugin(
+        &mut self,
+        context: &EventContext<'_>,
+        output: &mut CaptureOutput<'_, '_>,
+        report: &mut CaptureReport,
+    ) -> ControlFlow<()> {
+        let Some(event) = AuditEvent::from_plugin(context.event) else {
+            report.ledger.count(Counter::UnsupportedSource);
+            return ControlFlow::Continue(());
+        };
+        let context = AuditContext { event: &event, clock: context.clock };
+        self.audit(&context, output, report).unwrap_or(ControlFlow::Continue(()))
+    }
+
     /// Writes the alerts of the matched rules. Breaks when there is nobody to write for.
     fn write(
         &mut self,
@@ -291,7 +379,7 @@ impl Alerts<'_> {
             }
             self.line.clear();
             self.session.render(rule, context, absent, &mut self.line);
-            if !output.line(&self.line) {
+            if !output.line_at(context.event.ts, &self.line) {
                 return ControlFlow::Break(());
             }
         }

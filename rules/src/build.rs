@@ -169,13 +169,18 @@ impl Builder<'_, '_> {
         }
     }
 
+    /// Whether an unknown field leaves the rule out, in place of an error.
+    fn may_skip(&self, def: &RuleDef) -> bool {
+        def.skip_if_unknown_filter || self.schema.is_partial(&def.source)
+    }
+
     /// Reports errors of a condition; when the first is about an unknown field or event type and the rule says so, only
     /// that the rule is left out.
     fn compile_errors(&mut self, def: &RuleDef, errors: Vec<CompileError>, number: u32) {
         let unknown = errors.first().is_some_and(|error| {
             matches!(error.kind, CompileErrorKind::UnknownField | CompileErrorKind::UnknownEventType)
         });
-        let skip = unknown && def.skip_if_unknown_filter;
+        let skip = unknown && self.may_skip(def);
         let code = if skip { Code::UnknownFilter } else { Code::CompileCondition };
         for error in errors.into_iter().take(if skip { 1 } else { usize::MAX }) {
             let message = if skip { left_out(&error.message) } else { error.message };
@@ -228,7 +233,7 @@ impl Builder<'_, '_> {
             fields.extend(&addition.fields);
         }
         self.remove_container_info(&mut text, item);
-        let format = match self.format(&text, def, item, def.skip_if_unknown_filter) {
+        let format = match self.format(&text, def, item, self.may_skip(def)) {
             Ok(format) => format,
             Err(output) => return output,
         };

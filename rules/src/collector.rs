@@ -268,7 +268,8 @@ impl Collector {
                     .hint(did_you_mean(&source, around.schema.sources())),
             );
         }
-        let check = known_source.then_some((around.schema, &*source));
+        // Fields of a source that is known in part are nobody's mistake.
+        let check = (known_source && !around.schema.is_partial(&source)).then_some((around.schema, &*source));
         let mut checked = Vec::new();
         for exception in item.exceptions {
             if !exception.fields.is_given() {

@@ -86,7 +86,8 @@ codes! {
         "The condition can be true on more than 100 event types, so the rule is evaluated on nearly all events. Add \
          an evt.type term, or set warn_evttypes: false if this is meant.";
     UnknownFilter "LOAD_UNKNOWN_FILTER" Warning "rule left out because of an unknown field or event type",
-        "The rule names a field or event type that does not exist and says skip-if-unknown-filter: true.";
+        "The rule names a field or event type that does not exist and says skip-if-unknown-filter: true, or it is for a \
+         source of which only the `json.*` and `evt.*` fields are known.";
     UnusedMacro "LOAD_UNUSED_MACRO" Warning "unused macro", "No rule and no macro uses it.";
     UnusedList "LOAD_UNUSED_LIST" Warning "unused list", "No rule, macro or list uses it.";
     UnknownItem "LOAD_UNKNOWN_ITEM" Warning "unknown kind of item",

@@ -159,6 +159,13 @@ pub trait Schema {
     /// The sources rules may name (`syscall`, `k8s_audit`, …).
     fn sources(&self) -> Vec<&str>;
 
+    /// Whether a source has fields of its own that are not known here. A rule for it that names an unknown field is
+    /// left out with a warning, as if it said `skip-if-unknown-filter: true`.
+    fn is_partial(&self, source: &str) -> bool {
+        let _ = source;
+        false
+    }
+
     /// All fields of a source with their schema numbers: for lookup, "did you mean" and longest-name matching.
     fn fields(&self, source: &str) -> Box<dyn Iterator<Item = (u16, &FieldDef)> + '_>;
 

@@ -16,7 +16,7 @@ use super::test::TestArgs;
 use crate::detect::Form;
 use crate::moment::scaled;
 
-/// Replays captures of system calls through Falco rules.
+/// Replays captures of system calls and Kubernetes audit logs through Falco rules.
 ///
 /// Without a subcommand it runs `run`: reads .scap captures of any age (plain, gzip, zstd), rebuilds the processes,
 /// files, sockets and containers of the recorded machine, evaluates rules on every event, and prints the alerts and
@@ -67,9 +67,9 @@ pub(super) enum Command {
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Args, Debug)]
 pub(super) struct RunArgs {
-    /// Captures: files, directories, glob patterns, `-` for standard input
+    /// Captures and Kubernetes audit logs: files, directories, glob patterns, `-` for standard input
     ///
-    /// A directory is walked to all depths and gives the files that are named like captures (.scap, .scap.gz,
+    /// Audit logs are JSON: an event a line, arrays, lists of kind EventList; plain, gzip or zstd. A directory is walked to all depths and gives the files that are named like captures (.scap, .scap.gz,
     /// .scap.zst) or begin like one, in the order of their paths. Every capture is replayed on its own, with fresh
     /// state; alerts come in the order of the captures, then one summary for all.
     #[arg(value_name = "CAPTURE")]
@@ -148,6 +148,13 @@ pub(super) struct RunArgs {
     /// End with status 1 when there were alerts of this priority or stronger (any, without one)
     #[arg(long, value_name = "PRIORITY", num_args = 0..=1, require_equals = true, default_missing_value = "debug", ignore_case = true, help_heading = "Output")]
     pub(super) fail_on_alert: Option<PriorityArg>,
+
+    /// Order of the alerts of several inputs
+    ///
+    /// auto: by time when an audit log is among them, else by input. By time, all inputs are replayed at the same time
+    /// (at most 256 of them).
+    #[arg(long, value_name = "ORDER", default_value = "auto", help_heading = "Output")]
+    pub(super) order: OrderArg,
 
     /// Captures to replay at the same time [default: one per CPU]
     ///
@@ -287,6 +294,17 @@ pub(super) enum FormArg {
     Json,
 }
 
+/// Order of alerts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum OrderArg {
+    /// By time when it matters.
+    Auto,
+    /// All alerts of an input, then those of the next.
+    Input,
+    /// By the time of the events.
+    Time,
+}
+
 /// Rules reported per event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(super) enum MatchingArg {
@@ -351,6 +369,8 @@ Examples:
       alerts as JSON lines
   casebook-replay --filter 'container.id = 3ad7b26ded6d' --priority warning incident.scap
       one container, from Warning up
+  casebook-replay -r k8s_audit_rules.yaml -r falco_rules.yaml node1.scap audit.jsonl
+      a capture and the audit log of its cluster, alerts of both in the order of time
   zstd -dc big.scap.zst | casebook-replay -M 60 -
       the first minute of a stream
 

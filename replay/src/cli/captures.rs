@@ -12,10 +12,11 @@ use std::thread;
 use casebook_formats::ledger::Ledger;
 
 use super::Terminals;
+use super::args::OrderArg;
 use super::exit::Exit;
 use super::talk::{Meter, Voice, say};
 use crate::inputs::{self, Input};
-use crate::output::Sequencer;
+use crate::output::{MERGE_LIMIT, Sequencer};
 use crate::run::Source;
 use crate::summary::{CaptureReport, Completeness, ledger_text};
 
@@ -44,6 +45,21 @@ pub(super) fn sources(arguments: &[PathBuf], quiet: bool, err: &mut dyn Write) -
 /// What `-j` means.
 pub(super) fn jobs(wanted: Option<NonZeroUsize>) -> usize {
     wanted.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+}
+
+/// Whether alerts come in the order of time, and a warning where that is not possible.
+pub(super) fn by_time(order: OrderArg, captures: &[Source], err: &mut dyn Write) -> bool {
+    let wanted = match order {
+        OrderArg::Input => false,
+        OrderArg::Time => true,
+        OrderArg::Auto => captures.iter().any(Source::is_log),
+    };
+    if wanted && captures.len() > MERGE_LIMIT {
+        let n = captures.len();
+        say(err, &format!("warning: {n} inputs are too many for the order of time (limit {MERGE_LIMIT}): by input"));
+        return false;
+    }
+    wanted && captures.len() > 1
 }
 
 /// Opens the file of `-o`; `Err` after saying why not.
@@ -94,6 +110,8 @@ pub(super) struct Hearing {
     pub(super) no_progress: bool,
     /// Where the streams go.
     pub(super) terminals: Terminals,
+    /// What is said comes in the order of time; no headings then.
+    pub(super) by_time: bool,
 }
 
 impl Hearing {
@@ -113,11 +131,12 @@ pub(super) fn perform(
     work: impl FnOnce(&Sequencer<'_>, &(dyn Fn(u64, u64) + Sync)) -> Vec<CaptureReport>,
 ) -> Result<Vec<CaptureReport>, Exit> {
     let mut meter = hearing.meter(captures);
-    let headings =
-        if captures.len() > 1 && !hearing.quiet { captures.iter().map(Source::name).collect() } else { Vec::new() };
+    let headed = captures.len() > 1 && !hearing.quiet && !hearing.by_time;
+    let headings = if headed { captures.iter().map(Source::name).collect() } else { Vec::new() };
     let mut voice = Voice::new(meter.around(err), headings);
     let mut data = meter.around(out);
-    let output = Sequencer::new(&mut data, &mut voice, captures.len(), hearing.terminals.out);
+    let begin = if hearing.by_time { Sequencer::by_time } else { Sequencer::new };
+    let output = begin(&mut data, &mut voice, captures.len(), hearing.terminals.out);
     let reports = work(&output, &|bytes, events| meter.advance(bytes, events));
     let written = output.into_result();
     meter.finish();

@@ -46,7 +46,7 @@ pub(super) fn detector(
         say(err, "error: no rule is left to run: see -r, --priority, -t, -T and -D");
         return None;
     }
-    let filter = match args.filter.as_deref().map(Filter::parse).transpose() {
+    let filter = match args.filter.as_deref().map(Filter::parse_for_all).transpose() {
         Ok(filter) => filter,
         Err(errors) => {
             refuse("--filter", args.filter.as_deref().unwrap_or_default(), &errors, err);

@@ -49,7 +49,8 @@ fn replay(
     err: &mut (dyn Write + Send),
     terminals: Terminals,
 ) -> Exit {
-    let hearing = Hearing { quiet: args.quiet, no_progress: args.no_progress, terminals };
+    let by_time = captures::by_time(args.order, captures, err);
+    let hearing = Hearing { quiet: args.quiet, no_progress: args.no_progress, terminals, by_time };
     let performed =
         captures::perform(captures, hearing, out, err, |output, advance| run::replay(plan, captures, output, advance));
     let reports = match performed {

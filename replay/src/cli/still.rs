@@ -146,7 +146,7 @@ fn take(args: &StillArgs, err: &mut (dyn Write + Send), terminals: Terminals) ->
         say(err, &format!("error: these are {count} captures, each with a time of its own: name one of them"));
         return Err(Exit::Usage);
     };
-    let hearing = Hearing { quiet: args.quiet, no_progress: args.no_progress, terminals };
+    let hearing = Hearing { quiet: args.quiet, no_progress: args.no_progress, terminals, by_time: false };
     let mut meter = hearing.meter(std::slice::from_ref(&source));
     let mut told = (0, 0);
     let taken = Still::take(&source, args.at, &mut |bytes, events| {

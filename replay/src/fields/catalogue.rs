@@ -11,6 +11,7 @@ use casebook_rules::schema::{
 };
 
 use super::params::{self, ParamNames};
+use crate::audit::event::PLUGINS;
 
 /// Sources whose rules may use a field.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,11 +31,17 @@ pub const SYSCALL_SOURCE: &str = "syscall";
 /// Name of the Kubernetes audit source.
 pub const K8S_AUDIT_SOURCE: &str = "k8s_audit";
 
+/// Whether a source is one of plugins whose events are JSON, all but Kubernetes audit events.
+fn is_json(source: &str) -> bool {
+    source != K8S_AUDIT_SOURCE && PLUGINS.iter().any(|(_, known)| *known == source)
+}
+
 impl Scope {
     pub(crate) fn has(self, source: &str) -> bool {
         match source {
             SYSCALL_SOURCE => matches!(self, Self::Any | Self::Syscall),
             K8S_AUDIT_SOURCE => !matches!(self, Self::Syscall),
+            other if is_json(other) => matches!(self, Self::Any | Self::Plugin),
             _ => false,
         }
     }
@@ -72,6 +79,7 @@ pub(crate) enum Extractor {
     Fspath(FspathField),
     Fdlist(FdlistField),
     Container(ContainerField),
+    Audit(AuditField),
     /// No capture can answer, for this reason.
     Offline(&'static str),
 }
@@ -112,7 +120,7 @@ mod generated {
     use super::{DottedForm, Extractor, FieldRow, FieldType, Forms, Scope, row};
     include!(concat!(env!("OUT_DIR"), "/fields.rs"));
 }
-pub(crate) use generated::{ContainerField, EventField, FdField, FdlistField, FspathField, ProcessField, UserField};
+pub(crate) use generated::{AuditField, ContainerField, EventField, FdField, FdlistField, FspathField, ProcessField, UserField};
 
 const fn has(notes: &[&str], wanted: &str) -> bool {
     let mut at = 0;
@@ -267,7 +275,13 @@ impl Catalogue {
 
 impl Schema for Catalogue {
     fn sources(&self) -> Vec<&str> {
-        vec![SYSCALL_SOURCE, K8S_AUDIT_SOURCE]
+        let mut sources = vec![SYSCALL_SOURCE, K8S_AUDIT_SOURCE];
+        sources.extend(PLUGINS.iter().map(|(_, source)| *source).filter(|source| is_json(source)));
+        sources
+    }
+
+    fn is_partial(&self, source: &str) -> bool {
+        is_json(source)
     }
 
     fn fields(&self, source: &str) -> Box<dyn Iterator<Item = (u16, &FieldDef)> + '_> {

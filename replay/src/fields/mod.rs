@@ -19,6 +19,7 @@ use crate::context::EventContext;
 
 mod address;
 pub(crate) mod args;
+pub(crate) mod audit;
 pub mod catalogue;
 pub(crate) mod container;
 mod event;
@@ -50,7 +51,8 @@ impl EventFields for EventContext<'_> {
             Extractor::Fspath(which) => fspath::extract(self, which),
             Extractor::Fdlist(which) => fdlist::extract(self, which),
             Extractor::Container(which) => container::extract(self, which, &field.arg),
-            Extractor::Offline(_) => Extracted::Absent,
+            // Audit events answer these: `audit`.
+            Extractor::Audit(_) | Extractor::Offline(_) => Extracted::Absent,
         }
     }
 
