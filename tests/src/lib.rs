@@ -12,6 +12,7 @@
 
 pub mod agreement;
 pub mod alerts;
+pub mod audit;
 pub mod cli;
 pub mod corpora;
 pub mod glob;

@@ -222,8 +222,7 @@ mod tests {
     const TIME: &str = r#""stageTimestamp":"2025-03-01T10:00:00.5Z""#;
 
     fn read(text: &str) -> (Vec<u64>, Ledger, Vec<Trouble>) {
-        let mut reader =
-            AuditReader::from_reader(Box::new(io::Cursor::new(text.as_bytes().to_vec())), "log").unwrap();
+        let mut reader = AuditReader::from_reader(Box::new(io::Cursor::new(text.as_bytes().to_vec())), "log").unwrap();
         let mut nums = Vec::new();
         while let Some(event) = reader.next_event().unwrap() {
             nums.push(event.num);

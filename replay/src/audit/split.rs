@@ -329,7 +329,10 @@ mod tests {
         assert_eq!(split("{\"a\":\"x\n{\"b\":1}\n"), ["1 broken", "2 {\"b\":1}"], "cut inside a string");
         assert_eq!(split("garbage {}\n{}\n"), ["1 broken", "2 {}"]);
         assert_eq!(split("{}\n{\"a\""), ["1 {}", "2 broken"], "the end is missing");
-        assert_eq!(split("{\"items\":[{\"a\":1},\n{\"b\":\n{\"c\":2}]}\n"), ["1* {\"a\":1}", "2 broken", "3* {\"c\":2}"]);
+        assert_eq!(
+            split("{\"items\":[{\"a\":1},\n{\"b\":\n{\"c\":2}]}\n"),
+            ["1* {\"a\":1}", "2 broken", "3* {\"c\":2}"]
+        );
         assert_eq!(split("{\"items\":[{}"), ["1* {}", "1 broken"], "a list that is cut");
     }
 

@@ -192,9 +192,9 @@ fn of_document<'e>(context: &'e AuditContext<'_>, plan: Plan, arg: &FieldArg) ->
     match plan {
         Plan::One(path) => when(json.at(path), |value| Extracted::One(text(value))),
         Plan::List(path) => when(json.at(path).and_then(Json::list), |items| many(items.iter().map(text))),
-        Plan::Pointer => when(key(arg).and_then(|pointer| json.pointer(unquoted(pointer))), |value| {
-            Extracted::One(text(value))
-        }),
+        Plan::Pointer => {
+            when(key(arg).and_then(|pointer| json.pointer(unquoted(pointer))), |value| Extracted::One(text(value)))
+        }
         Plan::Whole => owned(json.indented()),
         Plan::Time => owned(context.event.ts.to_string()),
         Plan::Always => fixed("true"),
@@ -215,9 +215,7 @@ fn of_document<'e>(context: &'e AuditContext<'_>, plan: Plan, arg: &FieldArg) ->
             other => other,
         },
         Plan::AnyPrivileged => when(pod::any_privileged(json), |any| fixed(if any { "true" } else { "false" })),
-        Plan::Volumes(path) => {
-            many(element(volumes(json), index(arg)).filter_map(|volume| volume.at(path)).map(text))
-        }
+        Plan::Volumes(path) => many(element(volumes(json), index(arg)).filter_map(|volume| volume.at(path)).map(text)),
         Plan::VolumeTypes => many(element(volumes(json), index(arg)).flat_map(member_names)),
         Plan::HostPathIs => when(volumes(json).zip(key(arg)), |(volumes, wanted)| {
             let mut paths = volumes.iter().filter_map(|volume| volume.at(&["hostPath", "path"])).map(Json::text);
@@ -369,7 +367,8 @@ mod tests {
         };
         let context = AuditContext { event: &event, clock: Clock::default() };
         fields.map(|name| {
-            let field = Catalogue::new().parse(K8S_AUDIT_SOURCE, name).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let field =
+                Catalogue::new().parse(K8S_AUDIT_SOURCE, name).unwrap_or_else(|error| panic!("{name}: {error}"));
             let mut out = Vec::new();
             let display = Catalogue::new().display(&field);
             let there = render::extracted(&context.extract(&field), context.display(&field, display), &mut out);
@@ -391,11 +390,20 @@ mod tests {
 
     #[test]
     fn requests() {
-        let fields = ["ka.uri.param[command]", "ka.uri.param[tty]", "ka.target.pod.name", "ka.user.groups", "json.value[/user/groups/1]"];
+        let fields = [
+            "ka.uri.param[command]",
+            "ka.uri.param[tty]",
+            "ka.target.pod.name",
+            "ka.user.groups",
+            "json.value[/user/groups/1]",
+        ];
         assert_eq!(texts(POD, fields), some(["sh", "", "web-1", "(a,b)", "b"]));
         let absent = ["ka.uri.param[x]", "ka.sourceips", "ka.verb", "jevt.value[/user/x]", "ka.req.role.rules.verbs"];
         assert_eq!(texts(POD, absent), [const { None }; 5]);
-        assert_eq!(parameters("/x?command=sh&command=-c&command=a%20b+c%zz", "command"), [&b"sh"[..], b"-c", b"a b c%zz"]);
+        assert_eq!(
+            parameters("/x?command=sh&command=-c&command=a%20b+c%zz", "command"),
+            [&b"sh"[..], b"-c", b"a b c%zz"]
+        );
     }
 
     #[test]
@@ -429,7 +437,11 @@ mod tests {
             "true",
         ];
         assert_eq!(texts(POD, fields), some(wanted));
-        let absent = ["ka.req.pod.containers.image[2]", "ka.req.pod.containers.privileged[0]", "ka.req.pod.initContainers.image"];
+        let absent = [
+            "ka.req.pod.containers.image[2]",
+            "ka.req.pod.containers.privileged[0]",
+            "ka.req.pod.initContainers.image",
+        ];
         assert_eq!(texts(POD, absent), [const { None }; 3]);
     }
 
@@ -446,7 +458,10 @@ mod tests {
         let wanted =
             ["(/var/run/docker.sock)", "(/var/run/docker.sock)", "(hostPath,emptyDir)", "true", "true", "false"];
         assert_eq!(texts(POD, fields), some(wanted));
-        assert_eq!(texts(POD, ["ka.req.pod.volumes.hostpath[1]", "ka.req.pod.volumes.flexvolume_driver"]), [None, None]);
+        assert_eq!(
+            texts(POD, ["ka.req.pod.volumes.hostpath[1]", "ka.req.pod.volumes.flexvolume_driver"]),
+            [None, None]
+        );
     }
 
     #[test]

@@ -120,7 +120,9 @@ mod generated {
     use super::{DottedForm, Extractor, FieldRow, FieldType, Forms, Scope, row};
     include!(concat!(env!("OUT_DIR"), "/fields.rs"));
 }
-pub(crate) use generated::{AuditField, ContainerField, EventField, FdField, FdlistField, FspathField, ProcessField, UserField};
+pub(crate) use generated::{
+    AuditField, ContainerField, EventField, FdField, FdlistField, FspathField, ProcessField, UserField,
+};
 
 const fn has(notes: &[&str], wanted: &str) -> bool {
     let mut at = 0;
