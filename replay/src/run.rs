@@ -216,7 +216,7 @@ fn capture<L: Look>(
     let (mut replay, look) = begin();
     let mut reader = match opened {
         Ok(Opened::Capture(reader)) => reader,
-        Ok(Opened::Log(reader)) => return log::replay(reader, name, replay, look, output, advance),
+        Ok(Opened::Log(reader)) => return log::replay(reader, name, &replay, look, output, advance),
         Err(error) => {
             output.note(format!("error: {error}"));
             return CaptureReport::unreadable(name, error);

@@ -16,14 +16,14 @@ const PROGRESS_INTERVAL: u64 = 256;
 pub(crate) fn replay<L: Look>(
     reader: AuditReader,
     name: String,
-    limits: Replay,
+    limits: &Replay,
     look: L,
     output: CaptureOutput<'_, '_>,
     advance: &(dyn Fn(u64, u64) + Sync),
 ) -> CaptureReport {
     let (mut reader, mut look, mut output) = (reader, look, output);
     let mut report = CaptureReport::new(name);
-    let end = events(&mut reader, &limits, &mut look, &mut output, &mut report, advance);
+    let end = events(&mut reader, limits, &mut look, &mut output, &mut report, advance);
     look.end(&mut output, &report);
     report.ledger.merge(&reader.ledger());
     let damage = damage(&report.ledger);

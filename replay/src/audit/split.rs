@@ -111,6 +111,7 @@ impl<R: BufRead> Splitter<R> {
 }
 
 /// The state between two bytes.
+#[allow(clippy::struct_excessive_bools)] // a state machine over bytes: each is a state of its own
 struct Machine {
     place: Place,
     /// Elements of `items` come.

@@ -47,7 +47,7 @@ pub(super) struct LabArgs {
 
 impl LabArgs {
     pub(super) fn hearing(&self, terminals: Terminals) -> Hearing {
-        Hearing { quiet: self.quiet, no_progress: self.no_progress, terminals }
+        Hearing { quiet: self.quiet, no_progress: self.no_progress, terminals, by_time: false }
     }
 
     pub(super) fn jobs(&self) -> usize {

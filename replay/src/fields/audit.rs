@@ -13,12 +13,11 @@ use casebook_rules::schema::{FieldArg, FieldRef};
 use casebook_rules::value::Value;
 
 use super::catalogue::{self, AuditField, EventField, Extractor};
-use super::{fixed, index, key, many, owned, print, truth, unsigned, when};
+use super::event::time;
+use super::{fixed, index, key, many, owned, truth, unsigned, when};
 use crate::audit::AuditContext;
 use crate::audit::json::Json;
 use pod::{CONTAINERS, EPHEMERAL, INIT, Property};
-
-const NS: u64 = 1_000_000_000;
 
 /// Where a field is read from.
 #[derive(Clone, Copy)]
@@ -230,24 +229,12 @@ fn of_document<'e>(context: &'e AuditContext<'_>, plan: Plan, arg: &FieldArg) ->
 
 /// The fields that every source has.
 fn of_any_event<'e>(context: &AuditContext<'_>, field: EventField) -> Extracted<'e> {
-    let (event, ts) = (context.event, context.event.ts);
-    let since_first = ts.saturating_sub(context.clock.first_ts);
+    let event = context.event;
     match field {
         EventField::EvtNum => unsigned(event.num),
-        EventField::EvtTime => owned(print::time_of_day(ts, true)),
-        EventField::EvtTimeS => owned(print::time_of_day(ts, false)),
-        EventField::EvtTimeIso8601 => owned(print::iso8601(ts)),
-        EventField::EvtDatetime => owned(print::datetime(ts, true)),
-        EventField::EvtDatetimeS => owned(print::datetime(ts, false)),
-        EventField::EvtRawtime => unsigned(ts),
-        EventField::EvtRawtimeS => unsigned(ts / NS),
-        EventField::EvtRawtimeNs => unsigned(ts % NS),
-        EventField::EvtReltime => unsigned(since_first),
-        EventField::EvtReltimeS => unsigned(since_first / NS),
-        EventField::EvtReltimeNs => unsigned(since_first % NS),
         EventField::EvtSource => fixed(event.source),
         EventField::EvtIsAsync => truth(false),
-        _ => Extracted::Absent,
+        other => time::extract(event.ts, context.clock, other),
     }
 }
 

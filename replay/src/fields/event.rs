@@ -2,6 +2,7 @@
 
 mod io;
 mod open;
+pub(super) mod time;
 
 use std::borrow::Cow;
 
@@ -19,26 +20,27 @@ use io::{ErrorKind, buffer, error_count, error_of, io_direction, io_length, is_f
 pub(super) use open::UNKNOWN_DIRECTORY;
 use open::{O_RDONLY, O_WRONLY, absolute_path, creates_executable, creates_file, open_flags};
 
-const NS: u64 = 1_000_000_000;
+use time::NS;
 
 pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: EventField, arg: &FieldArg) -> Extracted<'e> {
     let event = context.event;
     match field {
         EventField::EvtNum => unsigned(event.num),
-        EventField::EvtTime | EventField::EvtOutputtime => owned(print::time_of_day(event.ts, true)),
-        EventField::EvtTimeS => owned(print::time_of_day(event.ts, false)),
-        EventField::EvtTimeIso8601 => owned(print::iso8601(event.ts)),
-        EventField::EvtDatetime => owned(print::datetime(event.ts, true)),
-        EventField::EvtDatetimeS => owned(print::datetime(event.ts, false)),
-        EventField::EvtRawtime => unsigned(event.ts),
-        EventField::EvtRawtimeS => unsigned(event.ts / NS),
-        EventField::EvtRawtimeNs => unsigned(event.ts % NS),
-        EventField::EvtReltime => unsigned(since_first(context)),
-        EventField::EvtReltimeS => unsigned(since_first(context) / NS),
-        EventField::EvtReltimeNs => unsigned(since_first(context) % NS),
-        EventField::EvtDeltatime => unsigned(since_previous(context)),
-        EventField::EvtDeltatimeS => unsigned(since_previous(context) / NS),
-        EventField::EvtDeltatimeNs => unsigned(since_previous(context) % NS),
+        EventField::EvtTime
+        | EventField::EvtOutputtime
+        | EventField::EvtTimeS
+        | EventField::EvtTimeIso8601
+        | EventField::EvtDatetime
+        | EventField::EvtDatetimeS
+        | EventField::EvtRawtime
+        | EventField::EvtRawtimeS
+        | EventField::EvtRawtimeNs
+        | EventField::EvtReltime
+        | EventField::EvtReltimeS
+        | EventField::EvtReltimeNs
+        | EventField::EvtDeltatime
+        | EventField::EvtDeltatimeS
+        | EventField::EvtDeltatimeNs => time::extract(event.ts, context.clock, field),
         EventField::EvtLatency => when(latency(event), unsigned),
         EventField::EvtLatencyS => when(latency(event), |ns| unsigned(ns / NS)),
         EventField::EvtLatencyNs => when(latency(event), |ns| unsigned(ns % NS)),
@@ -109,14 +111,6 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: EventField, arg:
             super::borrowed(image.split(|&byte| byte == b'@').next().unwrap_or(image))
         }),
     }
-}
-
-fn since_first(context: &EventContext<'_>) -> u64 {
-    context.event.ts.saturating_sub(context.clock.first_ts)
-}
-
-fn since_previous(context: &EventContext<'_>) -> u64 {
-    context.event.ts.saturating_sub(context.clock.previous_ts)
 }
 
 /// Time between the halves of the call, where the capture holds both.
