@@ -37,7 +37,12 @@ struct Input {
 
 impl<'w> Sequencer<'w> {
     /// A sequencer that orders by time, for `count` inputs that are **all** replayed at the same time, undivided.
-    pub fn by_time(target: &'w mut (dyn Write + Send), talk: &'w mut dyn Talk, count: usize, interactive: bool) -> Self {
+    pub fn by_time(
+        target: &'w mut (dyn Write + Send),
+        talk: &'w mut dyn Talk,
+        count: usize,
+        interactive: bool,
+    ) -> Self {
         let this = Self { by_time: true, ..Self::new(target, talk, count, interactive) };
         this.lock().merge.inputs = (0..count).map(|_| Input::default()).collect();
         this
