@@ -23,7 +23,7 @@ pub(super) fn run(args: &TestArgs, out: &mut dyn Write, err: &mut dyn Write, ter
         say(err, "error: --baseline: no capture there");
         return Exit::Usage;
     }
-    let hearing = Hearing { quiet: args.quiet, no_progress: false, terminals };
+    let hearing = Hearing { quiet: args.quiet, no_progress: false, terminals, by_time: false };
     let mut meter = hearing.meter(&sources);
     let limit: Priority = args.baseline_limit.into();
     let advance = |bytes, events| meter.advance(bytes, events);
