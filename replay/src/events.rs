@@ -13,10 +13,10 @@ use casebook_rules::output::Format;
 use crate::context::EventContext;
 use crate::detect::{Filter, Form, Gate};
 use crate::engine::Replay;
-use crate::moment::Moment;
 use crate::output::{CaptureOutput, Sequencer, push_safe};
-use crate::run::{Look, Source, look_at_each};
+use crate::run::{Look, Source, Work, look_at_each};
 use crate::summary::{CaptureReport, iso_time};
+use crate::window::{Opening, Place, Window};
 
 /// sysdig's default line.
 pub const DEFAULT_FORMAT: &str =
@@ -28,10 +28,6 @@ pub const CONTAINER_FORMAT: &str = "*%evt.num %evt.outputtime %evt.cpu %containe
 pub const POD_FORMAT: &str = "*%evt.num %evt.outputtime %evt.cpu %k8s.pod.name (%container.id) %proc.name \
                               (%thread.tid:%thread.vtid) %evt.dir %evt.type %evt.info";
 
-/// Events can stand out of order by as much without being a step of the clock: how far beyond the end of the window
-/// events are still looked at.
-const DISORDER: u64 = 1_000_000_000;
-
 /// Which events of every capture are printed, and how.
 #[derive(Debug)]
 pub struct Plan {
@@ -41,10 +37,8 @@ pub struct Plan {
     pub form: Form,
     /// Only events on which this is true.
     pub filter: Option<Filter>,
-    /// Only events at this moment or later.
-    pub from: Option<Moment>,
-    /// Only events at this moment or earlier.
-    pub to: Option<Moment>,
+    /// Only events in this part of a capture's time.
+    pub window: Window,
     /// As many events of each capture.
     pub count: Option<NonZeroU64>,
     /// Say how many events the format left out.
@@ -60,7 +54,9 @@ impl Plan {
         output: &Sequencer<'_>,
         advance: &(dyn Fn(u64, u64) + Sync),
     ) -> Vec<CaptureReport> {
-        look_at_each(captures, jobs, output, advance, || (Replay::new(), Printer::new(self)))
+        // Who counts events has to see them in order.
+        let work = Work { jobs, window: self.window, divisible: self.count.is_none() };
+        look_at_each(captures, work, output, advance, || (Replay::new(), Printer::new(self)))
     }
 }
 
@@ -68,12 +64,9 @@ impl Plan {
 struct Printer<'p> {
     plan: &'p Plan,
     gate: Option<Gate<'p>>,
-    /// First and last time that is printed; known with the first event.
-    window: Option<(u64, u64)>,
-    /// Some event was in it.
+    opening: Opening,
+    /// Some event was in the window.
     within: bool,
-    /// Times of the first event that was not, and of the last.
-    beyond: Option<(u64, u64)>,
     printed: u64,
     /// Events without some value of the format.
     left_out: u64,
@@ -83,18 +76,8 @@ struct Printer<'p> {
 impl<'p> Printer<'p> {
     fn new(plan: &'p Plan) -> Self {
         let gate = plan.filter.as_ref().map(Filter::gate);
-        Self { plan, gate, window: None, within: false, beyond: None, printed: 0, left_out: 0, line: Vec::new() }
-    }
-
-    /// First and last time that is printed, in a capture that begins at `first_ts`; 0 when that is not known yet.
-    fn window(&mut self, first_ts: u64) -> (u64, u64) {
-        if let Some(window) = self.window {
-            return window;
-        }
-        let at = |moment: Moment| moment.at(first_ts);
-        let window = (self.plan.from.map_or(0, at), self.plan.to.map_or(u64::MAX, at));
-        self.window = (first_ts != 0).then_some(window);
-        window
+        let opening = plan.window.open();
+        Self { plan, gate, opening, within: false, printed: 0, left_out: 0, line: Vec::new() }
     }
 
     /// Makes the line of an event; false when the event lacks a value that the format needs.
@@ -126,12 +109,10 @@ impl Look for Printer<'_> {
         report: &mut CaptureReport,
     ) -> ControlFlow<()> {
         let Plan { form, count, .. } = self.plan;
-        let (first, last) = self.window(context.clock.first_ts);
-        let ts = context.event.ts;
-        if !(first..=last).contains(&ts) {
-            self.beyond = Some((self.beyond.map_or(ts, |(first, _)| first), ts));
-            let is_over = ts > last.saturating_add(DISORDER) && ts != u64::MAX;
-            return if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        match self.opening.place(context.clock.first_ts, context.event.ts) {
+            Place::Inside => {}
+            Place::Outside => return ControlFlow::Continue(()),
+            Place::Over => return ControlFlow::Break(()),
         }
         self.within = true;
         let ledger = &mut report.ledger;
@@ -153,12 +134,18 @@ impl Look for Printer<'_> {
         ControlFlow::Continue(())
     }
 
+    fn absorb(&mut self, next: Self) {
+        self.within |= next.within;
+        self.printed += next.printed;
+        self.left_out += next.left_out;
+    }
+
     fn end(&mut self, output: &mut CaptureOutput<'_, '_>, report: &CaptureReport) {
         if !self.plan.remarks {
             return;
         }
-        if let (false, Some((first, last))) = (self.within, self.beyond) {
-            let (first, last) = (iso_time(first), iso_time(last));
+        if !self.within && self.plan.window != Window::default() && report.first_ts != 0 {
+            let (first, last) = (iso_time(report.first_ts), iso_time(report.last_ts));
             let read = format!("events were read from {first} to {last}");
             output.note(format!("note: {}: no event is within --from and --to; {read}", report.name));
         }

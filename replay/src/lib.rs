@@ -5,7 +5,7 @@
 //!
 //! [`engine`] drives one capture and shows its events to whoever asks; [`detect`] asks rules about an event; [`run`]
 //! puts many captures through both, [`output`] keeps their alerts in order, [`summary`] counts them; [`inputs`] finds
-//! the captures, [`lab`] tests rules on them, and [`cli`] is the command line over all of it.
+//! the captures, [`checkpoint`] starts in their middle, [`lab`] tests rules on them, and [`cli`] is the command line over all of it.
 
 mod absent;
 pub mod audit;
@@ -20,7 +20,9 @@ pub mod inputs;
 pub mod lab;
 pub mod moment;
 pub mod output;
+mod parts;
 pub mod run;
 pub mod state;
 pub mod still;
 pub mod summary;
+pub mod window;

@@ -7,7 +7,7 @@
 //! and evidence does not belong into `/tmp`. The bytes written do not depend on the number of workers.
 //!
 //! A capture can be replayed in parts ([`Sequencer::divide`]); its parts stand one after the other as captures do. A part
-//! that finds out that the ones after it are of no use drops them ([`CaptureOutput::drop_rest`]).
+//! that finds out that the ones after it are of no use drops them ([`CaptureOutput::rest`]).
 //!
 //! Where captures and audit logs come together ([`Sequencer::by_time`]), the order is that of time instead: see
 //! [`merge`].
@@ -229,7 +229,22 @@ pub struct CaptureOutput<'s, 'w> {
     last_ts: u64,
 }
 
-impl CaptureOutput<'_, '_> {
+/// The parts of a capture after one of them.
+#[derive(Clone, Copy)]
+pub struct Rest<'s, 'w> {
+    sequencer: &'s Sequencer<'w>,
+    place: (usize, usize),
+}
+
+impl Rest<'_, '_> {
+    /// Makes them put out nothing, neither what they have already nor what is to come. They still have to be ended.
+    pub fn drop(self) {
+        let (index, part) = self.place;
+        self.sequencer.drop_from(index, part + 1);
+    }
+}
+
+impl<'s, 'w> CaptureOutput<'s, 'w> {
     /// Writes one line, made safe for terminals, and its end. False when the output is broken: stop.
     pub fn line(&mut self, line: &[u8]) -> bool {
         push_safe(&mut self.lines, line);
@@ -260,10 +275,9 @@ impl CaptureOutput<'_, '_> {
         }
     }
 
-    /// Makes the parts of this capture that come after this one put out nothing. They still have to be ended.
-    pub fn drop_rest(&self) {
-        let (index, part) = self.place;
-        self.sequencer.drop_from(index, part + 1);
+    /// The parts of this capture that come after this one.
+    pub fn rest(&self) -> Rest<'s, 'w> {
+        Rest { sequencer: self.sequencer, place: self.place }
     }
 
     /// Says something about the capture, once its output is complete.
@@ -357,7 +371,7 @@ mod tests {
         let second = write(0, 1, "second");
         drop(write(0, 0, "first"));
         let last = write(0, 3, "nobody's either");
-        second.drop_rest();
+        second.rest().drop();
         drop(last);
         drop(second);
         assert!(sequencer.into_result().is_ok());

@@ -2,7 +2,8 @@
 //!
 //! [`Source`]s → [`crate::engine`] → fields → `casebook-rules` → alert lines into the [`Sequencer`], one
 //! [`CaptureReport`] a capture. Captures are independent of each other: each starts with fresh state, so any number
-//! of them is replayed at the same time, and the sequencer puts their lines into the order of the captures.
+//! of them is replayed at the same time, and the sequencer puts their lines into the order of the captures. A capture with
+//! checkpoints is divided itself ([`crate::parts`]).
 //!
 //! What to run comes in a [`Plan`]; where it comes from (options, files) is the business of [`crate::cli`].
 
@@ -23,8 +24,11 @@ use crate::audit::{AuditContext, AuditEvent, AuditReader, log};
 use crate::context::EventContext;
 use crate::detect::{Detector, Form, Session};
 use crate::engine::{End, Position, Replay, Visitor};
+use crate::moment::Moment;
 use crate::output::{CaptureOutput, Sequencer};
+use crate::parts::{Divided, Gathering, UNUSED, parts_each};
 use crate::summary::{CaptureReport, Completeness, iso_time};
+use crate::window::{Opening, Place, Window};
 
 /// Stack of a worker: conditions nest, and the depth that the rule language allows has to fit with room to spare.
 const STACK: usize = 16 << 20;
@@ -108,6 +112,8 @@ impl Source {
 enum Opened {
     Capture(CaptureReader),
     Log(AuditReader),
+    /// Not yet: it is one of the captures that have checkpoints, and they are opened where they are needed.
+    Later,
 }
 
 /// What every capture is put through.
@@ -117,14 +123,16 @@ pub struct Plan {
     pub rules: Detector,
     /// Form of the alerts.
     pub form: Form,
+    /// Only events in this part of each capture's time are asked about.
+    pub window: Window,
     /// Nanoseconds of capture time after which each capture stops.
     pub span: Option<u64>,
-    /// Captures at the same time; 0 counts as 1.
+    /// Workers; 0 counts as 1.
     pub jobs: usize,
 }
 
 /// What is made of the events of one capture.
-pub trait Look {
+pub trait Look: Send {
     /// One event, with the state after it: lines go to `output`, counts to `report`. Breaking ends the capture.
     fn event(
         &mut self,
@@ -144,52 +152,77 @@ pub trait Look {
         None
     }
 
+    /// Takes over what another one has seen of the part of the capture that follows.
+    fn absorb(&mut self, next: Self)
+    where
+        Self: Sized;
+
     /// The capture is over.
     fn end(&mut self, output: &mut CaptureOutput<'_, '_>, report: &CaptureReport) {
         let _ = (output, report);
     }
 }
 
-/// Replays all captures, `plan.jobs` at a time, each into its place of `output`. `advance` hears of bytes read and
-/// events replayed since it was last called. The reports come in the order of the captures.
+/// Replays all captures, `plan.jobs` workers at a time, each into its place of `output`. `advance` hears of bytes read
+/// and events replayed since it was last called. The reports come in the order of the captures.
 pub fn replay(
     plan: &Plan,
     captures: &[Source],
     output: &Sequencer<'_>,
     advance: &(dyn Fn(u64, u64) + Sync),
 ) -> Vec<CaptureReport> {
-    look_at_each(captures, plan.jobs, output, advance, || {
-        let alerts = Alerts { session: plan.rules.session(plan.form), matched: Vec::new(), line: Vec::new() };
+    // Beyond the end of the span there is nothing either.
+    let to = plan.window.to.or(plan.span.map(Moment::AfterStart));
+    let work = Work { jobs: plan.jobs, window: Window { to, ..plan.window }, divisible: true };
+    look_at_each(captures, work, output, advance, || {
+        let session = plan.rules.session(plan.form);
+        let alerts = Alerts { session, opening: plan.window.open(), matched: Vec::new(), line: Vec::new() };
         (Replay::new().stop_after(plan.span), alerts)
     })
 }
 
-/// Replays all captures, `jobs` at a time, before the eyes of what `begin` makes for each; the rest is as in
-/// [`replay`].
+/// How captures are shared out.
+#[derive(Clone, Copy, Debug)]
+pub struct Work {
+    /// Workers.
+    pub jobs: usize,
+    /// What is looked at: of a capture with checkpoints, what comes before is not read.
+    pub window: Window,
+    /// What several of the lookers see of a capture, one part each, is what one would see of all of it.
+    pub divisible: bool,
+}
+
+/// Replays all captures before the eyes of what `begin` makes for each part of a capture; the rest is as in [`replay`].
 pub fn look_at_each<L: Look>(
     captures: &[Source],
-    jobs: usize,
+    work: Work,
     output: &Sequencer<'_>,
     advance: &(dyn Fn(u64, u64) + Sync),
     begin: impl Fn() -> (Replay, L) + Sync,
 ) -> Vec<CaptureReport> {
+    let parts_each = if work.divisible && !output.is_by_time() { parts_each(captures.len(), work.jobs) } else { 1 };
+    let tasks: Vec<Task<'_, L>> =
+        captures.iter().enumerate().map(|(index, source)| Task::new(index, source, work, parts_each)).collect();
+    for task in tasks.iter().filter(|task| task.divided.parts() > 1) {
+        // The last one is for what there is to say when all of them are done.
+        output.divide(task.index, task.divided.parts() + 1);
+    }
+    let parts: Vec<(&Task<'_, L>, usize)> =
+        tasks.iter().flat_map(|task| (0..task.divided.parts()).map(move |part| (task, part))).collect();
     let next = AtomicUsize::new(0);
-    let reports: Vec<Mutex<Option<CaptureReport>>> = captures.iter().map(|_| Mutex::new(None)).collect();
-    // Captures are taken in order: the sequencer relies on the first unfinished one being worked on.
-    let work = || {
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let (Some(source), Some(report)) = (captures.get(index), reports.get(index)) else { return };
-            let done = capture(source, output.capture(index), advance, &begin);
-            *report.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
+    // Parts are taken in order: the sequencer relies on the first unfinished one being worked on.
+    let work_on = || {
+        while let Some((task, part)) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+            task.replay(*part, output, advance, &begin);
         }
     };
     thread::scope(|scope| {
         // By time, an input waits for all others: each needs a worker.
-        let workers = if output.is_by_time() { captures.len() } else { jobs.clamp(1, captures.len().max(1)) };
+        let workers = if output.is_by_time() { parts.len() } else { work.jobs.clamp(1, parts.len().max(1)) };
         let started = (0..workers)
             .filter(|n| {
-                thread::Builder::new().name(format!("replay-{n}")).stack_size(STACK).spawn_scoped(scope, work).is_ok()
+                let worker = thread::Builder::new().name(format!("replay-{n}")).stack_size(STACK);
+                worker.spawn_scoped(scope, work_on).is_ok()
             })
             .count();
         if started < workers {
@@ -197,39 +230,142 @@ pub fn look_at_each<L: Look>(
         }
         if started == 0 {
             // The system gives us no thread: this one has to do.
-            work();
+            work_on();
         }
     });
-    reports.into_iter().filter_map(|report| report.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
+    drop(parts);
+    tasks
+        .into_iter()
+        .filter_map(|task| task.report.into_inner().unwrap_or_else(PoisonError::into_inner))
+        .collect()
 }
 
-/// Replays one capture into its output.
-fn capture<L: Look>(
-    source: &Source,
-    output: CaptureOutput<'_, '_>,
-    advance: &(dyn Fn(u64, u64) + Sync),
-    begin: impl Fn() -> (Replay, L),
-) -> CaptureReport {
-    let mut output = output;
-    let name = source.name();
-    let opened = source.open_any();
-    let (mut replay, look) = begin();
-    let mut reader = match opened {
-        Ok(Opened::Capture(reader)) => reader,
-        Ok(Opened::Log(reader)) => return log::replay(reader, name, &replay, look, output, advance),
-        Err(error) => {
-            output.note(format!("error: {error}"));
-            return CaptureReport::unreadable(name, error);
-        }
-    };
-    let mut desk = Desk { look, output: &mut output, report: CaptureReport::new(name), advance, told: (0, 0) };
-    let end = replay.run_with(&mut reader, &mut desk);
-    desk.look.end(desk.output, &desk.report);
-    let mut report = desk.report;
-    if let Some(note) = report.conclude(end, &replay, &reader) {
-        output.note(note);
+/// One capture: its parts, what they have given so far, and at last its report.
+struct Task<'c, L> {
+    index: usize,
+    source: &'c Source,
+    divided: Divided,
+    gathering: Gathering<Done<L>>,
+    report: Mutex<Option<CaptureReport>>,
+}
+
+/// What one part gave.
+struct Done<L> {
+    /// `None`: it could not even begin.
+    look: Option<L>,
+    report: CaptureReport,
+    /// The next part goes on where this one ended; else this is the end of the capture.
+    handed_on: bool,
+    notes: Vec<String>,
+}
+
+impl<'c, L: Look> Task<'c, L> {
+    fn new(index: usize, source: &'c Source, work: Work, parts_each: usize) -> Self {
+        let divided = Divided::new(source, work.window, parts_each);
+        let gathering = Gathering::new(divided.parts());
+        Self { index, source, divided, gathering, report: Mutex::new(None) }
     }
-    report
+
+    /// Replays a part into its output; the last one that is done closes the capture.
+    fn replay(
+        &self,
+        part: usize,
+        output: &Sequencer<'_>,
+        advance: &(dyn Fn(u64, u64) + Sync),
+        begin: &impl Fn() -> (Replay, L),
+    ) {
+        let mut own = output.part(self.index, part);
+        let source = match if self.divided.parts() == 1 { self.source.open_any() } else { Ok(Opened::Later) } {
+            Ok(Opened::Log(log)) => {
+                let (limits, look) = begin();
+                return self.report(log::replay(log, self.source.name(), &limits, look, own, advance));
+            }
+            Ok(Opened::Capture(reader)) => Ok(Some(reader)),
+            Ok(Opened::Later) => Ok(None),
+            Err(error) => Err(error),
+        };
+        let done = self.part(part, source, &mut own, advance, begin);
+        let Some(all) = self.gathering.put(part, done) else { return };
+        if self.divided.parts() == 1 {
+            self.report(self.close(all, &mut own));
+        } else {
+            drop(own);
+            self.report(self.close(all, &mut output.part(self.index, self.divided.parts())));
+        }
+    }
+
+    fn report(&self, report: CaptureReport) {
+        *self.report.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
+    }
+
+    /// Replays a part; `opened` is the capture at its start, where somebody had to look into it.
+    fn part(
+        &self,
+        part: usize,
+        opened: Result<Option<CaptureReader>, String>,
+        output: &mut CaptureOutput<'_, '_>,
+        advance: &(dyn Fn(u64, u64) + Sync),
+        begin: &impl Fn() -> (Replay, L),
+    ) -> Done<L> {
+        let name = self.source.name();
+        let mut done =
+            Done { look: None, report: CaptureReport::new(name.clone()), handed_on: false, notes: Vec::new() };
+        if !self.divided.is_of_use(part) {
+            return done;
+        }
+        let entered = opened.and_then(|opened| self.divided.enter(self.source, part, opened, || begin().0));
+        let (mut entered, note) = match entered {
+            Ok(entered) => entered,
+            Err(error) => {
+                done.notes.push(format!("error: {error}"));
+                done.report = CaptureReport::unreadable(name, error);
+                return done;
+            }
+        };
+        done.notes.extend(note);
+        let told = (entered.reader.bytes_read(), entered.replay.position().events);
+        if part == 0 {
+            advance(told.0, 0);
+        }
+        let rest = output.rest();
+        let mut desk = Desk { look: begin().1, output, report: done.report, advance, told };
+        let (handed_on, end, note) = self.divided.run(part, &mut entered, &mut desk, || rest.drop());
+        done.handed_on = handed_on;
+        done.notes.extend(note);
+        done.report = desk.report;
+        done.look = Some(desk.look);
+        if !handed_on {
+            done.notes.extend(done.report.conclude(end, &entered.replay, &entered.reader));
+        }
+        done
+    }
+
+    /// Puts the parts together.
+    fn close(&self, parts: Vec<Done<L>>, output: &mut CaptureOutput<'_, '_>) -> CaptureReport {
+        let mut parts = parts.into_iter();
+        let Some(mut all) = parts.next() else { return CaptureReport::new(self.source.name()) };
+        while all.handed_on {
+            let Some(next) = parts.next() else { break };
+            all.report.absorb(&next.report);
+            all.handed_on = next.handed_on;
+            all.notes.extend(next.notes);
+            match (&mut all.look, next.look) {
+                (Some(look), Some(next)) => look.absorb(next),
+                (look, next) => *look = next,
+            }
+        }
+        if let Some(unused) = &self.divided.unused {
+            all.report.ledger.count(UNUSED);
+            output.note(unused.clone());
+        }
+        if let Some(look) = &mut all.look {
+            look.end(output, &all.report);
+        }
+        for note in all.notes {
+            output.note(note);
+        }
+        all.report
+    }
 }
 
 impl CaptureReport {
@@ -309,6 +445,7 @@ impl<L: Look> Visitor for Desk<'_, '_, '_, L> {
 /// Evaluates the rules on the events of one capture and writes the alerts.
 struct Alerts<'d> {
     session: Session<'d>,
+    opening: Opening,
     matched: Vec<u32>,
     line: Vec<u8>,
 }
@@ -321,6 +458,11 @@ impl Look for Alerts<'_> {
         output: &mut CaptureOutput<'_, '_>,
         report: &mut CaptureReport,
     ) -> ControlFlow<()> {
+        match self.opening.place(context.clock.first_ts, context.event.ts) {
+            Place::Inside => {}
+            Place::Outside => return ControlFlow::Continue(()),
+            Place::Over => return ControlFlow::Break(()),
+        }
         if context.event.etype == ppme::PPME_PLUGINEVENT_E {
             return self.plugin(context, output, report);
         }
@@ -334,6 +476,10 @@ impl Look for Alerts<'_> {
         output: &mut CaptureOutput<'_, '_>,
         report: &mut CaptureReport,
     ) -> Option<ControlFlow<()>> {
+        // Logs are not in the order of time as captures are: nothing in them says that the window is over.
+        if self.opening.place(context.clock.first_ts, context.event.ts) != Place::Inside {
+            return Some(ControlFlow::Continue(()));
+        }
         self.session.matching_audit(context, &mut report.ledger, &mut self.matched);
         for &rule in &self.matched {
             report.count(rule as usize);
@@ -345,6 +491,8 @@ impl Look for Alerts<'_> {
         }
         Some(ControlFlow::Continue(()))
     }
+
+    fn absorb(&mut self, _: Self) {}
 }
 
 impl Alerts<'_> {

@@ -13,6 +13,7 @@ use std::ops::ControlFlow;
 use crate::context::EventContext;
 use crate::engine::{End, Replay, Visitor};
 use crate::moment::Moment;
+use crate::parts::{UNUSED, open_before};
 use crate::run::Source;
 use crate::state::State;
 use crate::summary::CaptureReport;
@@ -25,7 +26,7 @@ pub struct Still {
     /// How the capture was read until there.
     pub report: CaptureReport,
     /// What there is to say about that.
-    pub note: Option<String>,
+    pub notes: Vec<String>,
 }
 
 /// Why there is no still.
@@ -42,7 +43,7 @@ pub enum NoStill {
         /// Time of the last event; `None` when the capture can be read only once and its end was not reached.
         last: Option<u64>,
         /// What there is to say about how the capture was read: its end may be missing.
-        note: Option<String>,
+        notes: Vec<String>,
     },
     /// The capture holds no event, so that no moment lies in it.
     NoEvents,
@@ -69,25 +70,29 @@ impl Still {
     ///
     /// When the capture cannot be read so far, or `moment` is not within it.
     pub fn take(source: &Source, moment: Option<Moment>, progress: &mut dyn FnMut(u64, u64)) -> Result<Self, NoStill> {
-        let mut reader = source.open().map_err(NoStill::Unreadable)?;
-        let mut replay = Replay::new().stop_at(moment);
+        let fresh = || Replay::new().stop_at(moment);
+        let (mut reader, mut replay, unused) = open_before(source, moment, fresh).map_err(NoStill::Unreadable)?;
         let end = replay.run_with(&mut reader, &mut Onward(progress));
         let stopped = matches!(end, Ok(End::SpanOver));
         let mut report = CaptureReport::new(source.name());
         let note = report.conclude(end, &replay, &reader);
+        if unused.is_some() {
+            report.ledger.count(UNUSED);
+        }
+        let notes: Vec<String> = unused.into_iter().chain(note).collect();
         let position = replay.position();
-        let Some(moment) = moment else { return Ok(Self { ts: position.last_ts, replay, report, note }) };
+        let Some(moment) = moment else { return Ok(Self { ts: position.last_ts, replay, report, notes }) };
         if position.first_ts == 0 {
             return Err(NoStill::NoEvents);
         }
         let (asked, first) = (moment.at(position.first_ts), position.first_ts);
         if asked < first {
-            return Err(NoStill::Outside { asked, first, last: span(source).map(|(_, last)| last), note });
+            return Err(NoStill::Outside { asked, first, last: span(source).map(|(_, last)| last), notes });
         }
         if !stopped && asked > position.last_ts {
-            return Err(NoStill::Outside { asked, first, last: Some(position.last_ts), note });
+            return Err(NoStill::Outside { asked, first, last: Some(position.last_ts), notes });
         }
-        Ok(Self { replay, ts: asked, report, note })
+        Ok(Self { replay, ts: asked, report, notes })
     }
 
     /// The state at the moment.

@@ -73,6 +73,17 @@ impl CaptureReport {
         }
     }
 
+    /// Adds what the part of the capture after this one gave: counts add up, where and how it ended is the later part's.
+    pub fn absorb(&mut self, next: &Self) {
+        let Self { name: _, completeness, error, events, first_ts, last_ts, by_rule, guesses_by_rule, ledger } = self;
+        *completeness = next.completeness;
+        error.clone_from(&next.error);
+        (*events, *first_ts, *last_ts) = (next.events, next.first_ts, next.last_ts);
+        add(by_rule, &next.by_rule);
+        add(guesses_by_rule, &next.guesses_by_rule);
+        ledger.merge(&next.ledger);
+    }
+
     /// Alerts of all rules.
     pub fn alerts(&self) -> u64 {
         self.by_rule.iter().sum()
@@ -96,6 +107,13 @@ impl CaptureReport {
     pub fn count_guess(&mut self, rule: usize) {
         self.ledger.count(Counter::AlertsOnAbsentFields);
         count_at(&mut self.guesses_by_rule, rule);
+    }
+}
+
+fn add(counts: &mut Vec<u64>, more: &[u64]) {
+    counts.resize(counts.len().max(more.len()), 0);
+    for (count, more) in counts.iter_mut().zip(more) {
+        *count += more;
     }
 }
 

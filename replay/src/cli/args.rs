@@ -10,11 +10,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::coverage::CoverageArgs;
 use super::events::EventsArgs;
 use super::exit;
+use super::index::IndexArgs;
 use super::explain::ExplainArgs;
 use super::still::{FdsArgs, PsArgs};
 use super::test::TestArgs;
 use crate::detect::Form;
-use crate::moment::scaled;
+use crate::moment::{Moment, scaled};
 
 /// Replays captures of system calls and Kubernetes audit logs through Falco rules.
 ///
@@ -55,6 +56,9 @@ pub(super) enum Command {
     /// Print the descriptor table of a process at a moment of a capture
     #[command(after_help = super::still::fds_help())]
     Fds(FdsArgs),
+    /// Make checkpoints beside a .scap.zst, from which reading can begin in its middle
+    #[command(after_help = super::index::after_help())]
+    Index(IndexArgs),
     /// List the fields that conditions and outputs can use
     Fields(FieldsArgs),
     /// Run rule tests: cases with captures or event scripts, and what rules have to say about them
@@ -135,6 +139,20 @@ pub(super) struct RunArgs {
     #[arg(short = 'M', long = "seconds", value_name = "SECONDS", value_parser = seconds)]
     pub(super) seconds: Option<u64>,
 
+    /// Alerts only of events at this time or later
+    ///
+    /// State is kept from all events before. 2026-11-21T10:00:00Z (without a zone: UTC), 10:00:00.5 (on the day the
+    /// capture begins), seconds or nanoseconds since the epoch, or +12.5s, +250ms, +2m after the first event. Where
+    /// `casebook index` has made checkpoints, reading begins at the one before.
+    #[arg(long, value_name = "TIME")]
+    pub(super) from: Option<Moment>,
+
+    /// Alerts only of events at this time or earlier
+    ///
+    /// Reading ends a second later: events of different CPUs can stand out of order.
+    #[arg(long, value_name = "TIME")]
+    pub(super) to: Option<Moment>,
+
     /// Form of alerts and summary
     ///
     /// json: one object a line, the last one is {"summary": ...}.
@@ -156,9 +174,10 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "ORDER", default_value = "auto", help_heading = "Output")]
     pub(super) order: OrderArg,
 
-    /// Captures to replay at the same time [default: one per CPU]
+    /// Workers [default: one per CPU]
     ///
-    /// The output is the same, byte for byte, whatever the number.
+    /// Captures are replayed at the same time, and of a capture with checkpoints (`casebook index`) its parts. The output
+    /// is the same, byte for byte, whatever the number.
     #[arg(short = 'j', long = "jobs", value_name = "N")]
     pub(super) jobs: Option<NonZeroUsize>,
 

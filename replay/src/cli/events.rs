@@ -20,6 +20,7 @@ use crate::fields::catalogue::SYSCALL_SOURCE;
 use crate::moment::Moment;
 use crate::run::Source;
 use crate::summary::CaptureReport;
+use crate::window::Window;
 
 /// Options of `events`.
 #[derive(Args, Debug)]
@@ -127,8 +128,7 @@ fn plan(args: &EventsArgs, err: &mut dyn Write) -> Option<Plan> {
         format: format?,
         form: args.output.into(),
         filter: filter?,
-        from: args.from,
-        to: args.to,
+        window: Window { from: args.from, to: args.to },
         count: args.count,
         remarks: !args.quiet,
     })

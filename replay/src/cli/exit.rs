@@ -116,6 +116,16 @@ pub(super) const COVERAGE_EXITS: &[(Exit, &str)] = &[
     (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
 ];
 
+/// The codes of `index`.
+pub(super) const INDEX_EXITS: &[(Exit, &str)] = &[
+    (Exit::Complete, "the checkpoints of every capture were made, or are right"),
+    (Exit::Alerts, "--check was given and some are not what the capture says"),
+    (Exit::Usage, "the command line makes no sense"),
+    (Exit::Unreadable, "a capture is missing, damaged or no sealed .scap.zst; all others were indexed"),
+    (Exit::Output, "the checkpoints or the output could not be written"),
+    (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
+];
+
 /// A table as help text.
 pub(super) fn help(exits: &[(Exit, &str)]) -> String {
     let mut text = String::from("Exit codes:\n");

@@ -10,6 +10,7 @@ mod talk;
 mod events;
 mod explain;
 mod fields;
+mod index;
 mod lint;
 mod rules;
 mod ruleset;
@@ -81,6 +82,7 @@ pub fn run_on(
         Some(Command::Ps(args)) => still::ps(&args, out, err, terminals),
         Some(Command::Fds(args)) => still::fds(&args, out, err, terminals),
         Some(Command::Test(args)) => test::run(&args, out, err, terminals),
+        Some(Command::Index(args)) => index::run(&args, out, err, terminals),
         Some(Command::Fields(args)) => fields::run(&args, out, err),
     }
 }

@@ -12,6 +12,7 @@ use super::talk::say;
 use crate::output::push_safe;
 use crate::run::{self, Plan, Source};
 use crate::summary::{Completeness, Summary};
+use crate::window::Window;
 
 /// Runs the replay that `args` ask for.
 pub(super) fn run(
@@ -29,7 +30,8 @@ pub(super) fn run(
     let captures =
         if args.example { vec![captures::example()] } else { captures::sources(&args.captures, args.quiet, err) };
     let jobs = captures::jobs(args.jobs);
-    let plan = Plan { rules: detector, form: args.output.into(), span: args.seconds, jobs };
+    let window = Window { from: args.from, to: args.to };
+    let plan = Plan { rules: detector, form: args.output.into(), window, span: args.seconds, jobs };
     let Some(path) = &args.output_file else {
         return replay(args, &plan, &captures, out, err, terminals);
     };

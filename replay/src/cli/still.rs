@@ -156,9 +156,7 @@ fn take(args: &StillArgs, err: &mut (dyn Write + Send), terminals: Terminals) ->
     meter.finish();
     match taken {
         Ok(still) => {
-            if let Some(note) = &still.note {
-                say(err, note);
-            }
+            still.notes.iter().for_each(|note| say(err, note));
             let nothing = still.report.completeness == Completeness::Unreadable && still.report.events == 0;
             if nothing { Err(Exit::Unreadable) } else { Ok((source, still)) }
         }
@@ -174,10 +172,8 @@ fn no_still(why: &NoStill, err: &mut dyn Write) -> Exit {
             return Exit::Unreadable;
         }
         NoStill::NoEvents => say(err, "error: --at: the capture holds no event; without --at its tables can be seen"),
-        NoStill::Outside { asked, first, last, note } => {
-            if let Some(note) = note {
-                say(err, note);
-            }
+        NoStill::Outside { asked, first, last, notes } => {
+            notes.iter().for_each(|note| say(err, note));
             let begin = iso_time(*first);
             let span = match last {
                 Some(last) => format!("lasts from {begin} to {} (+{})", iso_time(*last), seconds(last - first)),

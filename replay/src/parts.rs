@@ -1,0 +1,240 @@
+//! Captures divided into parts: from checkpoint to checkpoint, so that all workers have something to do on one file, and
+//! so that reading begins shortly before the window that somebody asks about.
+//!
+//! A part that comes to the checkpoint at which the next one began compares what it knows with it. Only where they are
+//! equal is the next part's output of use: what is printed therefore rests, part by part, on what was read from the start
+//! (or from the first checkpoint used), however wrong the file of checkpoints may be. Where they are not equal, or the part
+//! ends before (damage, the end of a span, a broken output), it drops the later parts and goes on itself.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use casebook_formats::capture::{CaptureReader, FormatError};
+use casebook_formats::ledger::Counter;
+
+use crate::checkpoint::fingerprint;
+use crate::checkpoint::sidecar::{Entry, Sidecar, Unusable, path_of};
+use crate::context::EventContext;
+use crate::engine::{End, Replay, Visitor};
+use crate::moment::Moment;
+use crate::run::Source;
+use crate::window::Window;
+
+/// Parts for each worker: some take longer than others.
+const PARTS_EACH: usize = 4;
+
+/// A capture and what may be used of its checkpoints.
+pub(crate) struct Divided {
+    sidecar: Option<Arc<Sidecar>>,
+    /// Why there are checkpoints that are not used.
+    pub(crate) unused: Option<String>,
+    /// Entries at which the parts begin; `None` is the start of the capture.
+    starts: Vec<Option<usize>>,
+    /// A part has found that those after it are of no use.
+    over: AtomicBool,
+}
+
+impl Divided {
+    /// Divides a capture for so many parts at most.
+    pub(crate) fn new(source: &Source, window: Window, parts: usize) -> Self {
+        let whole = |unused| Self { sidecar: None, unused, starts: vec![None], over: AtomicBool::new(false) };
+        let sidecar = match beside(source) {
+            Ok(Some(sidecar)) => sidecar,
+            Ok(None) => return whole(None),
+            Err(why) => return whole(Some(why)),
+        };
+        let entries = &sidecar.table().entries;
+        let first = entries.partition_point(|entry| before(entry, window.from));
+        let end = entries.partition_point(|entry| !beyond(entry, window)).max(first);
+        // `first` is the number of entries before the window; the last of them is where to begin.
+        let begin = first.checked_sub(1);
+        let between = end - first;
+        let parts = parts.min(between + 1).max(1);
+        let mut starts = vec![begin];
+        starts.extend((1..parts).map(|part| Some(first + part * (between + 1) / parts - 1)));
+        starts.dedup();
+        Self { sidecar: Some(Arc::new(sidecar)), unused: None, starts, over: AtomicBool::new(false) }
+    }
+
+    /// How many parts there are.
+    pub(crate) fn parts(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// Whether a part of this number is of use.
+    pub(crate) fn is_of_use(&self, part: usize) -> bool {
+        part == 0 || !self.over.load(Ordering::Relaxed)
+    }
+
+    /// The parts that come later are of no use.
+    pub(crate) fn end_here(&self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+
+    fn entry(&self, part: usize) -> Option<(&Sidecar, usize, &Entry)> {
+        let sidecar = self.sidecar.as_deref()?;
+        let at = (*self.starts.get(part)?)?;
+        Some((sidecar, at, sidecar.table().entries.get(at)?))
+    }
+
+    /// Reader and replay at the start of a part, and what there is to say about its checkpoint. `opened` is the capture at
+    /// its start, if somebody has opened it; `fresh` makes a replay that has seen nothing.
+    pub(crate) fn enter(
+        &self,
+        source: &Source,
+        part: usize,
+        opened: Option<CaptureReader>,
+        fresh: impl Fn() -> Replay,
+    ) -> Result<(Entered, Option<String>), String> {
+        let open = || opened.map_or_else(|| source.open(), Ok);
+        let Some((sidecar, at, entry)) = self.entry(part) else {
+            return Ok((Entered { reader: open()?, replay: fresh(), ended: None }, None));
+        };
+        match sidecar.enter(at, fresh()) {
+            Ok((reader, replay)) => Ok((Entered { reader, replay, ended: None }, None)),
+            Err(why) => {
+                let note = note(sidecar.path(), &why);
+                let (mut reader, mut replay) = (open()?, fresh());
+                reader.pause_at(Some(entry.raw_offset));
+                let end = replay.run_with(&mut reader, &mut Blind);
+                let arrived = matches!(end, Ok(End::Finished)) && reader.stream_bytes() == entry.raw_offset;
+                reader.pause_at(None);
+                Ok((Entered { reader, replay, ended: (!arrived).then_some(end) }, Some(note)))
+            }
+        }
+    }
+
+    /// Replays a part to its end. True: it ended where the next one began, and knew the same. Else it went on, as far as
+    /// the capture goes or as `visitor` wants, and the later parts are of no use; `drop_rest` is told before.
+    pub(crate) fn run<V: Visitor>(
+        &self,
+        part: usize,
+        entered: &mut Entered,
+        visitor: &mut V,
+        drop_rest: impl Fn(),
+    ) -> (bool, Result<End, FormatError>, Option<String>) {
+        let Entered { reader, replay, ended } = entered;
+        if let Some(end) = ended.take() {
+            return (false, end, None);
+        }
+        let next = self.entry(part + 1);
+        reader.pause_at(next.map(|(.., entry)| entry.raw_offset));
+        let end = replay.run_with(reader, visitor);
+        let Some((sidecar, _, entry)) = next else { return (false, end, None) };
+        let paused = matches!(end, Ok(End::Finished)) && reader.stream_bytes() >= entry.raw_offset;
+        if paused && reader.stream_bytes() == entry.raw_offset && fingerprint(reader, replay) == entry.digest {
+            return (true, end, None);
+        }
+        self.end_here();
+        drop_rest();
+        if !paused {
+            return (false, end, None);
+        }
+        let note = note(sidecar.path(), &Unusable::Damaged("a checkpoint that is not what the capture says"));
+        reader.pause_at(None);
+        (false, replay.run_with(reader, visitor), Some(note))
+    }
+}
+
+/// Where a part begins.
+pub(crate) struct Entered {
+    pub(crate) reader: CaptureReader,
+    pub(crate) replay: Replay,
+    /// It ended before it began.
+    ended: Option<Result<End, FormatError>>,
+}
+
+/// Reads on to where it gets interesting.
+struct Blind;
+
+impl Visitor for Blind {
+    fn event(&mut self, _: &EventContext<'_>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+/// How many parts each of so many captures is worth.
+pub(crate) fn parts_each(captures: usize, jobs: usize) -> usize {
+    // With enough captures for everybody dividing them only costs.
+    if jobs <= 1 || captures >= jobs * PARTS_EACH { 1 } else { (jobs * PARTS_EACH).div_ceil(captures.max(1)) }
+}
+
+/// Opens a capture shortly before a moment: no event before that place is later than it. Also what there is to say
+/// about its checkpoints, and whether that counts as not used.
+pub(crate) fn open_before(
+    source: &Source,
+    moment: Option<Moment>,
+    fresh: impl Fn() -> Replay,
+) -> Result<(CaptureReader, Replay, Option<String>), String> {
+    let (sidecar, unused) = match beside(source) {
+        Ok(sidecar) => (sidecar, None),
+        Err(why) => (None, Some(why)),
+    };
+    let reaches = |entry: &Entry| match moment {
+        // The end of the capture: nothing is later.
+        None => false,
+        Some(moment) => entry.first_ts == 0 || entry.latest > moment.at(entry.first_ts),
+    };
+    let entry = sidecar.as_ref().and_then(|sidecar| {
+        let before = sidecar.table().entries.partition_point(|entry| entry.first_ts == 0 || !reaches(entry));
+        before.checked_sub(1)
+    });
+    if let (Some(sidecar), Some(entry)) = (sidecar, entry) {
+        match sidecar.enter(entry, fresh()) {
+            Ok((reader, replay)) => return Ok((reader, replay, None)),
+            Err(why) => return Ok((source.open()?, fresh(), Some(note(sidecar.path(), &why)))),
+        }
+    }
+    Ok((source.open()?, fresh(), unused))
+}
+
+/// The counter of checkpoints that are there and not used.
+pub(crate) const UNUSED: Counter = Counter::UnusedCheckpoints;
+
+/// The checkpoints of a source, if it can have some; `Err` tells why they are not used.
+fn beside(source: &Source) -> Result<Option<Sidecar>, String> {
+    let Source::File(path) = source else { return Ok(None) };
+    if path.as_os_str() == "-" {
+        return Ok(None);
+    }
+    Sidecar::beside(path).map_err(|why| note(&path_of(path), &why))
+}
+
+fn note(path: &Path, why: &Unusable) -> String {
+    format!("note: {}: not used: {why}; `casebook index` makes new checkpoints", path.display())
+}
+
+/// No event before this checkpoint is in a window that begins at `from`.
+fn before(entry: &Entry, from: Option<Moment>) -> bool {
+    from.is_some_and(|from| entry.first_ts == 0 || entry.latest < from.at(entry.first_ts))
+}
+
+/// Nothing of the window is likely to come after this checkpoint.
+fn beyond(entry: &Entry, window: Window) -> bool {
+    entry.first_ts != 0 && entry.latest > window.times(entry.first_ts).1
+}
+
+/// What the parts of a capture gave, until all of them are there.
+pub(crate) struct Gathering<D> {
+    done: Mutex<Vec<Option<D>>>,
+    missing: AtomicUsize,
+}
+
+impl<D> Gathering<D> {
+    /// For so many parts.
+    pub(crate) fn new(parts: usize) -> Self {
+        Self { done: Mutex::new((0..parts).map(|_| None).collect()), missing: AtomicUsize::new(parts) }
+    }
+
+    /// Puts one in; all of them, in order, when it was the last that was missing.
+    pub(crate) fn put(&self, part: usize, what: D) -> Option<Vec<D>> {
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = done.get_mut(part) {
+            *place = Some(what);
+        }
+        let was_last = self.missing.fetch_sub(1, Ordering::AcqRel) == 1;
+        was_last.then(|| std::mem::take(&mut *done).into_iter().flatten().collect())
+    }
+}
