@@ -234,10 +234,7 @@ pub fn look_at_each<L: Look>(
         }
     });
     drop(parts);
-    tasks
-        .into_iter()
-        .filter_map(|task| task.report.into_inner().unwrap_or_else(PoisonError::into_inner))
-        .collect()
+    tasks.into_iter().filter_map(|task| task.report.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
 }
 
 /// One capture: its parts, what they have given so far, and at last its report.

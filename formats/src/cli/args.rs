@@ -1,5 +1,6 @@
 //! The clap tables: every option and its help.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -41,6 +42,20 @@ pub(super) enum Command {
     /// `casebook verify --key` and `minisign -V` check it.
     #[command(after_help = exit::help())]
     Seal(SealArgs),
+    /// Make checkpoints beside a .scap.zst, from which casebook-replay can begin in its middle
+    ///
+    /// Done by the program casebook-replay, which has to be beside this one or on the path; all arguments are its own
+    /// (`casebook index --help`).
+    #[command(disable_help_flag = true)]
+    Index(IndexArgs),
+}
+
+/// Arguments of `index`.
+#[derive(Args, Debug)]
+pub(super) struct IndexArgs {
+    /// Handed on as they are
+    #[arg(value_name = "ARGUMENT", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(super) arguments: Vec<OsString>,
 }
 
 /// Options of `info`.

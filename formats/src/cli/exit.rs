@@ -41,6 +41,12 @@ impl Exit {
         if error.kind() == io::ErrorKind::BrokenPipe { Self::BrokenPipe } else { Self::Output }
     }
 
+    /// How `casebook-replay` ended, in our numbers: those that both have mean the same.
+    pub(super) fn of_sibling(code: i32) -> Self {
+        let all = [Self::Complete, Self::Faults, Self::Usage, Self::Incomplete, Self::Output, Self::BrokenPipe];
+        all.into_iter().find(|exit| *exit as i32 == code).unwrap_or(Self::Unreadable)
+    }
+
     /// The more important of two: what could not be written, then what could not be read, then what was found.
     pub(super) fn worst(self, other: Self) -> Self {
         let rank = |exit| match exit {

@@ -9,6 +9,7 @@ mod convert;
 mod custody;
 mod dump;
 mod exit;
+mod index;
 mod info;
 mod output;
 mod salvage;
@@ -58,6 +59,7 @@ pub fn run_to(
         Command::Dump(args) => dump::run(&args, out, err),
         Command::Convert(args) => convert::run(&args, out, err),
         Command::Salvage(args) => salvage::run(&args, out, err),
+        Command::Index(args) => index::run(&args, out, err),
         Command::Verify(args) => verify::run(&args, out, err),
         Command::Seal(args) => seal::run(&args, out, err),
     }

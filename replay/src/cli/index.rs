@@ -115,7 +115,8 @@ fn tell(file: &Path, target: &Path, made: &Made, out: &mut dyn Write, err: &mut 
         count => format!("{count} checkpoints"),
     };
     let share = own as f64 * 100.0 / capture as f64;
-    let mut line = format!("{}: {count} in {frames} frames, {own} bytes ({share:.1} % of the capture)", target.display());
+    let mut line =
+        format!("{}: {count} in {frames} frames, {own} bytes ({share:.1} % of the capture)", target.display());
     if *missed > 0 {
         line.push_str(&format!("; none at {missed} boundaries inside damage or unknown blocks"));
     }
