@@ -49,7 +49,7 @@ pub(super) fn run(
     err: &mut (dyn Write + Send),
     terminals: Terminals,
 ) -> Exit {
-    let hearing = Hearing { quiet: args.quiet, no_progress: args.no_progress, terminals };
+    let hearing = Hearing { quiet: args.quiet, no_progress: args.no_progress, terminals, by_time: false };
     let mut worst = Exit::Complete;
     for file in &args.files {
         let exit = if args.check { check(file, hearing, out, err) } else { index(args, file, hearing, out, err) };
