@@ -108,6 +108,11 @@ fn the_stream_survives_whatever_the_pieces() {
     assert_eq!((seal.events, seal.earliest, seal.latest), (2000, 1_000_000, 1_001_999));
     assert!(seal.frames >= 50, "{}", seal.frames);
     assert_eq!(assert_sound(&whole).seal, Some(seal));
+    for threads in 2..6 {
+        let mut writer = SeekableWriter::with_threads(Vec::new(), SMALL, threads).unwrap();
+        writer.write_all(&plain).unwrap();
+        assert_eq!(writer.finish().unwrap().0, whole, "{threads} threads");
+    }
     for step in [1, 7, 1999] {
         assert_eq!(pack(&plain, SMALL, step).0, whole, "pieces of {step} bytes");
     }

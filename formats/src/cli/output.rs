@@ -73,7 +73,8 @@ impl<'o> Output<'o> {
         let sink = match form {
             Form::Zst => {
                 let options = Options { frame_bytes: target.frame_kib as usize * 1024, level: target.level };
-                Sink::Zst(Box::new(SeekableWriter::new(raw, options)?))
+                let threads = std::thread::available_parallelism().map_or(1, usize::from);
+                Sink::Zst(Box::new(SeekableWriter::with_threads(raw, options, threads)?))
             }
             Form::Plain => Sink::Plain(raw),
             Form::Gz => Sink::Gz(Box::new(GzEncoder::new(raw, flate2::Compression::default()))),

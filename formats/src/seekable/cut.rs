@@ -29,6 +29,7 @@ pub(crate) struct Seen {
     pub snapshots: bool,
     pub types: TypeSet,
     pub threads: BTreeSet<u64>,
+    last_thread: Option<i64>,
     pub losses: Ledger,
 }
 
@@ -224,7 +225,11 @@ impl Cutter {
         seen.carried.extend(self.converter.used().filter(|&half| half < self.base));
         let etype = EventType(stored.etype);
         seen.types.insert(etype);
-        seen.threads.insert(stored.tid as u64);
+        // Events come in stretches of one thread.
+        if seen.last_thread != Some(stored.tid) {
+            seen.last_thread = Some(stored.tid);
+            seen.threads.insert(stored.tid as u64);
+        }
         if matches!(etype, ppme::PPME_DROP_E | ppme::PPME_DROP_X) {
             seen.losses.count(Counter::KernelDrops);
         }

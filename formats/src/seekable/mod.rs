@@ -19,6 +19,7 @@ pub mod filter;
 pub(crate) mod follow;
 mod frames;
 pub mod pieces;
+mod press;
 pub mod rescue;
 mod select;
 mod storage;

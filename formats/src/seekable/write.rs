@@ -1,10 +1,11 @@
 //! Writing `.scap.zst`: bytes of a scap stream in, frames and records out, in one pass.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, Write};
 
 use super::cut::{Cutter, Seen};
 use super::filter::{Filter, text_member};
+use super::press::Press;
 use super::table::{self, SeekEntry};
 use crate::custody::Entry;
 use crate::ledger::{Counter, Ledger};
@@ -36,7 +37,9 @@ impl Default for Options {
 pub struct SeekableWriter<W: Write> {
     out: W,
     options: Options,
-    compressor: zstd::bulk::Compressor<'static>,
+    press: Press,
+    /// Records of the frames in the press.
+    records: VecDeque<FrameRecord>,
     cutter: Cutter,
     containers: Option<BTreeSet<u64>>,
     index: Vec<IndexEntry>,
@@ -51,12 +54,16 @@ pub struct SeekableWriter<W: Write> {
 impl<W: Write> SeekableWriter<W> {
     /// A writer onto `out`; nothing is written yet.
     pub fn new(out: W, options: Options) -> io::Result<Self> {
-        let mut compressor = zstd::bulk::Compressor::new(options.level)?;
-        compressor.set_parameter(zstd::zstd_safe::CParameter::ChecksumFlag(true))?;
+        Self::with_threads(out, options, 1)
+    }
+
+    /// Same, with so many threads that compress beside the caller's. What is written does not depend on it.
+    pub fn with_threads(out: W, options: Options, threads: usize) -> io::Result<Self> {
         Ok(Self {
             out,
             options,
-            compressor,
+            press: Press::new(options.level, threads)?,
+            records: VecDeque::new(),
             cutter: Cutter::default(),
             containers: None,
             index: Vec::new(),
@@ -89,7 +96,8 @@ impl<W: Write> SeekableWriter<W> {
     /// Ends the frame under way at the last block boundary: for a recorder that wants its frames on disk in time.
     pub fn cut(&mut self) -> io::Result<()> {
         self.cutter.follow(usize::MAX, false);
-        self.write_frame(false)
+        self.write_frame(false)?;
+        self.write_pressed(0)
     }
 
     /// Writes the last frame, index, seal and seek table, flushes, and gives the sink and the seal back.
@@ -98,6 +106,7 @@ impl<W: Write> SeekableWriter<W> {
             self.write_frame(false)?;
         }
         self.write_frame(true)?;
+        self.write_pressed(0)?;
         let custody = self.write_custody()?;
         let (index, index_check) = record::frame(Kind::Index, &record::encode_index(&self.index));
         let mut seal = self.seal(index_check);
@@ -155,45 +164,58 @@ impl<W: Write> SeekableWriter<W> {
         table::encode(&entries)
     }
 
+    /// Hands the frame under way to the press, and writes those that leave it.
     fn write_frame(&mut self, at_end: bool) -> io::Result<()> {
         let Some((raw, seen)) = self.cutter.take(at_end) else { return Ok(()) };
-        let packed = self.compressor.compress(&raw)?;
-        let entry = self.record(&raw, &packed, &seen);
-        let (piece, chain) = record::frame(Kind::Record, &record::encode(&entry));
-        self.out.write_all(&packed)?;
-        self.out.write_all(&piece)?;
-        self.index.push(IndexEntry {
-            offset: self.offset,
-            packed_len: entry.packed_len,
-            record_len: piece.len() as u64,
-            raw_len: entry.raw_len,
-            events: entry.events,
-            delivered: entry.delivered,
-            numbering: entry.numbering,
-            earliest: entry.earliest,
-            latest: entry.latest,
-            irregular: entry.irregular,
-            snapshots: entry.snapshots,
-            stands_alone: entry.carried.is_some(),
-            types: entry.types,
-            digest: entry.digest,
-            chain,
-        });
-        self.offset += (packed.len() + piece.len()) as u64;
-        self.raw_offset += raw.len() as u64;
-        self.delivered += entry.delivered;
-        self.previous = chain;
+        let record = self.record(raw.len() as u64, &seen);
+        self.raw_offset += record.raw_len;
+        self.delivered += record.delivered;
         self.losses.merge(&seen.losses);
+        self.records.push_back(record);
+        self.press.submit(raw)?;
+        self.write_pressed(self.press.depth())
+    }
+
+    /// Writes finished frames and their records until no more than `most` are under way.
+    fn write_pressed(&mut self, most: usize) -> io::Result<()> {
+        while let Some(packed) = self.press.next(most)? {
+            let Some(record) = self.records.pop_front() else { break };
+            let packed_len = packed.bytes.len() as u64;
+            let entry = FrameRecord { packed_len, digest: packed.digest, previous: self.previous, ..record };
+            let (piece, chain) = record::frame(Kind::Record, &record::encode(&entry));
+            self.out.write_all(&packed.bytes)?;
+            self.out.write_all(&piece)?;
+            self.index.push(IndexEntry {
+                offset: self.offset,
+                packed_len,
+                record_len: piece.len() as u64,
+                raw_len: entry.raw_len,
+                events: entry.events,
+                delivered: entry.delivered,
+                numbering: entry.numbering,
+                earliest: entry.earliest,
+                latest: entry.latest,
+                irregular: entry.irregular,
+                snapshots: entry.snapshots,
+                stands_alone: entry.carried.is_some(),
+                types: entry.types,
+                digest: entry.digest,
+                chain,
+            });
+            self.offset += packed_len + piece.len() as u64;
+            self.previous = chain;
+        }
         Ok(())
     }
 
-    fn record(&mut self, raw: &[u8], packed: &[u8], seen: &Seen) -> FrameRecord {
+    /// The record of the frame under way, but for what compression gives.
+    fn record(&mut self, raw_len: u64, seen: &Seen) -> FrameRecord {
         let containers = self.containers.as_mut().map(std::mem::take);
         FrameRecord {
-            sequence: self.index.len() as u64,
+            sequence: (self.index.len() + self.records.len()) as u64,
             raw_offset: self.raw_offset,
-            raw_len: raw.len() as u64,
-            packed_len: packed.len() as u64,
+            raw_len,
+            packed_len: 0,
             events: seen.events,
             delivered: seen.delivered,
             delivered_before: self.delivered,
@@ -208,8 +230,8 @@ impl<W: Write> SeekableWriter<W> {
             carried: (seen.carried.len() <= MAX_CARRIED)
                 .then(|| seen.carried.iter().map(|at| self.raw_offset.saturating_sub(*at)).collect()),
             losses: seen.losses.losses(),
-            digest: *blake3::hash(packed).as_bytes(),
-            previous: self.previous,
+            digest: [0; 32],
+            previous: [0; 32],
         }
     }
 }
