@@ -67,6 +67,9 @@ counters! {
     BrokenCompression = "broken_compression", DataLoss, File, "The gzip or zstd stream is broken; nothing after that place could be unpacked.";
     DamagedFrames = "damaged_frames", DataLoss, File, "Frames of a .scap.zst whose content could not be unpacked; reading went on with the next one (`casebook verify` names them).";
     RebuiltIndexes = "rebuilt_indexes", Info, File, "The index of a .scap.zst is missing or damaged; its frames were found by a scan.";
+    MissingFrames = "missing_frames", DataLoss, File, "Frames of a .scap.zst that are missing, damaged or cut off; what happened in them is not known whole.";
+    MissingEvents = "missing_events", DataLoss, File, "Events that stood in missing frames, as far as their records still tell.";
+    DoubtfulBytes = "doubtful_bytes", Error, File, "Bytes unpacked from a damaged zstd frame before the decompressor noticed: values in them may be wrong.";
     DamagedBytes = "damaged_bytes", DataLoss, File, "Bytes skipped while looking for the next plausible block.";
     DamagedBlocks = "damaged_blocks", DataLoss, File, "Places at which a block was broken and reading resumed further on.";
     DamagedEvents = "damaged_events", DataLoss, File, "Events whose lengths do not fit their block; skipped.";

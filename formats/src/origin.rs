@@ -92,6 +92,11 @@ impl Read for Watched {
 }
 
 impl Watch {
+    /// Bytes read so far, for progress.
+    pub fn bytes(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).bytes
+    }
+
     /// Reads what nobody has read yet, and says what the input was. Entries are those whose own check holds; whether the
     /// whole file is what was written is what [`crate::seekable::verify`] says.
     pub fn finish(self) -> io::Result<Origin> {

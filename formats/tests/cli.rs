@@ -226,7 +226,7 @@ fn salvage_gets_every_event_of_every_intact_frame() {
             let (ran, times) = salvaged(folder.path(), &damaged);
             assert_eq!(ran.exit, Exit::Incomplete);
             assert_eq!(times, outside, "byte {place}: {}", ran.err);
-            assert!(ran.err.contains("missing at byte"), "{}", ran.err);
+            assert!(ran.err.contains("casebook: at byte"), "{}", ran.err);
         }
         let removed = [&file[..start], &file[end..]].concat();
         assert!(salvaged(folder.path(), &removed).1 == outside);
@@ -235,9 +235,82 @@ fn salvage_gets_every_event_of_every_intact_frame() {
             assert_eq!(ran.exit, Exit::Incomplete);
             assert_eq!(times[..], all[..times.len()]);
             assert!(times.len() >= all.len() - outside.len() || all.starts_with(&times));
-            assert!(ran.err.contains("missing at end of the file"), "{}", ran.err);
+            assert!(ran.err.contains("at the end of the file"), "{}", ran.err);
         }
     }
+}
+
+#[test]
+fn salvage_reports_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name| path(folder.path(), name);
+    fs::write(at("a.scap"), capture(3000)).unwrap();
+    casebook(&["convert", &at("a.scap"), "-o", &at("a.zst"), "--frame-kib", "16", "--by", "J. Doe"]);
+    let mut file = fs::read(at("a.zst")).unwrap();
+    let sha256 = casebook_formats::record::hex(&sha2::Sha256::digest(&file));
+    file[100] ^= 1;
+    fs::write(at("b.zst"), &file).unwrap();
+    let ran = casebook(&["salvage", "--json", &at("b.zst"), "-o", &at("c.zst")]);
+    assert_eq!((ran.exit, ran.err.as_str()), (Exit::Incomplete, ""));
+    let json = ran.json();
+    let gap = &json["gaps"][0];
+    assert_eq!((&gap["offset"], &gap["frames"]), (&Value::from(0), &Value::from(1)));
+    let lost = gap["events"].as_u64().unwrap();
+    assert_eq!((&json["missing_frames"], &json["ledger"]["missing_events"]), (&Value::from(1), &Value::from(lost)));
+    assert_eq!(json["events"].as_u64(), Some(3000 - lost));
+    assert_eq!((&gap["earliest_ns"], &json["whole"]), (&Value::from(951_782_400_000_000_000_u64), &Value::from(false)));
+    assert_ne!(json["sha256"], sha256);
+    // The new file is sound, says the same in the record of the frame at that place, and has a history.
+    let report = verify(&fs::read(at("c.zst")).unwrap()[..]).unwrap();
+    assert!(report.faults.is_empty());
+    assert_eq!(json["root"], casebook_formats::record::hex(&report.seal.as_ref().unwrap().root));
+    let losses: Vec<_> = report.records[0].losses.iter().map(|loss| (loss.cause.as_str(), loss.count)).collect();
+    assert_eq!(losses[..2], [("missing_frames", 1), ("missing_events", lost)]);
+    let steps: Vec<_> = report.custody.iter().map(|(custody, _)| custody.entry.operation.as_str()).collect();
+    assert_eq!(
+        (steps.as_slice(), report.custody[0].0.entry.by.as_deref()),
+        (&["convert", "salvage"][..], Some("J. Doe"))
+    );
+    // Where the capture goes to standard output the report goes to standard error.
+    let ran = casebook(&["salvage", "--json", &at("b.zst")]);
+    assert_eq!(serde_json::from_str::<Value>(&ran.err).unwrap()["events"], json["events"]);
+    assert!(verify(&ran.out[..]).unwrap().faults.is_empty());
+}
+
+#[test]
+fn salvage_takes_other_zstd_files_frame_by_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = capture(3000);
+    // With checksums, as the zstd program writes: without them nothing notices a changed value.
+    let frame = |part: &[u8]| {
+        let mut compressor = zstd::bulk::Compressor::new(3).unwrap();
+        compressor.set_parameter(zstd::zstd_safe::CParameter::ChecksumFlag(true)).unwrap();
+        compressor.compress(part).unwrap()
+    };
+    let frames: Vec<Vec<u8>> = plain.chunks(40_000).map(frame).collect();
+    let (ran, times) = salvaged(folder.path(), &frames.concat());
+    assert_eq!((ran.exit, times.len()), (Exit::Complete, 3000), "{}", ran.err);
+    // A damaged frame in the middle costs its own events, and those whose blocks reach into it.
+    let mut damaged = frames.clone();
+    let middle = damaged[2].len() / 2;
+    damaged[2][middle] ^= 0x40;
+    fs::write(path(folder.path(), "damaged"), damaged.concat()).unwrap();
+    let ran = casebook(&["salvage", &path(folder.path(), "damaged")]);
+    assert_eq!(ran.exit, Exit::Incomplete);
+    let whole = |frames: &[Vec<u8>]| {
+        frames.iter().map(|frame| zstd::bulk::decompress(frame, 40_000).unwrap()).collect::<Vec<_>>().concat()
+    };
+    let (before, after) = (whole(&frames[..2]), whole(&frames[3..]));
+    let saved = zstd::stream::decode_all(&ran.out[..]).unwrap();
+    assert!(saved.starts_with(&before[..before.len() - 60]) && saved.ends_with(&after[60..]));
+    assert!(ran.err.contains("doubtful_bytes: "), "what was unpacked of the damaged frame may be wrong: {}", ran.err);
+    // One long frame: everything before the damage, as far as it can be unpacked.
+    let mut long = frame(&plain);
+    let end = long.len() * 9 / 10;
+    long[end..].fill(0xFF);
+    let (ran, times) = salvaged(folder.path(), &long);
+    assert_eq!(ran.exit, Exit::Incomplete);
+    assert!(times.len() > 1000, "{} of 3000: {}", times.len(), ran.err);
 }
 
 #[test]

@@ -177,6 +177,10 @@ pub(super) struct SalvageArgs {
 
     #[command(flatten)]
     pub(super) target: Target,
+
+    /// Report as one JSON object, on standard output, or on standard error where the capture goes to standard output
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// Where to write, and how.

@@ -3,23 +3,27 @@
 //! Blocks are written in today's framing, damaged ones left out; a section header is put before a stream that has lost
 //! its own. Where something was lost, the new file's frame records say so too.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
+use serde_json::json;
+
 use super::args::SalvageArgs;
-use super::convert::{failed, open};
+use super::convert::{failed, hand_on, open};
 use super::exit::Exit;
 use super::output::Output;
-use super::say;
+use super::{say, time};
 use crate::blocks::event::{self, Fault};
 use crate::blocks::frame::{Block, Blocks};
 use crate::blocks::{self, Kind, section, write_block};
+use crate::custody::Origin;
 use crate::ledger::{ALL, Counter, Ledger};
 use crate::look;
+use crate::origin::{self, Watch};
 use crate::progress::Progress;
-use crate::seekable::rescue::{Gaps, Rescue, is_ours};
-use crate::source::Source;
+use crate::record::{Seal, hex};
+use crate::seekable::rescue::{Findings, Found, Nature, Rescue, probe};
+use crate::source::{self, Source};
 
 /// What a run saved.
 #[derive(Default)]
@@ -29,6 +33,14 @@ struct Saved {
     ledger: Ledger,
 }
 
+/// The damaged input.
+struct Input {
+    source: Source,
+    total: Option<u64>,
+    watch: Watch,
+    findings: Findings,
+}
+
 /// Runs the subcommand.
 pub(super) fn run(args: &SalvageArgs, out: &mut (dyn Write + Send), err: &mut (dyn Write + Send)) -> Exit {
     let name = args.capture.display().to_string();
@@ -36,8 +48,8 @@ pub(super) fn run(args: &SalvageArgs, out: &mut (dyn Write + Send), err: &mut (d
         say(err, &format!("{name}: {error}"));
         Exit::Unreadable
     };
-    let (source, gaps) = match source(&args.capture) {
-        Ok(source) => source,
+    let Input { source, total, watch, findings } = match input(&args.capture) {
+        Ok(input) => input,
         Err(error) => return unreadable(err, &error),
     };
     let mut saved = Saved::default();
@@ -49,54 +61,86 @@ pub(super) fn run(args: &SalvageArgs, out: &mut (dyn Write + Send), err: &mut (d
         }
         Err(error) => return unreadable(err, &error),
     };
-    let mut output = match open(&args.target, out, err) {
-        Ok(output) => output,
-        Err(exit) => return exit,
-    };
-    let mut progress = Progress::new(&name, stream.source().bytes_total(), true);
-    if !begun {
-        let mut body = Vec::new();
-        section::encode(&mut body);
-        if let Err(error) = write_block(&mut output, blocks::SHB, &body) {
-            return failed(err, &args.target, &error);
+    let to_stdout = args.target.output.as_os_str() == "-";
+    let (origin, seal) = {
+        let mut output = match open(&args.target, &mut *out, err) {
+            Ok(output) => output,
+            Err(exit) => return exit,
+        };
+        let mut progress = Progress::new(&name, total, true);
+        if !begun {
+            let mut body = Vec::new();
+            section::encode(&mut body);
+            if let Err(error) = write_block(&mut output, blocks::SHB, &body) {
+                return failed(err, &args.target, &error);
+            }
         }
-    }
-    let mut told = Ledger::default();
-    loop {
-        let block = match stream.next(&mut saved.ledger) {
-            Ok(Some(block)) => block,
-            Ok(None) => break,
+        let mut told = Told::default();
+        loop {
+            let block = match stream.next(&mut saved.ledger) {
+                Ok(Some(block)) => block,
+                Ok(None) => break,
+                Err(error) => return unreadable(err, &error),
+            };
+            told.tell(&mut output, &saved.ledger, &findings);
+            if let Err(error) = saved.take(&stream, &block, &mut output) {
+                return failed(err, &args.target, &error);
+            }
+            progress.update(|| watch.bytes(), saved.events);
+        }
+        told.tell(&mut output, &saved.ledger, &findings);
+        progress.finish();
+        drop(stream);
+        let origin = watch.finish().map(|mut origin| {
+            // A damaged file is understood by whoever takes it apart, not by whoever watches it pass.
+            if let Ok(mut found) = findings.lock() {
+                origin.entries.append(&mut found.custody);
+                origin.parent.root = origin.parent.root.or(found.root);
+            }
+            origin
+        });
+        let origin = match origin {
+            Ok(origin) => origin,
             Err(error) => return unreadable(err, &error),
         };
-        if let Err(error) = saved.take(&stream, &block, &mut output) {
-            return failed(err, &args.target, &error);
+        hand_on(&mut output, std::slice::from_ref(&origin), &args.target.custody.step("salvage"), err);
+        match output.finish() {
+            Ok(seal) => (origin, seal),
+            Err(error) => return failed(err, &args.target, &error),
         }
-        tell(&mut output, &saved.ledger, &mut told);
-        progress.update(|| stream.source().bytes_read(), saved.events);
+    };
+    let found = findings.lock().map(|mut found| std::mem::take(&mut *found)).unwrap_or_default();
+    saved.ledger.add(Counter::MissingFrames, found.missing);
+    saved.ledger.add(Counter::DoubtfulBytes, found.gaps.iter().map(|gap| gap.doubtful).sum());
+    saved.ledger.add(Counter::MissingEvents, found.gaps.iter().map(|gap| gap.events).sum());
+    if !args.json {
+        saved.report(&name, &found, err);
+    } else {
+        let text = saved.as_json(args, &found, &origin, seal.as_ref());
+        // Standard output takes the capture, or the report.
+        let written = if to_stdout {
+            err.write_all(text.as_bytes())
+        } else {
+            out.write_all(text.as_bytes()).and_then(|()| out.flush())
+        };
+        if let Err(error) = written {
+            return Exit::of_output(&error);
+        }
     }
-    tell(&mut output, &saved.ledger, &mut told);
-    progress.finish();
-    if let Err(error) = output.finish() {
-        return failed(err, &args.target, &error);
-    }
-    saved.report(&name, gaps.as_ref(), err)
+    if saved.is_whole(&found) { Exit::Complete } else { Exit::Incomplete }
 }
 
-/// The stream to save from: of our own zstd files every frame for itself, of others as far as it can be unpacked.
-fn source(path: &Path) -> io::Result<(Source, Option<Gaps>)> {
-    if path.as_os_str() != "-" {
-        let mut head = [0; 4];
-        let len = File::open(path)?.read(&mut head)?;
-        // A file whose first bytes are damaged may be ours all the same.
-        let other = head[..len] == blocks::SHB.to_le_bytes() || head.starts_with(&[0x1F, 0x8B]);
-        if !other && is_ours(File::open(path)?)? {
-            let file = File::open(path)?;
-            let total = file.metadata()?.len();
-            let (rescue, gaps) = Rescue::new(file);
-            return Ok((Source::new(Box::new(rescue), Some(total))?, Some(gaps)));
-        }
+/// The stream to save from: of zstd files every frame for itself where that can be, of others as far as it can be
+/// unpacked.
+fn input(path: &Path) -> io::Result<Input> {
+    let (inner, total) = source::open(path)?;
+    let (watched, watch) = origin::watch(inner);
+    let (nature, inner) = probe(Box::new(watched))?;
+    if nature == Nature::Other {
+        return Ok(Input { source: Source::new(inner, total)?, total, watch, findings: Findings::default() });
     }
-    Ok((Source::open(path)?, None))
+    let (rescue, findings) = Rescue::new(inner, nature);
+    Ok(Input { source: Source::new(Box::new(rescue), None)?, total, watch, findings })
 }
 
 /// Goes to the first sound block. True: it is a section header; false: there is none; or what is there instead.
@@ -109,18 +153,41 @@ fn begin(stream: &mut Blocks, ledger: &mut Ledger) -> io::Result<Result<bool, St
     Ok(if stream.find_first(ledger)? { Ok(false) } else { Err(found) })
 }
 
-/// Writes losses that are new into the frame under way.
-fn tell(output: &mut Output, ledger: &Ledger, told: &mut Ledger) {
-    if ledger == told {
-        return;
-    }
-    for &counter in ALL {
-        let new = ledger.get(counter).saturating_sub(told.get(counter));
-        if new > 0 {
-            output.lost(counter, new);
+/// What the frames of the new file have been told.
+#[derive(Default)]
+struct Told {
+    ledger: Ledger,
+    gaps: usize,
+}
+
+impl Told {
+    /// Writes losses that are new into the frame under way.
+    fn tell(&mut self, output: &mut Output, ledger: &Ledger, findings: &Findings) {
+        if let Ok(found) = findings.lock() {
+            for gap in found.gaps.iter().skip(self.gaps) {
+                for (counter, count) in [
+                    (Counter::MissingFrames, gap.frames),
+                    (Counter::MissingEvents, gap.events),
+                    (Counter::DoubtfulBytes, gap.doubtful),
+                ] {
+                    if count > 0 {
+                        output.lost(counter, count);
+                    }
+                }
+            }
+            self.gaps = found.gaps.len();
         }
+        if *ledger == self.ledger {
+            return;
+        }
+        for &counter in ALL {
+            let new = ledger.get(counter).saturating_sub(self.ledger.get(counter));
+            if new > 0 {
+                output.lost(counter, new);
+            }
+        }
+        self.ledger.clone_from(ledger);
     }
-    told.clone_from(ledger);
 }
 
 impl Saved {
@@ -139,21 +206,54 @@ impl Saved {
         write_block(output, number, body)
     }
 
-    fn report(&self, name: &str, gaps: Option<&Gaps>, err: &mut dyn Write) -> Exit {
+    fn is_whole(&self, found: &Found) -> bool {
+        found.gaps.is_empty() && self.ledger.findings().next().is_none()
+    }
+
+    fn report(&self, name: &str, found: &Found, err: &mut dyn Write) {
         say(err, &format!("{name}: {} blocks saved, {} of them events", self.blocks, self.events));
-        let mut whole = true;
-        if let Some(gaps) = gaps.and_then(|gaps| gaps.lock().ok()) {
-            whole = gaps.is_empty();
-            for gap in gaps.iter() {
-                let place =
-                    if gap.offset == u64::MAX { "end of the file".to_owned() } else { format!("byte {}", gap.offset) };
-                say(err, &format!("missing at {place}: {}", gap.text));
+        for gap in &found.gaps {
+            let place = gap.offset.map_or_else(|| "the end of the file".to_owned(), |offset| format!("byte {offset}"));
+            let mut line = format!("at {place}: {}", gap.text);
+            if gap.events > 0 {
+                line.push_str(&format!("; it held {} events", gap.events));
             }
+            if gap.times.1 > 0 {
+                line.push_str(&format!(" from {} to {}", time::utc(gap.times.0), time::utc(gap.times.1)));
+            }
+            say(err, &line);
         }
         for (def, count) in self.ledger.findings() {
-            whole = false;
             say(err, &format!("{}: {count}  ({})", def.name, def.advice));
         }
-        if whole { Exit::Complete } else { Exit::Incomplete }
+    }
+
+    fn as_json(&self, args: &SalvageArgs, found: &Found, origin: &Origin, seal: Option<&Seal>) -> String {
+        let gaps = found.gaps.iter().map(|gap| {
+            let times = (gap.times.1 > 0).then_some(gap.times);
+            json!({
+                "offset": gap.offset,
+                "frames": gap.frames,
+                "events": gap.events,
+                "doubtful_bytes": gap.doubtful,
+                "earliest_ns": times.map(|times| times.0),
+                "latest_ns": times.map(|times| times.1),
+                "text": gap.text,
+            })
+        });
+        let object = json!({
+            "file": args.capture.display().to_string(),
+            "bytes": origin.parent.bytes,
+            "sha256": hex(&origin.parent.sha256),
+            "output": args.target.output.display().to_string(),
+            "root": seal.map(|seal| hex(&seal.root)),
+            "whole": self.is_whole(found),
+            "blocks": self.blocks,
+            "events": self.events,
+            "missing_frames": found.missing,
+            "gaps": gaps.collect::<Vec<_>>(),
+            "ledger": self.ledger.findings().map(|(def, count)| (def.name, count)).collect::<std::collections::BTreeMap<_, _>>(),
+        });
+        format!("{object}\n")
     }
 }
