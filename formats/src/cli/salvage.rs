@@ -56,6 +56,7 @@ pub(super) fn run(args: &SalvageArgs, out: &mut (dyn Write + Send), err: &mut (d
     let mut stream = Blocks::new(source);
     let begun = match begin(&mut stream, &mut saved.ledger) {
         Ok(Ok(begun)) => begun,
+        Ok(Err(_)) if watch.bytes() == 0 => return unreadable(err, &"it is empty"),
         Ok(Err(found)) => {
             return unreadable(err, &format!("no sound block of a capture near its beginning, which is {found}"));
         }
@@ -113,9 +114,7 @@ pub(super) fn run(args: &SalvageArgs, out: &mut (dyn Write + Send), err: &mut (d
     saved.ledger.add(Counter::MissingFrames, found.missing);
     saved.ledger.add(Counter::DoubtfulBytes, found.gaps.iter().map(|gap| gap.doubtful).sum());
     saved.ledger.add(Counter::MissingEvents, found.gaps.iter().map(|gap| gap.events).sum());
-    if !args.json {
-        saved.report(&name, &found, err);
-    } else {
+    if args.json {
         let text = saved.as_json(args, &found, &origin, seal.as_ref());
         // Standard output takes the capture, or the report.
         let written = if to_stdout {
@@ -126,6 +125,8 @@ pub(super) fn run(args: &SalvageArgs, out: &mut (dyn Write + Send), err: &mut (d
         if let Err(error) = written {
             return Exit::of_output(&error);
         }
+    } else {
+        saved.report(&name, &found, err);
     }
     if saved.is_whole(&found) { Exit::Complete } else { Exit::Incomplete }
 }
@@ -211,15 +212,17 @@ impl Saved {
     }
 
     fn report(&self, name: &str, found: &Found, err: &mut dyn Write) {
+        use std::fmt::Write as _;
         say(err, &format!("{name}: {} blocks saved, {} of them events", self.blocks, self.events));
         for gap in &found.gaps {
             let place = gap.offset.map_or_else(|| "the end of the file".to_owned(), |offset| format!("byte {offset}"));
             let mut line = format!("at {place}: {}", gap.text);
             if gap.events > 0 {
-                line.push_str(&format!("; it held {} events", gap.events));
+                // Writing to a string cannot fail.
+                let _ = write!(line, "; it held {} events", gap.events);
             }
             if gap.times.1 > 0 {
-                line.push_str(&format!(" from {} to {}", time::utc(gap.times.0), time::utc(gap.times.1)));
+                let _ = write!(line, " from {} to {}", time::utc(gap.times.0), time::utc(gap.times.1));
             }
             say(err, &line);
         }
