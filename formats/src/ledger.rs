@@ -80,6 +80,8 @@ counters! {
     UnknownConversions = "unknown_conversions", Info, Reader, "Old events with a parameter count that no conversion rule covers; used as far as they go.";
     LostEnterHalves = "lost_enter_halves", DataLoss, Reader, "Old exit events whose enter half is missing; its parameters are unknown.";
     ClockSteps = "clock_steps", Info, File, "Events more than a second older than one before them.";
+    FileGaps = "file_gaps", DataLoss, Recorder, "Rotated files put together that do not follow each other: nothing is known of the time between them.";
+    FileOverlaps = "file_overlaps", Error, Recorder, "Rotated files put together that hold the same time: its events may be there twice.";
     KernelDrops = "kernel_drops", DataLoss, Kernel, "Drop markers in the stream: the kernel side lost or sampled events around them.";
     Sections = "sections", Info, File, "Further sections after the first: concatenated captures; state starts anew at each.";
     UnusedCheckpoints = "unused_checkpoints", Info, Reader, "Checkpoints beside a capture that were not used: of another capture, of another version of the program, or damaged. `casebook index` makes new ones; without them only time is lost.";

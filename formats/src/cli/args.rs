@@ -30,6 +30,19 @@ pub(super) enum Command {
     /// Write a capture anew as .scap.zst, .scap or .scap.gz: the same stream byte for byte, or rewritten for an old reader
     #[command(after_help = exit::help())]
     Convert(ConvertArgs),
+    /// Put rotated files of one host together, in the order of time
+    ///
+    /// Each file keeps its own header and snapshots: readers start anew at each. Files that do not meet, or hold the same
+    /// time, are told, and counted in the frame records of a .scap.zst.
+    #[command(after_help = exit::help())]
+    Cat(CatArgs),
+    /// Write a capture as several files, by size or by time; prints their names
+    ///
+    /// Every part begins with the snapshots of the section that it continues. They tell of the section's beginning:
+    /// processes and descriptors that came since are unknown to later parts, unless their own events tell of them.
+    /// `casebook-replay slice` makes a part that knows the state at its beginning.
+    #[command(after_help = exit::help())]
+    Split(SplitArgs),
     /// Write what is left of a damaged or cut capture into a new one, and say what is missing and where
     #[command(after_help = exit::help())]
     Salvage(SalvageArgs),
@@ -166,6 +179,49 @@ pub(super) struct ConvertArgs {
 pub(super) enum Reader {
     /// Debian's sysdig 0.29.3 and others with libs of 2022: calls as enter and exit halves, types and lists of that time
     Sysdig,
+}
+
+/// Options of `cat`.
+#[derive(Args, Debug)]
+pub(super) struct CatArgs {
+    /// The files, in any order; `-` for standard input
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub(super) captures: Vec<PathBuf>,
+
+    /// A longer time than this between two files is a gap (10s, 500ms, 5m)
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time::parse_span)]
+    pub(super) max_gap: u64,
+
+    /// Put files of different hosts together
+    #[arg(long)]
+    pub(super) any_host: bool,
+
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
+/// Options of `split`.
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("measure").required(true).multiple(true).args(["size", "every"]))]
+pub(super) struct SplitArgs {
+    /// The capture; `-` for standard input
+    #[arg(value_name = "CAPTURE")]
+    pub(super) capture: PathBuf,
+
+    /// Largest part, in MiB of the unpacked stream
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    pub(super) size: Option<u64>,
+
+    /// Length of a part in the capture's own time (90s, 5m, 1h)
+    #[arg(long, value_name = "TIME", value_parser = time::parse_span)]
+    pub(super) every: Option<u64>,
+
+    /// One JSON object a line for each part, instead of its name
+    #[arg(long)]
+    pub(super) json: bool,
+
+    #[command(flatten)]
+    pub(super) target: Target,
 }
 
 /// Options of `salvage`.

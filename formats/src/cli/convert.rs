@@ -1,6 +1,7 @@
 //! `casebook convert`: the same stream in another wrapping, byte for byte. Rewriting for old readers: [`super::sysdig`].
 
 use std::io::Write;
+use std::path::Path;
 
 use super::args::{ConvertArgs, Reader, Target};
 use super::exit::Exit;
@@ -114,26 +115,22 @@ pub(super) fn open<'o>(
     out: &'o mut (dyn Write + Send),
     err: &mut dyn Write,
 ) -> Result<Output<'o>, Exit> {
-    let name = target.output.display();
-    Output::open(target, out).map_err(|refusal| match refusal {
-        Refusal::Form => {
-            say(
-                err,
-                &format!(
-                    "{name}: the name does not say what to write: use --to, or a name in .scap.zst, .scap or .scap.gz"
-                ),
-            );
-            Exit::Usage
-        }
-        Refusal::Exists => {
-            say(err, &format!("{name}: is there already; --force replaces it"));
-            Exit::Output
-        }
-        Refusal::Io(error) => {
-            say(err, &format!("{name}: {error}"));
-            Exit::of_output(&error)
-        }
-    })
+    Output::open(target, out).map_err(|refusal| refused(refusal, &target.output, err))
+}
+
+/// Says why there is no output.
+pub(super) fn refused(refusal: Refusal, output: &Path, err: &mut dyn Write) -> Exit {
+    let name = output.display();
+    let (text, exit) = match refusal {
+        Refusal::Form => (
+            "the name does not say what to write: use --to, or a name in .scap.zst, .scap or .scap.gz".to_owned(),
+            Exit::Usage,
+        ),
+        Refusal::Exists => ("is there already; --force replaces it".to_owned(), Exit::Output),
+        Refusal::Io(error) => (error.to_string(), Exit::of_output(&error)),
+    };
+    say(err, &format!("{name}: {text}"));
+    exit
 }
 
 /// Says why the output could not be written.

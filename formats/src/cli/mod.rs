@@ -5,6 +5,7 @@
 //! passes through [`crate::terminal`].
 
 mod args;
+mod cat;
 mod convert;
 mod custody;
 mod dump;
@@ -14,6 +15,8 @@ mod info;
 mod output;
 mod salvage;
 mod seal;
+mod split;
+mod stream;
 mod sysdig;
 mod time;
 mod verify;
@@ -58,6 +61,8 @@ pub fn run_to(
         Command::Info(args) => info::run(&args, out, err),
         Command::Dump(args) => dump::run(&args, out, err),
         Command::Convert(args) => convert::run(&args, out, err),
+        Command::Cat(args) => cat::run(&args, out, err),
+        Command::Split(args) => split::run(&args, out, err),
         Command::Salvage(args) => salvage::run(&args, out, err),
         Command::Index(args) => index::run(&args, out, err),
         Command::Verify(args) => verify::run(&args, out, err),

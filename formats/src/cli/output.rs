@@ -9,7 +9,7 @@ use flate2::write::GzEncoder;
 
 use super::args::{Form, Target};
 use crate::custody::Entry;
-use crate::ledger::Counter;
+use crate::ledger::{ALL, Counter, Ledger};
 use crate::record::Seal;
 use crate::seekable::{Options, SeekableWriter};
 
@@ -59,17 +59,25 @@ impl<'o> Output<'o> {
     /// that a file can be converted in place and half a file is never taken for a whole one.
     pub(super) fn open(target: &Target, out: &'o mut (dyn Write + Send)) -> Result<Self, Refusal> {
         let form = target.to.or_else(|| form(&target.output)).ok_or(Refusal::Form)?;
-        let (raw, names): (Raw<'o>, _) = if target.output.as_os_str() == "-" {
-            (Box::new(BufWriter::new(out)), None)
-        } else {
-            if !target.force && fs::symlink_metadata(&target.output).is_ok() {
-                return Err(Refusal::Exists);
-            }
-            let mut partial = OsString::from(&target.output);
-            partial.push(".partial");
-            let file: File = OpenOptions::new().write(true).create(true).truncate(true).open(&partial)?;
-            (Box::new(BufWriter::with_capacity(1 << 18, file)), Some((partial.into(), target.output.clone())))
-        };
+        if target.output.as_os_str() == "-" {
+            return Self::onto(Box::new(BufWriter::new(out)), None, target, form);
+        }
+        Self::file(target, form)
+    }
+
+    /// Same, for a target that is a file.
+    pub(super) fn file(target: &Target, form: Form) -> Result<Self, Refusal> {
+        if !target.force && fs::symlink_metadata(&target.output).is_ok() {
+            return Err(Refusal::Exists);
+        }
+        let mut partial = OsString::from(&target.output);
+        partial.push(".partial");
+        let file: File = OpenOptions::new().write(true).create(true).truncate(true).open(&partial)?;
+        let names = Some((partial.into(), target.output.clone()));
+        Self::onto(Box::new(BufWriter::with_capacity(1 << 18, file)), names, target, form)
+    }
+
+    fn onto(raw: Raw<'o>, names: Option<(PathBuf, PathBuf)>, target: &Target, form: Form) -> Result<Self, Refusal> {
         let sink = match form {
             Form::Zst => {
                 let options = Options { frame_bytes: target.frame_kib as usize * 1024, level: target.level };
@@ -110,6 +118,26 @@ impl<'o> Output<'o> {
             fs::rename(partial, name)?;
         }
         Ok(seal)
+    }
+}
+
+/// Losses of an input that its output has been told of.
+#[derive(Default)]
+pub(super) struct Losses(Ledger);
+
+impl Losses {
+    /// Writes losses that are new into the frame under way.
+    pub(super) fn tell(&mut self, ledger: &Ledger, output: &mut Output) {
+        if *ledger == self.0 {
+            return;
+        }
+        for &counter in ALL {
+            let new = ledger.get(counter).saturating_sub(self.0.get(counter));
+            if new > 0 {
+                output.lost(counter, new);
+            }
+        }
+        self.0.clone_from(ledger);
     }
 }
 

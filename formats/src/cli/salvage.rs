@@ -11,13 +11,13 @@ use serde_json::json;
 use super::args::SalvageArgs;
 use super::convert::{failed, hand_on, open};
 use super::exit::Exit;
-use super::output::Output;
+use super::output::{Losses, Output};
 use super::{say, time};
 use crate::blocks::event::{self, Fault};
 use crate::blocks::frame::{Block, Blocks};
 use crate::blocks::{self, Kind, section, write_block};
 use crate::custody::Origin;
-use crate::ledger::{ALL, Counter, Ledger};
+use crate::ledger::{Counter, Ledger};
 use crate::look;
 use crate::origin::{self, Watch};
 use crate::progress::Progress;
@@ -157,7 +157,7 @@ fn begin(stream: &mut Blocks, ledger: &mut Ledger) -> io::Result<Result<bool, St
 /// What the frames of the new file have been told.
 #[derive(Default)]
 struct Told {
-    ledger: Ledger,
+    losses: Losses,
     gaps: usize,
 }
 
@@ -178,16 +178,7 @@ impl Told {
             }
             self.gaps = found.gaps.len();
         }
-        if *ledger == self.ledger {
-            return;
-        }
-        for &counter in ALL {
-            let new = ledger.get(counter).saturating_sub(self.ledger.get(counter));
-            if new > 0 {
-                output.lost(counter, new);
-            }
-        }
-        self.ledger.clone_from(ledger);
+        self.losses.tell(ledger, output);
     }
 }
 

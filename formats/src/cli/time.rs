@@ -27,6 +27,22 @@ pub(super) fn span(ns: u64) -> String {
     }
 }
 
+/// Nanoseconds of a length of time as people write it: a whole number and `ms`, `s`, `m`, `h` or `d`.
+pub(super) fn parse_span(text: &str) -> Result<u64, &'static str> {
+    const FORM: &str = "expected a length of time as 500ms, 90s, 5m, 1h, 2d";
+    /// Nanoseconds of each unit; `ms` before the units that it ends in.
+    const UNITS: [(&str, u64); 5] = [
+        ("ms", 1_000_000),
+        ("s", 1_000_000_000),
+        ("m", 60_000_000_000),
+        ("h", 3_600_000_000_000),
+        ("d", 86_400_000_000_000),
+    ];
+    let (number, unit) = UNITS.iter().find_map(|(name, ns)| Some((text.strip_suffix(name)?, ns))).ok_or(FORM)?;
+    let span = digits(number).and_then(|number| number.checked_mul(*unit)).ok_or(FORM)?;
+    if span == 0 { Err("expected more than no time at all") } else { Ok(span) }
+}
+
 /// Nanoseconds since 1970 for `2026-11-22T09:30:00Z`; a space may stand for the `T`, ` UTC` for the `Z`, and a fraction of
 /// up to nine digits may follow the seconds.
 pub(super) fn parse_utc(text: &str) -> Result<u64, &'static str> {
@@ -63,7 +79,17 @@ fn digits(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{parse_utc, span, utc};
+    use super::{parse_span, parse_utc, span, utc};
+
+    #[test]
+    fn lengths_of_time_have_a_unit() {
+        assert_eq!(parse_span("500ms"), Ok(500_000_000));
+        assert_eq!(parse_span("90s"), Ok(90_000_000_000));
+        assert_eq!(parse_span("5m"), Ok(300_000_000_000));
+        for wrong in ["", "5", "s", "-1s", "1.5s", "0s", "99999999999999d", "1 s"] {
+            assert!(parse_span(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn times_come_back() {
