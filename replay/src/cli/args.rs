@@ -8,6 +8,7 @@ use casebook_rules::ruleset::Matching;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::coverage::CoverageArgs;
+use super::diff::DiffArgs;
 use super::events::EventsArgs;
 use super::exit;
 use super::explain::ExplainArgs;
@@ -50,6 +51,9 @@ pub(super) enum Command {
     /// Say what of the rules cases or captures exercise, and which changes to the rules they would not notice
     #[command(after_help = super::coverage::after_help())]
     Coverage(CoverageArgs),
+    /// Compare two rulesets: by meaning, and by the alerts they give on captures
+    #[command(after_help = super::diff::after_help())]
+    Diff(DiffArgs),
     /// Print the process table at a moment of a capture
     #[command(after_help = super::still::ps_help())]
     Ps(PsArgs),

@@ -4,6 +4,7 @@ mod args;
 mod captures;
 mod columns;
 mod coverage;
+mod diff;
 mod exit;
 mod talk;
 
@@ -78,6 +79,7 @@ pub fn run_on(
         Some(Command::Lint(args)) => lint::run(&args, out, err, terminals),
         Some(Command::Events(args)) => events::run(&args, out, err, terminals),
         Some(Command::Coverage(args)) => coverage::run(&args, out, err, terminals),
+        Some(Command::Diff(args)) => diff::run(&args, out, err, terminals),
         Some(Command::Explain(args)) => explain::run(&args, out, err, terminals),
         Some(Command::Ps(args)) => still::ps(&args, out, err, terminals),
         Some(Command::Fds(args)) => still::fds(&args, out, err, terminals),

@@ -6,13 +6,15 @@
 //!
 //! Everything that looks *into* rules rests on [`verdicts`]: what each comparison of a condition says about each event,
 //! recorded once while a capture is replayed. [`explain`] tells why a rule was or was not true, [`coverage`] what of the
-//! rules captures exercise, [`mutation`] which changes to the rules no case would notice.
+//! rules captures exercise, [`mutation`] which changes to the rules no case would notice, [`diff`]
+//! what other rules would say.
 
 pub mod baseline;
 pub mod bless;
 pub mod case;
 pub mod changes;
 pub mod coverage;
+pub mod diff;
 pub mod expect;
 pub mod explain;
 pub mod junit;
