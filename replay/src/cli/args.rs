@@ -15,6 +15,7 @@ use super::explain::ExplainArgs;
 use super::index::IndexArgs;
 use super::still::{FdsArgs, PsArgs};
 use super::test::TestArgs;
+use super::tune::TuneArgs;
 use crate::detect::Form;
 use crate::moment::{Moment, scaled};
 
@@ -54,6 +55,9 @@ pub(super) enum Command {
     /// Compare two rulesets: by meaning, and by the alerts they give on captures
     #[command(after_help = super::diff::after_help())]
     Diff(DiffArgs),
+    /// Propose exceptions for a noisy rule that silence no attack
+    #[command(after_help = super::tune::after_help())]
+    Tune(TuneArgs),
     /// Print the process table at a moment of a capture
     #[command(after_help = super::still::ps_help())]
     Ps(PsArgs),

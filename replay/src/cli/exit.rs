@@ -138,6 +138,18 @@ pub(super) const DIFF_EXITS: &[(Exit, &str)] = &[
     (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
 ];
 
+/// The codes of `tune`.
+pub(super) const TUNE_EXITS: &[(Exit, &str)] = &[
+    (Exit::Complete, "there is a proposal"),
+    (Exit::Alerts, "there is none"),
+    (Exit::Usage, "the command line makes no sense, or there is no such rule"),
+    (Exit::Rules, "the rules have errors and do not load"),
+    (Exit::Unreadable, "a capture is missing, unreadable or no capture; all others were looked at"),
+    (Exit::Incomplete, "a capture is cut off or damaged; all that can be read was looked at"),
+    (Exit::Output, "the output could not be written"),
+    (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
+];
+
 /// A table as help text.
 pub(super) fn help(exits: &[(Exit, &str)]) -> String {
     let mut text = String::from("Exit codes:\n");

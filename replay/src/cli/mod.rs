@@ -18,6 +18,7 @@ mod ruleset;
 mod run;
 mod still;
 mod test;
+mod tune;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
@@ -80,6 +81,7 @@ pub fn run_on(
         Some(Command::Events(args)) => events::run(&args, out, err, terminals),
         Some(Command::Coverage(args)) => coverage::run(&args, out, err, terminals),
         Some(Command::Diff(args)) => diff::run(&args, out, err, terminals),
+        Some(Command::Tune(args)) => tune::run(&args, out, err, terminals),
         Some(Command::Explain(args)) => explain::run(&args, out, err, terminals),
         Some(Command::Ps(args)) => still::ps(&args, out, err, terminals),
         Some(Command::Fds(args)) => still::fds(&args, out, err, terminals),

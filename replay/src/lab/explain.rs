@@ -8,6 +8,7 @@
 pub mod near;
 pub mod text;
 
+use casebook_rules::ast::Right;
 use casebook_rules::leaf::{LeafId, Leaves, Memo};
 use casebook_rules::print;
 use casebook_rules::ruleset::{Matching, Rule, RuleSet};
@@ -246,6 +247,12 @@ impl<'o> Explainer<'o> {
         verdicts
     }
 
+    /// Whether the condition is true on an event. `memo` is one of the ruleset.
+    pub fn is_true(&self, context: &EventContext<'_>, memo: &mut Memo) -> bool {
+        memo.start_event();
+        self.rule().condition.eval(self.rules.leaves(), context, memo).unwrap_or(false)
+    }
+
     /// The verdict of each part, by those of the comparisons.
     pub(super) fn parts(&self, leaves: &Bits) -> Vec<bool> {
         self.tree.verdicts(&|n| leaves.get(n))
@@ -359,12 +366,25 @@ impl<'o> Explainer<'o> {
         if let Ok(n) = self.tree.leaves.binary_search(&at) {
             note.text = part.check.map(|check| print::check(check));
             note.through = self.tree.way(at, self.rules, self.sources);
+            if self.rules.exception_around(part.span).is_some() {
+                note.place = self.entry_place(part).or(note.place);
+            }
             note.values = self.values(n, context);
             note.list = self.entries[n].as_ref().map(|entries| self.list(entries, context));
             note.reached = Some(marks.reached.get(n));
             note.error = marks.errors.iter().find(|(other, _)| *other == n).map(|(_, error)| error.clone());
         }
         note
+    }
+
+    /// Where the value of an exception's comparison stands: its field is written once for all entries.
+    fn entry_place(&self, part: &super::verdicts::Part<'_>) -> Option<Place> {
+        let span = match &part.check?.right {
+            Right::Constant(constant) => constant.span,
+            Right::List(_, items) => items.first()?.span,
+            _ => return None,
+        };
+        Place::of(self.rules.written(span, self.sources)?.span, self.sources)
     }
 
     /// The fields of comparison `n` and their values on an event.

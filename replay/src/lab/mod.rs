@@ -7,7 +7,7 @@
 //! Everything that looks *into* rules rests on [`verdicts`]: what each comparison of a condition says about each event,
 //! recorded once while a capture is replayed. [`explain`] tells why a rule was or was not true, [`coverage`] what of the
 //! rules captures exercise, [`mutation`] which changes to the rules no case would notice, [`diff`]
-//! what other rules would say.
+//! what other rules would say, and [`tune`] finds exceptions that silence noise and no attack.
 
 pub mod baseline;
 pub mod bless;
@@ -26,5 +26,6 @@ pub mod runner;
 mod script;
 pub mod suite;
 mod tree;
+pub mod tune;
 pub mod verdicts;
 mod why;
