@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::window::WindowArgs;
 use super::{exit, time};
 use crate::custody::Entry;
 
@@ -81,6 +82,9 @@ pub(super) struct InfoArgs {
     /// One JSON object a line for each capture
     #[arg(long)]
     pub(super) json: bool,
+
+    #[command(flatten)]
+    pub(super) window: WindowArgs,
 }
 
 /// Options of `dump`.
@@ -97,6 +101,9 @@ pub(super) struct DumpArgs {
     /// Stop after so many blocks
     #[arg(short = 'n', value_name = "BLOCKS")]
     pub(super) count: Option<u64>,
+
+    #[command(flatten)]
+    pub(super) window: WindowArgs,
 }
 
 /// Options of `verify`.

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 
 use super::args::DumpArgs;
 use super::exit::Exit;
+use super::window::{NoPart, Window};
 use super::{say, time};
 use crate::blocks::event::{self, Stored};
 use crate::blocks::frame::{Block, Blocks};
@@ -27,20 +28,30 @@ const SHOWN: usize = 64;
 /// Runs the subcommand.
 pub(super) fn run(args: &DumpArgs, out: &mut (dyn Write + Send), err: &mut (dyn Write + Send)) -> Exit {
     let name = args.capture.display().to_string();
-    let source = match Source::open(&args.capture) {
-        Ok(source) => source,
-        Err(error) => {
-            say(err, &format!("{name}: {error}"));
+    let (source, mut window) = match open(args, &name) {
+        Ok(opened) => opened,
+        Err(why) => {
+            say(err, &why);
             return Exit::Unreadable;
         }
     };
     let mut page = Page { text: String::new(), shown: if args.raw { usize::MAX } else { SHOWN } };
     let (mut stream, mut ledger) = (Blocks::new(source), Ledger::default());
-    let (mut count, mut end) = (0, 0);
+    let (mut count, mut end, mut found) = (0, 0, false);
     while args.count.is_none_or(|limit| count < limit) {
         let block = match stream.next(&mut ledger) {
             Ok(Some(block)) => block,
-            Ok(None) => break,
+            Ok(None) => match stream.next_run(&mut ledger) {
+                Ok(Some(run)) => {
+                    end = run.raw_offset;
+                    continue;
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    say(err, &format!("{name}: {error}"));
+                    return Exit::Unreadable;
+                }
+            },
             Err(error) => {
                 say(err, &format!("{name}: {error}"));
                 return Exit::Unreadable;
@@ -54,6 +65,11 @@ pub(super) fn run(args: &DumpArgs, out: &mut (dyn Write + Send), err: &mut (dyn 
             );
         }
         end = stream.offset();
+        found = true;
+        if !(window.is_open() || time_of(&stream, &block).is_some_and(|ts| window.holds(ts))) {
+            page.text.clear();
+            continue;
+        }
         page.block(&stream, &block);
         count += 1;
         if let Err(error) = page.write(out) {
@@ -66,8 +82,8 @@ pub(super) fn run(args: &DumpArgs, out: &mut (dyn Write + Send), err: &mut (dyn 
     for (def, count) in ledger.findings() {
         say(err, &format!("{name}: {}: {count}  ({})", def.name, def.advice));
     }
-    let damage = [Counter::TruncatedInput, Counter::BrokenCompression, Counter::DamagedBlocks];
-    if count == 0 {
+    let damage = [Counter::TruncatedInput, Counter::BrokenCompression, Counter::DamagedBlocks, Counter::DamagedFrames];
+    if !found && args.window.is_whole() {
         say(err, &format!("{name}: no block of a scap capture"));
         Exit::Unreadable
     } else if damage.iter().any(|&counter| ledger.get(counter) > 0) {
@@ -75,6 +91,25 @@ pub(super) fn run(args: &DumpArgs, out: &mut (dyn Write + Send), err: &mut (dyn 
     } else {
         Exit::Complete
     }
+}
+
+/// The stream to show, and which events of it.
+fn open(args: &DumpArgs, name: &str) -> Result<(Source, Window), String> {
+    match args.window.part(&args.capture) {
+        Ok(Some(part)) => Ok((part.file.source(&part.frames), part.window)),
+        Ok(None) => {
+            let source = Source::open(&args.capture).map_err(|error| format!("{name}: {error}"))?;
+            Ok((source, args.window.window()))
+        }
+        Err(NoPart::Unreadable(error)) => Err(error.to_string()),
+        Err(NoPart::Frames(why)) => Err(format!("{name}: {why}")),
+    }
+}
+
+/// Time of an event block that can be read.
+fn time_of(stream: &Blocks, block: &Block) -> Option<u64> {
+    let Kind::Event(layout) = block.kind else { return None };
+    event::decode(stream.bytes(block.body.clone()), layout).ok().map(|stored| stored.ts)
 }
 
 /// Lines waiting to be written.

@@ -10,11 +10,13 @@ use serde_json::{Value, json};
 
 use super::args::InfoArgs;
 use super::exit::Exit;
+use super::window::{NoPart, Window, WindowArgs};
 use super::{say, time};
 use crate::capture::{CaptureReader, FormatError, Item, Section};
 use crate::ledger::{Counter, Ledger};
 use crate::progress::Progress;
 use crate::record::hex;
+use crate::seekable::Frame;
 use crate::seekable::verify::{Report, verify};
 use crate::snapshot::{Interface, MachineInfo, UserEntry};
 use crate::terminal::Safe;
@@ -46,16 +48,18 @@ struct Facts {
     latest: Option<u64>,
     ledger: Ledger,
     report: Option<Report>,
+    /// Frames read, and frames that there are, where only a part was asked for.
+    part: Option<(u64, u64)>,
 }
 
 /// Runs the subcommand.
 pub(super) fn run(args: &InfoArgs, out: &mut (dyn Write + Send), err: &mut (dyn Write + Send)) -> Exit {
     let mut exit = Exit::Complete;
     for path in &args.captures {
-        let facts = match collect(path) {
+        let facts = match collect(path, &args.window) {
             Ok(facts) => facts,
-            Err(error) => {
-                say(err, &error.to_string());
+            Err(why) => {
+                say(err, &why);
                 exit = exit.worst(Exit::Unreadable);
                 continue;
             }
@@ -71,27 +75,48 @@ pub(super) fn run(args: &InfoArgs, out: &mut (dyn Write + Send), err: &mut (dyn 
     exit
 }
 
-fn collect(path: &Path) -> Result<Facts, FormatError> {
-    let mut reader = CaptureReader::open(path)?;
-    let mut progress = Progress::new(&path.display().to_string(), reader.bytes_total(), true);
+fn collect(path: &Path, asked: &WindowArgs) -> Result<Facts, String> {
+    let part = asked.part(path).map_err(|why| match why {
+        NoPart::Unreadable(error) => error.to_string(),
+        NoPart::Frames(why) => format!("{}: {why}", path.display()),
+    })?;
     let mut facts = Facts::default();
-    while let Some(item) = reader.next_item()? {
-        facts.take(item);
-        let events = facts.events;
-        progress.update(|| reader.bytes_read(), events);
+    if let Some(part) = part {
+        let reader = part.file.read_these(&part.frames).map_err(|error| error.to_string())?;
+        facts.read(reader, part.window, path).map_err(|error| error.to_string())?;
+        // What was left out has its size all the same.
+        facts.file_bytes = part.file.size();
+        facts.stream_bytes = part.file.frames().last().map_or(0, Frame::raw_end);
+        facts.part = Some((part.frames.len() as u64, part.file.frames().len() as u64));
+    } else {
+        let reader = CaptureReader::open(path).map_err(|error| error.to_string())?;
+        facts.read(reader, asked.window(), path).map_err(|error| error.to_string())?;
     }
-    facts.packing = reader.packing();
-    facts.file_bytes = reader.bytes_read();
-    facts.stream_bytes = reader.stream_bytes();
-    facts.ledger = reader.ledger().clone();
     // Frames and seal are behind the decompressor; a pipe is read only once.
-    if facts.packing == "zstd" && path.as_os_str() != "-" {
+    if facts.packing == "zstd" && path.as_os_str() != "-" && asked.is_whole() {
         facts.report = File::open(path).and_then(verify).ok().filter(|report| report.is_ours);
     }
     Ok(facts)
 }
 
 impl Facts {
+    /// Takes in what a reader gives, events of the window only.
+    fn read(&mut self, mut reader: CaptureReader, mut window: Window, path: &Path) -> Result<(), FormatError> {
+        let mut progress = Progress::new(&path.display().to_string(), reader.bytes_total(), true);
+        while let Some(item) = reader.next_item()? {
+            if !matches!(&item, Item::Event(event) if !window.holds(event.ts)) {
+                self.take(item);
+            }
+            let events = self.events;
+            progress.update(|| reader.bytes_read(), events);
+        }
+        self.packing = reader.packing();
+        self.file_bytes = reader.bytes_read();
+        self.stream_bytes = reader.stream_bytes();
+        self.ledger = reader.ledger().clone();
+        Ok(())
+    }
+
     fn take(&mut self, item: Item) {
         match item {
             Item::Section(section) if self.sections.len() < MAX_KEPT => self.sections.push(section),
@@ -169,7 +194,11 @@ impl Facts {
         let versions: BTreeSet<String> =
             self.sections.iter().map(|section| format!("{}.{}", section.major, section.minor)).collect();
         let versions: Vec<String> = versions.into_iter().collect();
-        writeln!(page, "  format       scap {}, sections: {}", versions.join(", "), self.sections.len())?;
+        if versions.is_empty() {
+            writeln!(page, "  format       scap, no section header in this part")?;
+        } else {
+            writeln!(page, "  format       scap {}, sections: {}", versions.join(", "), self.sections.len())?;
+        }
         let ratio = self.stream_bytes as f64 / self.file_bytes.max(1) as f64;
         let (file, stream) = (self.file_bytes, self.stream_bytes);
         match self.packing {
@@ -222,6 +251,9 @@ impl Facts {
     }
 
     fn page_frames(&self, page: &mut String) -> fmt::Result {
+        if let Some((read, all)) = self.part {
+            writeln!(page, "  frames       {read} of {all} read, those that can hold the part asked for")?;
+        }
         let Some(report) = &self.report else { return Ok(()) };
         writeln!(page, "  frames       {} of {} intact", report.intact, report.expected)?;
         match &report.seal {
@@ -278,6 +310,7 @@ impl Facts {
             "earliest_ns": self.earliest,
             "latest_ns": self.latest,
             "frames": frames,
+            "part": self.part.map(|(read, all)| json!({"frames_read": read, "frames": all})),
             "ledger": self.ledger.findings().map(|(def, count)| (def.name, count)).collect::<BTreeMap<_, _>>(),
         })
     }

@@ -20,6 +20,7 @@ mod stream;
 mod sysdig;
 mod time;
 mod verify;
+mod window;
 
 use std::ffi::OsString;
 use std::io::Write;

@@ -112,17 +112,21 @@ impl SeekableFile {
         self.frames.iter().position(|frame| frame.latest >= ts || frame.irregular)
     }
 
+    /// Places of the frames that [`SeekableFile::select`] reads.
+    pub fn choose(&self, selection: &Selection) -> Result<Vec<usize>, FormatError> {
+        selection.choose(&*self.storage, &self.frames).map_err(|source| FormatError::Io {
+            name: self.name.clone(),
+            offset: 0,
+            source,
+        })
+    }
+
     /// A reader of the frames that can hold what is asked for, and of all snapshots. It gives whole frames: everything
     /// that is asked for, in order, with the numbers, enter halves and offsets of the whole file, and more besides.
     ///
     /// With `threads` of 2 or more, so many threads unpack ahead of the reader; what comes out is the same.
     pub fn select(&self, selection: &Selection, threads: usize) -> Result<CaptureReader, FormatError> {
-        let chosen = selection.choose(&*self.storage, &self.frames).map_err(|source| FormatError::Io {
-            name: self.name.clone(),
-            offset: 0,
-            source,
-        })?;
-        self.read(&chosen, None, threads)
+        self.read(&self.choose(selection)?, None, threads)
     }
 
     /// A reader of these frames and nothing before them, for somebody who has the state at that place from elsewhere: a
@@ -139,6 +143,18 @@ impl SeekableFile {
     ) -> Result<CaptureReader, FormatError> {
         let chosen: Vec<usize> = frames.take_while(|&at| at < self.frames.len()).collect();
         self.read(&chosen, events_before, threads)
+    }
+
+    /// A reader of the frames at these places.
+    #[cfg(feature = "cli")]
+    pub(crate) fn read_these(&self, places: &[usize]) -> Result<CaptureReader, FormatError> {
+        self.read(places, None, 0)
+    }
+
+    /// The stream of the frames at these places, for who looks at blocks.
+    #[cfg(feature = "cli")]
+    pub(crate) fn source(&self, places: &[usize]) -> Source {
+        Source::of_frames(Feed::new(&self.storage, &self.frames, places, None, 0), self.size)
     }
 
     fn read(&self, chosen: &[usize], events_before: Option<u64>, threads: usize) -> Result<CaptureReader, FormatError> {
