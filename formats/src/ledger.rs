@@ -83,6 +83,15 @@ counters! {
     FileGaps = "file_gaps", DataLoss, Recorder, "Rotated files put together that do not follow each other: nothing is known of the time between them.";
     FileOverlaps = "file_overlaps", Error, Recorder, "Rotated files put together that hold the same time: its events may be there twice.";
     KernelDrops = "kernel_drops", DataLoss, Kernel, "Drop markers in the stream: the kernel side lost or sampled events around them.";
+    RingFull = "ring_full", DataLoss, Kernel, "Events that found no room in the recorder's ring buffer; record with a larger --buffer or fewer calls.";
+    ProgramBusy = "program_busy", DataLoss, Kernel, "Events that came while another was being recorded on the same CPU, or whose program the kernel skipped for that.";
+    CutArguments = "cut_arguments", DataLoss, Kernel, "Arguments longer than the recorder keeps; what is there is their beginning.";
+    UnreadableArguments = "unreadable_arguments", DataLoss, Kernel, "Arguments in memory that was not there when they were read; they are unknown.";
+    UnknownCalls = "unknown_calls", DataLoss, Kernel, "Calls whose number the recorder does not know; they are recorded without name and arguments.";
+    UntrackedProcesses = "untracked_processes", DataLoss, Kernel, "Processes that found no room in the recorder's process filter; what they did is not recorded.";
+    UnsoundRecords = "unsound_records", DataLoss, Recorder, "Records that the recorder could not take apart or encode; a mistake in it.";
+    LateEvents = "late_events", Info, Recorder, "Events that arrived after younger ones had been written; they stand out of order.";
+    UnwrittenEvents = "unwritten_events", DataLoss, Recorder, "Events that could not be written because the output refused them.";
     Sections = "sections", Info, File, "Further sections after the first: concatenated captures; state starts anew at each.";
     UnusedCheckpoints = "unused_checkpoints", Info, Reader, "Checkpoints beside a capture that were not used: of another capture, of another version of the program, or damaged. `casebook index` makes new ones; without them only time is lost.";
     UnknownThreads = "unknown_threads", DataLoss, State, "Events of threads that neither the process list nor an earlier event introduced.";

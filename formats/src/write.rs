@@ -140,6 +140,11 @@ impl<W: Write> CaptureWriter<W> {
         self.finish(if large { blocks::EV_V2_LARGE } else { blocks::EV_V2 }, def.name)
     }
 
+    /// The sink: a recorder that collects blocks in memory asks it where one begins.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.out
+    }
+
     /// Flushes and gives the sink back.
     pub fn into_inner(mut self) -> Result<W, WriteError> {
         self.out.flush()?;
