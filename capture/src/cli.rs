@@ -1,33 +1,35 @@
-//! The command line: `casebook-capture check`.
+//! The command line: `casebook-capture record` and `casebook-capture check`.
+
+mod check_host;
+mod record;
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::check::{self, Finding, Verdict};
-use crate::host::Host;
-
-/// Recording would work here.
-const EXIT_READY: u8 = 0;
+/// Everything went well.
+const EXIT_GOOD: u8 = 0;
 /// Something that recording needs is missing, or could not be found out.
 const EXIT_NOT_READY: u8 = 1;
 /// Wrong use of the command, or its output could not be written.
 const EXIT_USAGE: u8 = 2;
+/// Recorded, but not everything.
+const EXIT_LOSSES: u8 = 3;
+/// The capture could not be written to its end.
+const EXIT_OUTPUT: u8 = 4;
 
-const NOT_BUILT: &str = "Recording itself is not built yet: this command only says what this machine offers. Casebook replays captures of Falco and sysdig.";
-
-/// The recorder of Casebook. Recording itself is not built yet.
+/// Records system calls into a capture that Casebook, Falco and sysdig can replay.
 #[derive(Parser)]
-#[command(name = "casebook-capture", version, after_help = EXIT_CODES)]
+#[command(name = "casebook-capture", version)]
 struct Args {
     #[command(subcommand)]
     command: Command,
 }
 
-const EXIT_CODES: &str = "\
+const CHECK_EXIT_CODES: &str = "\
 Exit codes:
   0  everything that recording needs is there
   1  something is missing, or could not be found out
@@ -35,8 +37,11 @@ Exit codes:
 
 #[derive(Subcommand)]
 enum Command {
+    /// Records until told to stop (Ctrl-C), or for a time, or as long as a command runs.
+    #[command(after_help = record::HELP)]
+    Record(record::Options),
     /// Says what this kernel offers for recording, and what is missing.
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = CHECK_EXIT_CODES)]
     Check {
         /// Print one JSON object.
         #[arg(long)]
@@ -62,53 +67,39 @@ where
                 return ExitCode::from(EXIT_USAGE);
             }
             let _ = write!(out, "{}", refused.render());
-            return ExitCode::from(EXIT_READY);
+            return ExitCode::from(EXIT_GOOD);
         }
     };
-    let Command::Check { json, root } = args.command;
-    match check_host(&root, json, out) {
+    let result = match args.command {
+        Command::Check { json, root } => check_host::run(&root, json, out).map_err(Failure::from),
+        Command::Record(options) => record::run(&options, err),
+    };
+    match result {
         Ok(code) => ExitCode::from(code),
+        Err(Failure { code, text }) => {
+            if let Some(text) = text {
+                let _ = writeln!(err, "casebook-capture: {}", printable(&text));
+            }
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// A failure: its exit code, and what to say.
+struct Failure {
+    code: u8,
+    text: Option<String>,
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
         // The reader has heard enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(EXIT_USAGE),
-        Err(error) => {
-            let _ = writeln!(err, "casebook-capture: {error}");
-            ExitCode::from(EXIT_USAGE)
-        }
+        let text = (error.kind() != std::io::ErrorKind::BrokenPipe).then(|| error.to_string());
+        Self { code: EXIT_USAGE, text }
     }
 }
 
-fn check_host(root: &Path, json: bool, out: &mut dyn Write) -> std::io::Result<u8> {
-    let findings = check::findings(&Host::read(root));
-    let ready = check::overall(&findings) <= Verdict::Note;
-    if json {
-        writeln!(out, "{}", as_json(&findings, ready))?;
-    } else {
-        for finding in &findings {
-            writeln!(out, "{:<8}{:<18}{}", finding.verdict.word(), finding.name, printable(&finding.found))?;
-        }
-        writeln!(out)?;
-        writeln!(
-            out,
-            "{}",
-            if ready { "This machine could be recorded." } else { "This machine could not be recorded." }
-        )?;
-        writeln!(out, "{NOT_BUILT}")?;
-    }
-    out.flush()?;
-    Ok(if ready { EXIT_READY } else { EXIT_NOT_READY })
-}
-
-fn as_json(findings: &[Finding], ready: bool) -> serde_json::Value {
-    let findings: Vec<_> = findings
-        .iter()
-        .map(|finding| {
-            serde_json::json!({ "name": finding.name, "verdict": finding.verdict.word(), "found": finding.found })
-        })
-        .collect();
-    serde_json::json!({ "ready": ready, "recording_built": false, "findings": findings })
-}
-
-/// A kernel's name for itself is text from outside: nothing in it may steer a terminal.
+/// Text from outside: nothing in it may steer a terminal.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '.' } else { c }).collect()
+    text.chars().map(|c| if c.is_control() && c != '\n' { '.' } else { c }).collect()
 }

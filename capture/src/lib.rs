@@ -1,11 +1,27 @@
-//! The recorder's home. Today it answers one question: could this machine be recorded?
+//! The recorder: system calls from the kernel into a capture file.
 //!
-//! Data flow: [`host`] reads the kernel's own statements (`/proc`, `/sys`) → [`check`] judges them against what a
-//! recorder of the planned kind needs → [`cli`] prints the findings as text or JSON.
+//! Data flow: the kernel side (`bpf/`, eBPF) puts one record an event into a ring buffer → [`probe`] loads it and
+//! reads the ring → [`record`] takes records apart → [`encode`] makes normal-form events of them, by the table of
+//! [`calls`] → [`order`] sorts by time → [`sink`] compresses and writes, in a thread of its own. [`session`] runs all
+//! this and accounts for losses; [`snapshot`] says what was there before the first event.
 //!
-//! Recording itself is not built yet. This crate will run as root on somebody's production machine, so it stays small
-//! enough to audit: no rule engine, no data frames, no network, and no `unsafe` until the loader needs it.
+//! This crate runs as root on somebody's production machine, so it stays small enough to audit: no rule engine, no data
+//! frames, no network; `unsafe` only in [`sys`], block by block.
 
+#![allow(rustdoc::private_intra_doc_links)] // the map above is for people who read the source
+
+mod calls;
 pub mod check;
 pub mod cli;
+mod encode;
+mod filter;
+mod flags;
 pub mod host;
+mod order;
+mod probe;
+mod record;
+mod select;
+mod session;
+mod sink;
+mod snapshot;
+mod sys;

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* Settings, tables and counters that the kernel side shares with the user side, and the place where a record is put
+ * together. src/probe.rs fills and reads them. */
+#ifndef CASEBOOK_MAPS_H
+#define CASEBOOK_MAPS_H
+
+#include "kernel.h"
+#include "record.h"
+
+/* Settings, put in before loading. */
+struct config {
+	u32 self; /* process id of the recorder: never recorded */
+	u32 snaplen; /* bytes of a buffer that are kept */
+	u32 pids, cgroups, comms, uids; /* kinds of entries in a filter: FILTER_* */
+	u32 cgroup_levels; /* bit n: some filtered cgroup is n steps below the root */
+	u32 spare;
+};
+
+#define FILTER_ONLY 1
+#define FILTER_EXCEPT 2
+
+const volatile struct config config = {};
+
+#define CODES 512
+#define FETCHES 6
+
+/* What is fetched for a call; the user side derives it from its table of calls. */
+struct fetch {
+	u8 kind;
+	u8 arg;
+	u8 when;
+	u8 size;
+};
+
+struct plan {
+	u8 want;
+	u8 class;
+	u8 fetches;
+	u8 spare;
+	struct fetch fetch[FETCHES];
+};
+
+enum class {
+	CLASS_PLAIN = 0, /* numbers only */
+	CLASS_FETCH = 1,
+	CLASS_CLONE = 2,
+	CLASS_EXEC = 3,
+	CLASSES = 4,
+};
+
+enum fetch_kind {
+	FETCH_STR = 1, /* text at arg */
+	FETCH_DATA_RET = 2, /* buffer at arg; its length is the result */
+	FETCH_DATA_ARG = 3, /* buffer at arg; its length is the next argument */
+	FETCH_IOV = 4, /* vector at arg, count in the next; bytes: the result */
+	FETCH_MSG = 5, /* struct msghdr at arg */
+	FETCH_MSGS = 6, /* first struct mmsghdr at arg */
+	FETCH_ADDR = 7, /* socket address at arg, its length in the next argument */
+	FETCH_ADDR_BACK = 8, /* socket address at arg, a pointer to its length in the next argument */
+	FETCH_BYTES = 9, /* size bytes at arg */
+	FETCH_FILE = 10, /* what the descriptor in arg refers to; arg 7: the result */
+	FETCH_SOCK = 11,
+	FETCH_PAIR = 12, /* two descriptors at arg: numbers, and sockets or inode */
+	FETCH_POLL = 13, /* array of struct pollfd at arg, count in the next */
+	FETCH_PATH = 14, /* path of the descriptor in arg */
+	FETCH_TASK = 15, /* the calling thread */
+	FETCH_LISTENER = 16, /* the socket in arg, beside that of FETCH_SOCK */
+};
+
+enum when {
+	WHEN_ALWAYS = 0,
+	WHEN_DONE = 1, /* the call succeeded, or is under way (EINPROGRESS) */
+	WHEN_FAILED = 2,
+};
+
+#define ARG_RET 7
+
+struct {
+	__uint(type, MAP_ARRAY);
+	__uint(max_entries, CODES);
+	__type(key, u32);
+	__type(value, struct plan);
+} plans SEC(".maps");
+
+/* Portable code of a native number; 64-bit calls first, 32-bit calls from 512 on, members of the 32-bit socketcall
+ * from 1024 on. 0: unknown. */
+#define NATIVE_COMPAT 512
+#define NATIVE_SOCKETCALL 1024
+#define NATIVES 1056
+#define COMPAT_SOCKETCALL 102
+
+struct {
+	__uint(type, MAP_ARRAY);
+	__uint(max_entries, NATIVES);
+	__type(key, u32);
+	__type(value, u16);
+} natives SEC(".maps");
+
+struct {
+	__uint(type, MAP_RINGBUF);
+	__uint(max_entries, 32 << 20);
+} events SEC(".maps");
+
+struct {
+	__uint(type, MAP_PROG_ARRAY);
+	__uint(max_entries, CLASSES);
+	__type(key, u32);
+	__type(value, u32);
+} classes SEC(".maps");
+
+enum counter {
+	COUNT_SENT = 0,
+	COUNT_RING_FULL, /* lost */
+	COUNT_SCRATCH, /* lost: another program was at work on this CPU */
+	COUNT_TAIL_CALL, /* lost: no program for its class */
+	COUNT_CUT, /* items that found no room or were longer than their limit */
+	COUNT_FAULT, /* items whose memory could not be read */
+	COUNT_FILTERED, /* calls that a filter left out */
+	COUNT_UNKNOWN, /* calls whose number the table does not have */
+	COUNT_PIDS_FULL, /* processes that found no room in the table of the process filter */
+	COUNTERS,
+};
+
+struct counters {
+	u64 n[16];
+	u64 seq;
+};
+
+struct {
+	__uint(type, MAP_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct counters);
+} counts SEC(".maps");
+
+/* Process ids, their value FILTER_*; children inherit their parent's. */
+struct {
+	__uint(type, MAP_HASH);
+	__uint(max_entries, 65536);
+	__type(key, u32);
+	__type(value, u8);
+} pids SEC(".maps");
+
+struct {
+	__uint(type, MAP_HASH);
+	__uint(max_entries, 1024);
+	__type(key, u64);
+	__type(value, u8);
+} cgroups SEC(".maps");
+
+struct comm {
+	char text[16];
+};
+
+struct {
+	__uint(type, MAP_HASH);
+	__uint(max_entries, 256);
+	__type(key, struct comm);
+	__type(value, u8);
+} comms SEC(".maps");
+
+struct {
+	__uint(type, MAP_HASH);
+	__uint(max_entries, 1024);
+	__type(key, u32);
+	__type(value, u8);
+} uids SEC(".maps");
+
+/* Records are built here: position below ROOM at the start of an item, so that one of ITEM_MAX always fits. */
+#define ROOM 16384
+#define ITEM_MAX 8192
+
+struct scratch {
+	u32 pos;
+	u32 busy;
+	u8 buf[ROOM + ITEM_MAX + 64];
+};
+
+/* Entry 0 for events, 1 for snapshots, which events may interrupt. */
+#define FOR_EVENT 0
+#define FOR_SNAPSHOT (1 << 16)
+
+struct {
+	__uint(type, MAP_PERCPU_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+__inline struct scratch *scratch_of(u32 to)
+{
+	u32 index = to >> 16;
+	return bpf_map_lookup_elem(&scratches, &index);
+}
+
+__inline struct counters *counters(void)
+{
+	u32 zero = 0;
+	return bpf_map_lookup_elem(&counts, &zero);
+}
+
+__inline void count(u32 which)
+{
+	struct counters *c = counters();
+	if (c && which < 16)
+		c->n[which]++;
+}
+
+#endif

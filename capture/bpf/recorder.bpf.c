@@ -1,0 +1,606 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+/* The kernel side of the recorder.
+ *
+ * Every system call that returns passes `on_exit`: number → portable code → wanted? → filters → record. A record
+ * with numbers only goes out at once; others go on to the program of their class by a tail call. Three scheduler
+ * tracepoints complete the picture: new processes (for the process filter), successful execs, ends of threads. Two
+ * iterators describe what was there before. Nothing here changes anything, waits, or allocates. */
+
+#include "gather_task.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define TS_COMPAT 2
+#define X32_BIT 0x40000000
+#define EINPROGRESS 115
+
+/* Programs of one source for two kinds of tracepoint: with types known to the verifier, and without. */
+#ifdef CASEBOOK_RAW
+#define TRACEPOINT(name) SEC("raw_tp/" name)
+#define REG(regs, field) GET(regs, field)
+#else
+#define TRACEPOINT(name) SEC("tp_btf/" name)
+#define REG(regs, field) ((regs)->field)
+#endif
+
+/* Is what this mode asks for true of an entry? */
+__inline bool passes(u32 mode, const u8 *entry)
+{
+	if (entry)
+		return *entry == FILTER_ONLY;
+	return !(mode & FILTER_ONLY);
+}
+
+__inline bool cgroup_passes(void)
+{
+	u64 id = bpf_get_current_cgroup_id();
+	u8 *entry = bpf_map_lookup_elem(&cgroups, &id);
+
+	/* The nearest of its cgroups that the filter names decides. */
+	for (int level = 15; !entry && level >= 0; level--) {
+		if (!(config.cgroup_levels & (1 << level)))
+			continue;
+		id = bpf_get_current_ancestor_cgroup_id(level);
+		entry = bpf_map_lookup_elem(&cgroups, &id);
+	}
+	return passes(config.cgroups, entry);
+}
+
+/* Does the current thread belong into the recording? */
+__inline bool wanted_thread(u32 tgid)
+{
+	if (tgid == config.self)
+		return 0;
+	if (config.pids && !passes(config.pids, bpf_map_lookup_elem(&pids, &tgid)))
+		return 0;
+	if (config.cgroups && !cgroup_passes())
+		return 0;
+	if (config.uids) {
+		u32 uid = bpf_get_current_uid_gid();
+		if (!passes(config.uids, bpf_map_lookup_elem(&uids, &uid)))
+			return 0;
+	}
+	if (config.comms) {
+		struct comm comm = {};
+		bpf_get_current_comm(&comm, sizeof(comm));
+		if (!passes(config.comms, bpf_map_lookup_elem(&comms, &comm)))
+			return 0;
+	}
+	return 1;
+}
+
+/* Takes this CPU's scratch and fills the head; the record's number is used up whatever becomes of it. */
+__inline struct scratch *begin(u32 kind, u32 code, u32 flags, u64 id)
+{
+	struct counters *c = counters();
+	struct scratch *s = scratch_of(FOR_EVENT);
+	struct head *head;
+	u64 seq;
+
+	if (!c || !s)
+		return 0;
+	seq = c->seq++;
+	if (s->busy) {
+		c->n[COUNT_SCRATCH]++;
+		return 0;
+	}
+	s->busy = 1;
+	head = (void *)s->buf;
+	head->kind = kind;
+	head->code = code;
+	head->ts = bpf_ktime_get_boot_ns();
+	head->seq = seq;
+	head->cpu = bpf_get_smp_processor_id();
+	head->flags = flags;
+	head->tgid = id >> 32;
+	head->tid = id;
+	head->spare = 0;
+	s->pos = sizeof(*head);
+	return s;
+}
+
+__inline void send(struct scratch *s)
+{
+	struct head *head = (void *)s->buf;
+	u32 len = s->pos;
+
+	if (len > ROOM + ITEM_MAX)
+		len = ROOM + ITEM_MAX;
+	head->len = len;
+	/* The reader looks by itself: waking it for each record would cost the recorded program several times its own
+	 * work. */
+	if (bpf_ringbuf_output(&events, s->buf, len, RB_NO_WAKEUP))
+		count(COUNT_RING_FULL);
+	else
+		count(COUNT_SENT);
+	s->busy = 0;
+}
+
+__inline u64 compat_arg(u64 reg)
+{
+	return (u32)reg;
+}
+
+/* The 32-bit call that stands for all socket calls: its own number and an array of arguments. */
+__inline u32 socketcall(struct head *head)
+{
+	u32 args[6] = {};
+	u32 call = head->args[0];
+
+	bpf_probe_read_user(args, sizeof(args), (void *)head->args[1]);
+	for (int i = 0; i < 6; i++)
+		head->args[i] = args[i];
+	return NATIVE_SOCKETCALL + (call & 31);
+}
+
+TRACEPOINT("sys_exit")
+int on_exit(u64 *ctx)
+{
+	struct pt_regs *regs = (void *)ctx[0];
+	s64 ret = ctx[1];
+	struct task_struct *task = (void *)bpf_get_current_task();
+	u64 nr = REG(regs, orig_ax);
+	u32 native, flags = 0, code;
+	struct scratch *s;
+	struct head *head;
+	struct plan *plan;
+	u16 *entry;
+	u64 id;
+
+	/* Registers that a signal handler's return has put back belong to no call. */
+	if ((s64)nr < 0)
+		return 0;
+	if (GET(task, thread_info.status) & TS_COMPAT) {
+		if (nr >= NATIVE_SOCKETCALL - NATIVE_COMPAT)
+			return 0;
+		native = NATIVE_COMPAT + nr;
+		flags = HEAD_COMPAT;
+	} else {
+		native = nr & ~X32_BIT;
+		if (native >= NATIVE_COMPAT)
+			native = 0xffff;
+	}
+	entry = bpf_map_lookup_elem(&natives, &native);
+	code = entry ? *entry : 0;
+	/* The member of a socketcall is known only after its arguments are read. */
+	if (native == NATIVE_COMPAT + COMPAT_SOCKETCALL) {
+		u32 call = NATIVE_SOCKETCALL + (REG(regs, bx) & 31);
+		entry = bpf_map_lookup_elem(&natives, &call);
+		code = entry ? *entry : 0;
+	}
+	plan = bpf_map_lookup_elem(&plans, &code);
+	if (!plan || !plan->want)
+		return 0;
+	id = bpf_get_current_pid_tgid();
+	if (!wanted_thread(id >> 32)) {
+		count(COUNT_FILTERED);
+		return 0;
+	}
+	/* A successful exec was recorded when the program started; its registers are gone. */
+	if (plan->class == CLASS_EXEC && ret == 0)
+		return 0;
+	if (!code)
+		count(COUNT_UNKNOWN);
+	s = begin(KIND_CALL, code, flags, id);
+	if (!s)
+		return 0;
+	head = (void *)s->buf;
+	head->ret = ret;
+	if (flags) {
+		head->args[0] = compat_arg(REG(regs, bx));
+		head->args[1] = compat_arg(REG(regs, cx));
+		head->args[2] = compat_arg(REG(regs, dx));
+		head->args[3] = compat_arg(REG(regs, si));
+		head->args[4] = compat_arg(REG(regs, di));
+		head->args[5] = compat_arg(REG(regs, bp));
+		if (native == NATIVE_COMPAT + COMPAT_SOCKETCALL)
+			socketcall(head);
+	} else {
+		head->args[0] = REG(regs, di);
+		head->args[1] = REG(regs, si);
+		head->args[2] = REG(regs, dx);
+		head->args[3] = REG(regs, r10);
+		head->args[4] = REG(regs, r8);
+		head->args[5] = REG(regs, r9);
+	}
+	if (!code)
+		head->args[5] = nr;
+	if (plan->class == CLASS_PLAIN) {
+		send(s);
+		return 0;
+	}
+	bpf_tail_call(ctx, &classes, plan->class);
+	s->busy = 0;
+	count(COUNT_TAIL_CALL);
+	return 0;
+}
+
+__inline u64 arg_of(struct head *head, u32 n)
+{
+	return n < 6 ? head->args[n] : 0;
+}
+
+/* Two descriptors that a call made: their numbers, and what they refer to. */
+__global int put_pair(u64 at, u32 place)
+{
+	u32 fds[2] = {};
+
+	put_bytes(at, sizeof(fds), sizeof(fds), TO(ITEM_BYTES, place));
+	if (bpf_probe_read_user(fds, sizeof(fds), (void *)at))
+		return 0;
+	put_fd(fds[0], TO(ITEM_FILE, place));
+	put_fd_sock(fds[0], TO(ITEM_SOCK, place));
+	put_fd_sock(fds[1], TO(ITEM_SOCK_PEER, place));
+	return 0;
+}
+
+/* One thing that the plan of a call asks for. */
+__global int put_fetch(u32 kind, u32 n, u32 size)
+{
+	struct scratch *s = scratch_of(FOR_EVENT);
+	struct head *head;
+	u64 arg, next;
+	u32 compat, fd;
+	s64 ret;
+
+	if (!s)
+		return 0;
+	head = (void *)s->buf;
+	compat = head->flags & HEAD_COMPAT;
+	ret = head->ret;
+	arg = arg_of(head, n);
+	next = arg_of(head, n + 1);
+	fd = n == ARG_RET ? ret : arg;
+	switch (kind) {
+	case FETCH_STR:
+		return put_str(arg, TO(ITEM_STR, n));
+	case FETCH_DATA_RET:
+		return ret > 0 && config.snaplen ? put_bytes(arg, ret, config.snaplen, TO(ITEM_DATA, n)) : 0;
+	case FETCH_DATA_ARG:
+		if (ret > 0)
+			next = ret;
+		return next && config.snaplen ? put_bytes(arg, next, config.snaplen, TO(ITEM_DATA, n)) : 0;
+	case FETCH_IOV:
+		return put_iov(arg, next, ret > 0 ? ret : ITEM_MAX, compat, TO(ITEM_DATA, n));
+	case FETCH_MSG:
+	case FETCH_MSGS:
+		return put_msg(arg, ret > 0 && kind == FETCH_MSG ? ret : ITEM_MAX, compat, TO(0, n));
+	case FETCH_ADDR:
+		return next ? put_bytes(arg, next, ADDR_MAX, TO(ITEM_ADDR, n)) : 0;
+	case FETCH_ADDR_BACK: {
+		u32 len = 0;
+		bpf_probe_read_user(&len, sizeof(len), (void *)next);
+		return len ? put_bytes(arg, len, ADDR_MAX, TO(ITEM_ADDR, n)) : 0;
+	}
+	case FETCH_BYTES:
+		return put_bytes(arg, size, size, TO(ITEM_BYTES, n));
+	case FETCH_FILE:
+		return put_fd(fd, TO(ITEM_FILE, 0));
+	case FETCH_SOCK:
+		return put_fd_sock(fd, TO(ITEM_SOCK, 0));
+	case FETCH_PAIR:
+		return put_pair(arg, n);
+	case FETCH_POLL:
+		/* Eight bytes a descriptor. */
+		return put_bytes(arg, (next & 0xff) * 8, 16 * 8, TO(ITEM_BYTES, n));
+	case FETCH_TASK:
+		return put_task(bpf_get_current_task(), TO(ITEM_TASK, 0));
+	case FETCH_PATH:
+		return put_fd_path(fd, TO(ITEM_PATH, 0));
+	case FETCH_LISTENER:
+		return put_fd_sock(fd, TO(ITEM_SOCK_PEER, 0));
+	}
+	return 0;
+}
+
+TRACEPOINT("sys_exit")
+int call_fetch(u64 *ctx)
+{
+	struct scratch *s = scratch_of(FOR_EVENT);
+	struct head *head;
+	struct plan *plan;
+	u32 code;
+	bool done;
+
+	if (!s)
+		return 0;
+	head = (void *)s->buf;
+	code = head->code;
+	done = head->ret >= 0 || head->ret == -EINPROGRESS;
+	plan = bpf_map_lookup_elem(&plans, &code);
+	if (!plan) {
+		s->busy = 0;
+		return 0;
+	}
+	for (u32 i = 0; i < FETCHES; i++) {
+		struct fetch fetch;
+
+		if (i >= plan->fetches)
+			break;
+		fetch = plan->fetch[i];
+		if ((fetch.when == WHEN_DONE && !done) || (fetch.when == WHEN_FAILED && done))
+			continue;
+		put_fetch(fetch.kind, fetch.arg, fetch.size);
+	}
+	send(s);
+	return 0;
+}
+
+/* clone and relatives, in the parent and in the child: both are the current thread then. */
+TRACEPOINT("sys_exit")
+int call_clone(u64 *ctx)
+{
+	struct scratch *s = scratch_of(FOR_EVENT);
+	u64 task = bpf_get_current_task();
+	struct head *head;
+	u32 code;
+	struct plan *plan;
+
+	if (!s)
+		return 0;
+	head = (void *)s->buf;
+	code = head->code;
+	plan = bpf_map_lookup_elem(&plans, &code);
+	/* clone3 takes its flags from a structure. */
+	if (plan && plan->fetches)
+		put_fetch(plan->fetch[0].kind, plan->fetch[0].arg, plan->fetch[0].size);
+	put_task(task, TO(ITEM_TASK, 0));
+	put_program(task, 0);
+	put_cgroups(task, 0);
+	send(s);
+	return 0;
+}
+
+/* An exec that failed: what was asked for still stands in the caller's memory. */
+TRACEPOINT("sys_exit")
+int call_exec(u64 *ctx)
+{
+	struct scratch *s = scratch_of(FOR_EVENT);
+	u64 task = bpf_get_current_task();
+	struct head *head;
+	struct plan *plan;
+	u32 code, compat, at;
+
+	if (!s)
+		return 0;
+	head = (void *)s->buf;
+	code = head->code;
+	compat = head->flags & HEAD_COMPAT;
+	plan = bpf_map_lookup_elem(&plans, &code);
+	/* The path's place tells execve from execveat; argv follows it. */
+	at = plan ? plan->fetch[0].arg : 0;
+	put_str(arg_of(head, at), TO(ITEM_FILENAME, 0));
+	put_argv(arg_of(head, at + 1), compat, TO(ITEM_ARGS, 0));
+	put_argv(arg_of(head, at + 2), compat, TO(ITEM_ENV, 0));
+	put_task(task, TO(ITEM_TASK, 0));
+	put_cgroups(task, 0);
+	send(s);
+	return 0;
+}
+
+TRACEPOINT("sched_process_fork")
+int on_fork(u64 *ctx)
+{
+	struct task_struct *parent = (void *)ctx[0], *child = (void *)ctx[1];
+	u32 from, to;
+	u8 *entry, value;
+
+	if (!config.pids)
+		return 0;
+	from = GET(parent, tgid);
+	to = GET(child, tgid);
+	if (from == to)
+		return 0;
+	entry = bpf_map_lookup_elem(&pids, &from);
+	if (!entry)
+		return 0;
+	value = *entry;
+	if (bpf_map_update_elem(&pids, &to, &value, 0))
+		count(COUNT_PIDS_FULL);
+	return 0;
+}
+
+TRACEPOINT("sched_process_exec")
+int on_exec(u64 *ctx)
+{
+	/* The current task, as a plain number: global functions take no typed pointers. */
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct linux_binprm *bprm = (void *)ctx[2];
+	u64 id = bpf_get_current_pid_tgid();
+	u32 execve = 324;
+	struct plan *plan = bpf_map_lookup_elem(&plans, &execve);
+	struct scratch *s;
+	struct head *head;
+	struct file *file;
+	struct path path;
+
+	if (!plan || !plan->want || !wanted_thread(id >> 32))
+		return 0;
+	s = begin(KIND_EXEC, execve, 0, id);
+	if (!s)
+		return 0;
+	head = (void *)s->buf;
+	head->ret = 0;
+	head->args[0] = ctx[1];
+	file = GET(bprm, file);
+	path = GET(file, f_path);
+	put_task((u64)task, TO(ITEM_TASK, 0));
+	put_program((u64)task, 1);
+	put_path((u64)path.dentry, (u64)path.mnt, TO(ITEM_EXE, 0));
+	put_file((u64)file, TO(ITEM_FILE, 0));
+	put_kernel_str((u64)GET(bprm, filename), TO(ITEM_FILENAME, 0));
+	put_cgroups((u64)task, 0);
+	send(s);
+	return 0;
+}
+
+/* Bits of a bit field: the kernel's offsets, computed when loaded. */
+__inline bool subreaper(struct signal_struct *signal)
+{
+	u64 bits = 0;
+
+	bpf_probe_read_kernel(&bits, FIELD_SIZE(struct signal_struct, is_child_subreaper) & 15,
+			      (void *)((u64)signal + FIELD_OFFSET(struct signal_struct, is_child_subreaper)));
+	bits <<= FIELD_LSHIFT(struct signal_struct, is_child_subreaper);
+	bits >>= FIELD_RSHIFT(struct signal_struct, is_child_subreaper);
+	return bits & 1;
+}
+
+/* Who takes over the children of a thread that ends: another thread of its process, else the nearest ancestor that
+ * asked for it, else the first process of the namespace. Zero when there are no children. */
+__global int reaper_of(u64 from, u32 last)
+{
+	struct task_struct *task = (void *)from, *above;
+	struct list_head *children = &task->children;
+	struct pid *pid = GET(task, thread_pid);
+	u32 level = GET(pid, level) & 31;
+	struct task_struct *init = GET(namespace_of(pid, level), child_reaper);
+
+	if (GET(task, children).next == children)
+		return 0;
+	if (!last) {
+		/* The leader, unless it is the one that ends: then whichever thread comes next. */
+		struct task_struct *leader = GET(task, group_leader);
+		struct list_head *next;
+		if (leader != task)
+			return GET(leader, pid);
+		next = GET(task, thread_node).next;
+		above = (void *)((u64)next - FIELD_OFFSET(struct task_struct, thread_node));
+		return GET(above, pid);
+	}
+	above = GET(task, real_parent);
+	for (int i = 0; i < 32; i++) {
+		if (above == init || !above)
+			break;
+		if (subreaper(GET(above, signal)))
+			return GET(above, pid);
+		above = GET(above, real_parent);
+	}
+	return GET(init, pid);
+}
+
+TRACEPOINT("sched_process_exit")
+int on_end(u64 *ctx)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	u64 id = bpf_get_current_pid_tgid();
+	u32 tgid = id >> 32;
+	bool last = GET(GET(task, signal), live).counter == 0;
+	struct scratch *s;
+	struct head *head;
+
+	if (wanted_thread(tgid)) {
+		s = begin(KIND_EXIT, 0, last ? HEAD_LAST : 0, id);
+		if (s) {
+			head = (void *)s->buf;
+			head->ret = GET(task, exit_code);
+			head->args[0] = reaper_of((u64)task, last);
+			send(s);
+		}
+	}
+	if (last && config.pids)
+		bpf_map_delete_elem(&pids, &tgid);
+	return 0;
+}
+
+__inline struct scratch *snapshot_begin(u32 kind, struct task_struct *task)
+{
+	struct scratch *s = scratch_of(FOR_SNAPSHOT);
+	struct head *head;
+
+	if (!s)
+		return 0;
+	head = (void *)s->buf;
+	__builtin_memset(head, 0, sizeof(*head));
+	head->kind = kind;
+	head->ts = bpf_ktime_get_boot_ns();
+	head->tgid = GET(task, tgid);
+	head->tid = GET(task, pid);
+	s->pos = sizeof(*head);
+	return s;
+}
+
+__inline void snapshot_write(struct scratch *s, void *seq)
+{
+	struct head *head = (void *)s->buf;
+	u32 len = s->pos;
+
+	if (len > ROOM + ITEM_MAX)
+		len = ROOM + ITEM_MAX;
+	head->len = len;
+	bpf_seq_write(seq, s->buf, len);
+}
+
+/* A pointer of an iterator's context as a plain number, which global functions take. */
+__inline u64 plain(const void *field)
+{
+	u64 pointer = 0;
+
+	bpf_probe_read_kernel(&pointer, sizeof(pointer), field);
+	return pointer;
+}
+
+SEC("iter/task")
+int each_task(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = (void *)plain(&ctx->task);
+	void *seq = ctx->meta->seq;
+	struct scratch *s;
+	struct mm_struct *mm;
+	struct fs_struct *fs;
+
+	if (!task)
+		return 0;
+	s = snapshot_begin(KIND_TASK, task);
+	if (!s)
+		return 0;
+	put_task((u64)task, FOR_SNAPSHOT | TO(ITEM_TASK, 0));
+	mm = GET(task, mm);
+	if (mm) {
+		struct file *exe = GET(mm, exe_file);
+		if (exe) {
+			struct path path = GET(exe, f_path);
+			put_path((u64)path.dentry, (u64)path.mnt, FOR_SNAPSHOT | TO(ITEM_EXE, 0));
+			put_file((u64)exe, FOR_SNAPSHOT | TO(ITEM_FILE, 0));
+		}
+	}
+	fs = GET(task, fs);
+	if (fs) {
+		struct path cwd = GET(fs, pwd), root = GET(fs, root);
+		put_path((u64)cwd.dentry, (u64)cwd.mnt, FOR_SNAPSHOT | TO(ITEM_CWD, 0));
+		put_path((u64)root.dentry, (u64)root.mnt, FOR_SNAPSHOT | TO(ITEM_ROOT, 0));
+	}
+	put_cgroups((u64)task, FOR_SNAPSHOT);
+	snapshot_write(s, seq);
+	return 0;
+}
+
+SEC("iter/task_file")
+int each_file(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = (void *)plain(&ctx->task);
+	struct file *file = (void *)plain(&ctx->file);
+	void *seq = ctx->meta->seq;
+	struct scratch *s;
+	struct head *head;
+	struct sock *sk;
+	struct path path;
+
+	if (!task || !file)
+		return 0;
+	s = snapshot_begin(KIND_FILE, task);
+	if (!s)
+		return 0;
+	head = (void *)s->buf;
+	head->args[0] = ctx->fd;
+	put_file((u64)file, FOR_SNAPSHOT | TO(ITEM_FILE, 0));
+	sk = sock_of(file);
+	if (sk) {
+		put_sock((u64)sk, FOR_SNAPSHOT | TO(ITEM_SOCK, 0));
+	} else {
+		path = GET(file, f_path);
+		put_path((u64)path.dentry, (u64)path.mnt, FOR_SNAPSHOT | TO(ITEM_PATH, 0));
+	}
+	snapshot_write(s, seq);
+	return 0;
+}

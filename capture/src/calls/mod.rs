@@ -1,0 +1,320 @@
+//! The table of calls: for each system call, where the parameters of its event come from.
+//!
+//! One row a call ([`table`]): its name, and one [`Source`] for each parameter of the call's exit event, in the event
+//! table's order. From a row follow both halves of the recorder: what the kernel side fetches ([`Plan`]), and what the
+//! encoder writes. Event types, numbers and widths come from the format's own tables.
+
+mod table;
+mod values;
+
+use casebook_formats::event::EventType;
+use casebook_formats::tables::{self, EventDef, ParamType};
+
+use crate::flags::FlagMap;
+use crate::record::TaskItem;
+
+pub(crate) use values::{Call, device, number, text};
+
+/// Portable codes are below this, in the kernel side's tables too.
+pub(crate) const CODES: usize = 512;
+/// Things fetched for one call, at most.
+const FETCHES: usize = 6;
+
+/// Where a parameter comes from.
+#[derive(Clone, Copy)]
+pub(crate) enum Source {
+    /// The result.
+    Ret,
+    /// An argument, as it is.
+    Arg(u8),
+    /// An argument that is a C `int`: descriptors, process ids.
+    Int(u8),
+    /// An argument of 64 bits, which 32-bit calls pass in two.
+    Wide(u8),
+    /// Text that an argument points to.
+    Str(u8),
+    /// An argument through a table of flags.
+    Flags(u8, &'static FlagMap),
+    /// Bytes of a structure that an argument points to: argument, offset, width.
+    Field(u8, u8, u8),
+    /// The same through a table of flags.
+    FieldFlags(u8, u8, u8, &'static FlagMap),
+    /// The buffer's first bytes.
+    Data,
+    /// Length of a vector of buffers.
+    Size,
+    /// Socket address that an argument points to.
+    Addr(u8),
+    /// Ends of the socket, our side first; an address in this argument stands for the far end where the socket has none.
+    TupleOut(u8),
+    /// Ends of the socket, far side first.
+    TupleIn(u8),
+    /// Device of the file that was opened.
+    Dev,
+    /// Its inode.
+    Ino,
+    /// A fact about the thread after the call.
+    Task(fn(&TaskItem) -> u64),
+    /// Not recorded: stays empty, which means unknown.
+    Unknown,
+    /// Everything else.
+    By(fn(&Call<'_>, &mut Vec<u8>)),
+}
+
+/// Programs of the kernel side; the numbers are those of `bpf/maps.h`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Class {
+    Plain = 0,
+    Fetch = 1,
+    Clone = 2,
+    Exec = 3,
+}
+
+/// What the kernel side can fetch; the numbers are those of `bpf/maps.h`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Get {
+    Str = 1,
+    DataRet = 2,
+    DataArg = 3,
+    Iov = 4,
+    Msg = 5,
+    Msgs = 6,
+    Addr = 7,
+    AddrBack = 8,
+    Bytes = 9,
+    File = 10,
+    Sock = 11,
+    Pair = 12,
+    Poll = 13,
+    Path = 14,
+    Task = 15,
+    Listener = 16,
+}
+
+/// When it is fetched; the numbers are those of `bpf/maps.h`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum When {
+    Always = 0,
+    /// The call succeeded, or is under way.
+    Done = 1,
+}
+
+/// In place of an argument's number: the result.
+pub(crate) const RET: u8 = 7;
+
+/// One thing to fetch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Fetch {
+    pub get: Get,
+    pub arg: u8,
+    pub when: When,
+    /// Bytes of a structure.
+    pub size: u8,
+}
+
+/// One row of the table.
+pub(crate) struct Row {
+    /// Name in the format's table of calls.
+    pub name: &'static str,
+    pub class: Class,
+    pub params: &'static [Source],
+    /// What is fetched beyond what `params` ask for by themselves.
+    pub fetch: &'static [Fetch],
+}
+
+/// A call as the recorder uses it.
+pub(crate) struct Known {
+    pub name: &'static str,
+    pub class: Class,
+    pub etype: EventType,
+    pub def: &'static EventDef,
+    pub params: &'static [Source],
+    pub fetch: Vec<Fetch>,
+}
+
+/// All calls of the table, indexed by portable code.
+pub(crate) struct Calls {
+    by_code: Vec<Option<Known>>,
+}
+
+impl Calls {
+    /// Joins the table with the format's.
+    pub(crate) fn new() -> Self {
+        let mut by_code: Vec<Option<Known>> = std::iter::repeat_with(|| None).take(CODES).collect();
+        for row in table::ROWS {
+            for (code, call) in tables::syscalls().iter().enumerate().filter(|(_, call)| call.name == row.name) {
+                let Some((etype, def)) = call.exit.and_then(|etype| Some((etype, tables::event(etype)?))) else {
+                    continue;
+                };
+                let Some(slot) = by_code.get_mut(code) else { continue };
+                let fetch = fetches(row);
+                let class = if fetch.is_empty() { row.class } else { row.class.max_fetch() };
+                *slot = Some(Known { name: row.name, class, etype, def, params: row.params, fetch });
+            }
+        }
+        Self { by_code }
+    }
+
+    /// The row of a portable code.
+    pub(crate) fn get(&self, code: u16) -> Option<&Known> {
+        self.by_code.get(usize::from(code))?.as_ref()
+    }
+
+    /// What the kernel side has to know of a call: `struct plan` of `bpf/maps.h`. Calls without a row are recorded
+    /// with their number.
+    pub(crate) fn plan(&self, code: u16, want: bool) -> [u8; PLAN] {
+        let mut plan = [0; PLAN];
+        plan[0] = u8::from(want);
+        if let Some(known) = self.get(code) {
+            plan[1] = known.class as u8;
+            plan[2] = known.fetch.len().min(FETCHES) as u8;
+            for (n, fetch) in known.fetch.iter().take(FETCHES).enumerate() {
+                plan[4 + n * 4..8 + n * 4].copy_from_slice(&[fetch.get as u8, fetch.arg, fetch.when as u8, fetch.size]);
+            }
+        }
+        plan
+    }
+}
+
+/// Bytes of a plan.
+pub(crate) const PLAN: usize = 4 + FETCHES * 4;
+
+impl Class {
+    const fn max_fetch(self) -> Self {
+        match self {
+            Self::Plain => Self::Fetch,
+            other => other,
+        }
+    }
+}
+
+/// What a row's parameters ask for by themselves, then what it names.
+fn fetches(row: &Row) -> Vec<Fetch> {
+    let mut all: Vec<Fetch> = Vec::new();
+    let mut add = |fetch: Fetch| match all.iter_mut().find(|known| known.get == fetch.get && known.arg == fetch.arg) {
+        Some(known) => known.size = known.size.max(fetch.size),
+        None => all.push(fetch),
+    };
+    for source in row.params {
+        match *source {
+            Source::Str(arg) => add(Fetch { get: Get::Str, arg, when: When::Always, size: 0 }),
+            Source::Field(arg, offset, width) | Source::FieldFlags(arg, offset, width, _) => {
+                add(Fetch { get: Get::Bytes, arg, when: When::Always, size: offset + width });
+            }
+            Source::Dev | Source::Ino => add(Fetch { get: Get::File, arg: RET, when: When::Done, size: 0 }),
+            Source::Task(_) => add(Fetch { get: Get::Task, arg: 0, when: When::Always, size: 0 }),
+            _ => {}
+        }
+    }
+    row.fetch.iter().for_each(|&fetch| add(fetch));
+    all
+}
+
+/// Native numbers: 64-bit calls from 0, 32-bit calls from 512, members of the 32-bit socketcall from 1024 on, as
+/// `bpf/maps.h` has them; with their portable codes.
+pub(crate) fn natives() -> Vec<(u32, u16)> {
+    let code_of = |name: &str| tables::syscalls().iter().position(|call| call.name == name).map(|code| code as u16);
+    let mut all: Vec<(u32, u16)> = Vec::new();
+    for (code, call) in tables::syscalls().iter().enumerate() {
+        if let Some(number) = call.x86_64.filter(|&number| number < 512) {
+            all.push((u32::from(number), code as u16));
+        }
+    }
+    for line in include_str!("../../tables/i386.tsv").lines().filter(|line| !line.starts_with('#')) {
+        let Some((number, name)) = line.split_once('\t') else { continue };
+        if let (Ok(number), Some(code)) = (number.parse::<u32>(), code_of(name)) {
+            all.push((512 + number, code));
+        }
+    }
+    for (number, name) in SOCKETCALLS.iter().enumerate() {
+        if let Some(code) = code_of(name) {
+            all.push((1024 + number as u32 + 1, code));
+        }
+    }
+    all
+}
+
+/// Members of the 32-bit socketcall, from 1 on (`linux/net.h`).
+const SOCKETCALLS: [&str; 20] = [
+    "socket",
+    "bind",
+    "connect",
+    "listen",
+    "accept",
+    "getsockname",
+    "getpeername",
+    "socketpair",
+    "send",
+    "recv",
+    "sendto",
+    "recvfrom",
+    "shutdown",
+    "setsockopt",
+    "getsockopt",
+    "sendmsg",
+    "recvmsg",
+    "accept4",
+    "recvmmsg",
+    "sendmmsg",
+];
+
+/// Bytes of a number of this type; `None` for text and buffers.
+pub(crate) fn width(ty: ParamType) -> Option<usize> {
+    ty.width()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a failing test may panic
+
+    use super::*;
+
+    #[test]
+    fn every_row_fits_its_event() {
+        let calls = Calls::new();
+        for row in table::ROWS {
+            let known = calls.by_code.iter().flatten().find(|known| known.name == row.name);
+            let known = known.unwrap_or_else(|| panic!("{} is not in the format's table of calls", row.name));
+            assert_eq!(known.params.len(), known.def.params.len(), "{}: parameters of {}", row.name, known.def.symbol);
+            assert!(known.fetch.len() <= FETCHES, "{}: {} things to fetch", row.name, known.fetch.len());
+        }
+    }
+
+    #[test]
+    fn every_type_of_its_own_has_a_row() {
+        let calls = Calls::new();
+        let generic = tables::event_types_named("syscall").collect::<Vec<_>>();
+        for (code, call) in tables::syscalls().iter().enumerate() {
+            let own = call.exit.is_some_and(|exit| !generic.contains(&exit));
+            // Numbers of other machines have no row.
+            let here = natives().iter().any(|&(_, known)| usize::from(known) == code);
+            assert!(!own || !here || calls.get(code as u16).is_some(), "{} has no row", call.name);
+        }
+    }
+
+    #[test]
+    fn names_of_32_bit_calls_are_known() {
+        let lines = include_str!("../../tables/i386.tsv").lines().filter(|line| !line.starts_with('#')).count();
+        let compat = natives().iter().filter(|(number, _)| (512..1024).contains(number)).count();
+        assert_eq!(lines, compat);
+        assert_eq!(natives().iter().filter(|(number, _)| *number > 1024).count(), SOCKETCALLS.len());
+    }
+
+    #[test]
+    fn numbers_of_both_sides_agree() {
+        let header = include_str!("../../bpf/maps.h");
+        for text in [
+            "FETCH_LISTENER = 16".to_owned(),
+            "FETCH_TASK = 15".to_owned(),
+            format!("#define CODES {CODES}"),
+            format!("#define FETCHES {FETCHES}"),
+            format!("#define ARG_RET {RET}"),
+            format!("CLASS_EXEC = {}", Class::Exec as u8),
+        ] {
+            assert!(header.contains(&text), "{text}");
+        }
+    }
+}

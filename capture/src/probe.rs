@@ -1,0 +1,324 @@
+//! The kernel side from above: puts its settings in, loads it, attaches it, and reads what it hands over.
+//!
+//! The object is `bpf/recorder.bpf.o`; where the kernel refuses programs with types, its twin with raw tracepoints.
+//! What stands in the maps mirrors `bpf/maps.h`.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, ProgramArray, RingBuf};
+use aya::programs::{BtfTracePoint, Iter, RawTracePoint};
+use aya::{Btf, Ebpf, EbpfLoader};
+
+use crate::calls::{CODES, Calls, Class, natives};
+use crate::filter::{Filters, Mode};
+
+static TYPED: &[u8] = aya::include_bytes_aligned!("../bpf/recorder.bpf.o");
+static RAW: &[u8] = aya::include_bytes_aligned!("../bpf/recorder-raw.bpf.o");
+
+/// Programs that calls are handed on to, with their classes.
+const CLASSES: [(&str, Class); 3] =
+    [("call_fetch", Class::Fetch), ("call_clone", Class::Clone), ("call_exec", Class::Exec)];
+
+/// Programs and their tracepoints, in the order in which they are attached: the process filter's first, so that no
+/// child is missed.
+const TRACEPOINTS: [(&str, &str); 4] = [
+    ("on_fork", "sched_process_fork"),
+    ("on_exec", "sched_process_exec"),
+    ("on_end", "sched_process_exit"),
+    ("on_exit", "sys_exit"),
+];
+
+/// Why the kernel side could not be started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProbeError {
+    /// No type information.
+    #[error(
+        "the kernel's type information cannot be read (/sys/kernel/btf/vmlinux): {0}. `casebook-capture check` says more"
+    )]
+    Types(String),
+    /// The kernel refused something.
+    #[error("the kernel refused {what}: {why}. `casebook-capture check` says what is missing")]
+    Refused {
+        /// Which program or map.
+        what: String,
+        /// The kernel's reason.
+        why: String,
+    },
+    /// The object is not what this program was built for.
+    #[error("the eBPF object has no {0}: this is a mistake in casebook-capture")]
+    Missing(&'static str),
+}
+
+/// How to record.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Bytes of a buffer that are kept.
+    pub snaplen: u32,
+    /// Bytes of the ring; a power of two.
+    pub ring_bytes: u32,
+    /// Portable codes of the calls to record.
+    pub wanted: BTreeSet<u16>,
+    pub filters: Filters,
+}
+
+/// Counters of the kernel side that are told; the numbers are those of `bpf/maps.h`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(usize)]
+pub(crate) enum Count {
+    RingFull = 1,
+    Scratch = 2,
+    TailCall = 3,
+    Cut = 4,
+    Fault = 5,
+    Unknown = 7,
+    PidsFull = 8,
+}
+
+/// Sums over all CPUs.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Counts {
+    values: [u64; 16],
+    /// Records that were begun: sent and lost.
+    pub begun: u64,
+}
+
+impl Counts {
+    pub(crate) fn get(&self, count: Count) -> u64 {
+        self.values[count as usize]
+    }
+
+    /// Records that did not arrive.
+    pub(crate) fn lost(&self) -> u64 {
+        self.get(Count::RingFull) + self.get(Count::Scratch) + self.get(Count::TailCall)
+    }
+}
+
+/// `struct counters`: sixteen counters and the sequence number.
+type CpuCounts = [u64; 17];
+
+/// The loaded kernel side. Dropping it detaches everything.
+pub(crate) struct Probe {
+    ebpf: Ebpf,
+    counts: PerCpuArray<MapData, CpuCounts>,
+    /// Keeps the programs of the classes alive.
+    _classes: ProgramArray<MapData>,
+    /// Programs without types had to be used.
+    pub raw: bool,
+}
+
+fn refused<E: std::fmt::Display + std::error::Error>(what: impl Into<String>) -> impl FnOnce(E) -> ProbeError {
+    let what = what.into();
+    move |error| {
+        // The verifier's log, where there is one, is the last cause and long.
+        let mut why = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let text = cause.to_string();
+            if !why.contains(&text) {
+                why = format!("{why}: {text}");
+            }
+            source = cause.source();
+        }
+        ProbeError::Refused { what, why: why.chars().take(4000).collect() }
+    }
+}
+
+impl Probe {
+    /// Loads and attaches; from here on records gather in the ring.
+    pub(crate) fn start(calls: &Calls, settings: &Settings) -> Result<(Self, RingBuf<MapData>), ProbeError> {
+        let btf = Btf::from_sys_fs().map_err(|error| ProbeError::Types(error.to_string()))?;
+        match Self::load(TYPED, false, &btf, calls, settings) {
+            Ok(started) => Ok(started),
+            // The first refusal is the one to tell: without capabilities both fail alike.
+            Err(first) => Self::load(RAW, true, &btf, calls, settings).map_err(|_| first),
+        }
+    }
+
+    fn load(
+        object: &[u8],
+        raw: bool,
+        btf: &Btf,
+        calls: &Calls,
+        settings: &Settings,
+    ) -> Result<(Self, RingBuf<MapData>), ProbeError> {
+        let config = config(settings);
+        let mut ebpf = EbpfLoader::new()
+            .btf(Some(btf))
+            .override_global("config", config.as_slice(), true)
+            .map_max_entries("events", settings.ring_bytes)
+            .load(object)
+            .map_err(refused("the maps of the recorder"))?;
+        fill_tables(&mut ebpf, calls, settings)?;
+        fill_filters(&mut ebpf, &settings.filters)?;
+        let mut classes: ProgramArray<MapData> =
+            take(&mut ebpf, "classes")?.try_into().map_err(refused("the map of classes"))?;
+        for (name, class) in CLASSES {
+            load_program(&mut ebpf, name, "sys_exit", raw, btf)?;
+            let program = ebpf.program(name).ok_or(ProbeError::Missing(name))?;
+            let fd = program.fd().map_err(refused(format!("the program {name}")))?;
+            classes.set(class as u32, fd, 0).map_err(refused("the map of classes"))?;
+        }
+        for (name, tracepoint) in TRACEPOINTS {
+            load_program(&mut ebpf, name, tracepoint, raw, btf)?;
+        }
+        for (name, tracepoint) in TRACEPOINTS {
+            attach(&mut ebpf, name, tracepoint, raw)?;
+        }
+        let counts = take(&mut ebpf, "counts")?.try_into().map_err(refused("the map of counters"))?;
+        let ring = take(&mut ebpf, "events")?.try_into().map_err(refused("the ring buffer"))?;
+        Ok((Self { ebpf, counts, _classes: classes, raw }, ring))
+    }
+
+    /// Ends recording: what is in the ring stays there to be read.
+    pub(crate) fn detach(&mut self) {
+        for (name, _) in TRACEPOINTS.iter().rev() {
+            // Unloading closes the links; a program that is not loaded has none.
+            match self.ebpf.program_mut(name) {
+                Some(aya::programs::Program::BtfTracePoint(program)) => drop(program.unload()),
+                Some(aya::programs::Program::RawTracePoint(program)) => drop(program.unload()),
+                _ => {}
+            }
+        }
+    }
+
+    /// Sums of the kernel side's counters.
+    pub(crate) fn counts(&self) -> Counts {
+        let mut sums = Counts::default();
+        let Ok(values) = self.counts.get(&0, 0) else { return sums };
+        for cpu in values.iter() {
+            for (sum, value) in sums.values.iter_mut().zip(cpu) {
+                *sum += value;
+            }
+            sums.begun += cpu[16];
+        }
+        sums
+    }
+
+    /// How often the kernel skipped a program because it was at work on that CPU already.
+    pub(crate) fn misses(&self) -> u64 {
+        let programs = TRACEPOINTS.iter().map(|(name, _)| *name);
+        programs.filter_map(|name| misses_of(self.ebpf.program(name)?.fd().ok()?.as_fd())).sum()
+    }
+
+    /// Lets an iterator walk and gives what it wrote: records one after the other.
+    pub(crate) fn walk(&mut self, name: &'static str, kind: &str) -> Result<Vec<u8>, ProbeError> {
+        let btf = Btf::from_sys_fs().map_err(|error| ProbeError::Types(error.to_string()))?;
+        let program = self.ebpf.program_mut(name).ok_or(ProbeError::Missing(name))?;
+        let program: &mut Iter = program.try_into().map_err(refused(format!("the iterator {name}")))?;
+        program.load(kind, &btf).map_err(refused(format!("the iterator {name}")))?;
+        let link = program.attach().map_err(refused(format!("the iterator {name}")))?;
+        let link = program.take_link(link).map_err(refused(format!("the iterator {name}")))?;
+        let file: File = link.into_file().map_err(refused(format!("the iterator {name}")))?;
+        let mut out = Vec::new();
+        file.take(WALK_MAX).read_to_end(&mut out).map_err(refused(format!("the iterator {name}")))?;
+        Ok(out)
+    }
+}
+
+/// Largest snapshot that is read: a few hundred thousand threads or descriptors.
+const WALK_MAX: u64 = 1 << 30;
+
+/// `recursion_misses` of a program, which the kernel tells beside its descriptor.
+fn misses_of(fd: BorrowedFd<'_>) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?;
+    line.trim().parse().ok()
+}
+
+/// `struct config`.
+fn config(settings: &Settings) -> Vec<u8> {
+    let filters = &settings.filters;
+    let words = [
+        std::process::id(),
+        settings.snaplen,
+        Filters::modes(filters.pids.iter().map(|entry| entry.mode)),
+        Filters::modes(filters.cgroups.iter().map(|entry| entry.mode)),
+        Filters::modes(filters.comms.iter().map(|entry| entry.mode)),
+        Filters::modes(filters.uids.iter().map(|entry| entry.mode)),
+        filters.cgroups.iter().fold(0, |levels, entry| levels | 1u32.checked_shl(entry.value.level).unwrap_or(0)),
+        0,
+    ];
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, ProbeError> {
+    ebpf.take_map(name).ok_or(ProbeError::Missing(name))
+}
+
+/// A map that stays with the object: programs are loaded with its descriptor.
+fn lent<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut aya::maps::Map, ProbeError> {
+    ebpf.map_mut(name).ok_or(ProbeError::Missing(name))
+}
+
+fn fill_tables(ebpf: &mut Ebpf, calls: &Calls, settings: &Settings) -> Result<(), ProbeError> {
+    let mut numbers: Array<&mut MapData, u16> =
+        lent(ebpf, "natives")?.try_into().map_err(refused("the map of numbers"))?;
+    for (native, code) in natives() {
+        numbers.set(native, code, 0).map_err(refused("the map of numbers"))?;
+    }
+    let mut plans: Array<&mut MapData, [u8; crate::calls::PLAN]> =
+        lent(ebpf, "plans")?.try_into().map_err(refused("the map of plans"))?;
+    for code in 0..CODES as u16 {
+        let plan = calls.plan(code, settings.wanted.contains(&code));
+        plans.set(u32::from(code), plan, 0).map_err(refused("the map of plans"))?;
+    }
+    Ok(())
+}
+
+fn fill_filters(ebpf: &mut Ebpf, filters: &Filters) -> Result<(), ProbeError> {
+    let mut pids: HashMap<&mut MapData, u32, u8> =
+        lent(ebpf, "pids")?.try_into().map_err(refused("the process filter"))?;
+    for entry in &filters.pids {
+        pids.insert(entry.value, entry.mode as u8, 0).map_err(refused("the process filter"))?;
+    }
+    let mut cgroups: HashMap<&mut MapData, u64, u8> =
+        lent(ebpf, "cgroups")?.try_into().map_err(refused("the cgroup filter"))?;
+    for entry in &filters.cgroups {
+        cgroups.insert(entry.value.id, entry.mode as u8, 0).map_err(refused("the cgroup filter"))?;
+    }
+    let mut comms: HashMap<&mut MapData, [u8; 16], u8> =
+        lent(ebpf, "comms")?.try_into().map_err(refused("the name filter"))?;
+    for entry in &filters.comms {
+        comms.insert(entry.value, entry.mode as u8, 0).map_err(refused("the name filter"))?;
+    }
+    let mut uids: HashMap<&mut MapData, u32, u8> =
+        lent(ebpf, "uids")?.try_into().map_err(refused("the user filter"))?;
+    for entry in &filters.uids {
+        uids.insert(entry.value, entry.mode as u8, 0).map_err(refused("the user filter"))?;
+    }
+    Ok(())
+}
+
+fn load_program(ebpf: &mut Ebpf, name: &'static str, tracepoint: &str, raw: bool, btf: &Btf) -> Result<(), ProbeError> {
+    let program = ebpf.program_mut(name).ok_or(ProbeError::Missing(name))?;
+    let what = format!("the program {name}");
+    if raw {
+        let program: &mut RawTracePoint = program.try_into().map_err(refused(what.clone()))?;
+        program.load().map_err(refused(what))
+    } else {
+        let program: &mut BtfTracePoint = program.try_into().map_err(refused(what.clone()))?;
+        program.load(tracepoint, btf).map_err(refused(what))
+    }
+}
+
+fn attach(ebpf: &mut Ebpf, name: &'static str, tracepoint: &str, raw: bool) -> Result<(), ProbeError> {
+    let program = ebpf.program_mut(name).ok_or(ProbeError::Missing(name))?;
+    let what = format!("the tracepoint {tracepoint}");
+    if raw {
+        let program: &mut RawTracePoint = program.try_into().map_err(refused(what.clone()))?;
+        program.attach(tracepoint).map(drop).map_err(refused(what))
+    } else {
+        let program: &mut BtfTracePoint = program.try_into().map_err(refused(what.clone()))?;
+        program.attach().map(drop).map_err(refused(what))
+    }
+}
+
+impl Mode {
+    /// The number that `bpf/maps.h` has for it.
+    pub(crate) const fn bit(self) -> u32 {
+        self as u32
+    }
+}

@@ -1,0 +1,160 @@
+//! What the machine looked like when recording began: the capture's list blocks.
+//!
+//! The kernel side is attached first and its records wait; then its iterators describe every thread and descriptor
+//! ([`threads`], [`fds`]). What began after the attachment stands in the events and is left out here, so that live
+//! events win. Program arguments and environments come from `/proc`, users from `/etc` ([`host`]).
+
+mod fds;
+mod host;
+mod threads;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use casebook_formats::snapshot::{FdList, Interface, MachineInfo, ThreadEntry, UserEntry};
+use casebook_formats::write::{CaptureWriter, WriteError};
+
+use crate::filter::{Filters, Mode};
+use crate::probe::{Probe, ProbeError};
+use crate::record::{Kind, Record, TaskItem};
+
+/// Everything that stands before the first event.
+pub(crate) struct Snapshot {
+    machine: MachineInfo,
+    interfaces: Vec<Interface>,
+    users: Vec<UserEntry>,
+    threads: Vec<ThreadEntry>,
+    fds: Vec<FdList>,
+    /// Entries that do not fit the format.
+    pub left_out: u64,
+}
+
+/// A thread as the iterator described it.
+pub(crate) struct Seen<'a> {
+    pub record: Record<'a>,
+    pub task: TaskItem,
+}
+
+impl Snapshot {
+    /// Reads everything. `attached`: when the kernel side was, ns since boot; `boot`: ns since the epoch.
+    pub(crate) fn take(probe: &mut Probe, filters: &Filters, attached: u64, boot: u64) -> Result<Self, ProbeError> {
+        let walked = probe.walk("each_task", "task")?;
+        let seen: Vec<Seen<'_>> =
+            records(&walked).filter_map(|record| Some(Seen { task: record.task()?, record })).collect();
+        let before = seen.iter().filter(|seen| seen.task.start < attached).collect::<Vec<_>>();
+        let kept = kept(&before, filters, Path::new("/proc"));
+        let mut threads = Vec::new();
+        let mut described = BTreeSet::new();
+        for seen in &before {
+            if let Some(&whole) = kept.get(&seen.task.tgid) {
+                threads.push(threads::entry(seen, boot, whole, Path::new("/proc")));
+                if seen.task.tid == seen.task.tgid && whole {
+                    described.insert(seen.task.tgid);
+                }
+            }
+        }
+        let walked = probe.walk("each_file", "task_file")?;
+        let mut tables: BTreeMap<u32, Vec<_>> = described.into_iter().map(|tgid| (tgid, Vec::new())).collect();
+        for record in records(&walked).filter(|record| record.head.kind == Kind::File) {
+            // Threads share their process's table; the process's own entry is the main thread's.
+            if record.head.tid == record.head.tgid
+                && let Some(table) = tables.get_mut(&record.head.tgid)
+            {
+                table.extend(fds::entry(&record));
+            }
+        }
+        let fds = tables.into_iter().map(|(tgid, fds)| FdList { tid: i64::from(tgid), fds }).collect();
+        Ok(Self {
+            machine: host::machine(Path::new("/"), boot),
+            interfaces: crate::sys::interfaces(),
+            users: host::users(Path::new("/")),
+            threads,
+            fds,
+            left_out: 0,
+        })
+    }
+
+    /// Threads and descriptors in it.
+    pub(crate) fn sizes(&self) -> (usize, usize) {
+        (self.threads.len(), self.fds.iter().map(|list| list.fds.len()).sum())
+    }
+
+    /// Writes the section header and all lists. What does not fit the format is left out and counted.
+    pub(crate) fn write<W: std::io::Write>(&mut self, writer: &mut CaptureWriter<W>) -> Result<(), WriteError> {
+        writer.section()?;
+        writer.machine(&self.machine)?;
+        writer.interfaces(&self.interfaces)?;
+        writer.users(&self.users)?;
+        writer.threads(&self.threads)?;
+        for list in &mut self.fds {
+            if writer.fds(list).is_ok() {
+                continue;
+            }
+            // Find the entries that do not fit, so that one of them does not cost the whole table.
+            let fits = |fd: &casebook_formats::snapshot::FdEntry| {
+                let alone = FdList { tid: 0, fds: vec![fd.clone()] };
+                CaptureWriter::new(std::io::sink()).fds(&alone).is_ok()
+            };
+            let before = list.fds.len();
+            list.fds.retain(fits);
+            self.left_out += (before - list.fds.len()) as u64;
+            writer.fds(list)?;
+        }
+        Ok(())
+    }
+}
+
+/// Records one after the other. A length that makes no sense ends them.
+fn records(bytes: &[u8]) -> impl Iterator<Item = Record<'_>> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let len = Record::len_at(rest)?;
+        let (record, after) = rest.split_at_checked(len)?;
+        rest = after;
+        Record::parse(record)
+    })
+}
+
+/// Processes that belong into the snapshot: those that the filters let through, whole (`true`), and their ancestors,
+/// with their names only (`false`). Without filters everything.
+fn kept(seen: &[&Seen<'_>], filters: &Filters, proc: &Path) -> BTreeMap<u32, bool> {
+    let leaders: BTreeMap<u32, &Seen<'_>> =
+        seen.iter().filter(|seen| seen.task.tid == seen.task.tgid).map(|seen| (seen.task.tid, *seen)).collect();
+    let owner: BTreeMap<u32, u32> = seen.iter().map(|seen| (seen.task.tid, seen.task.tgid)).collect();
+    let parent = |tgid: u32| leaders.get(&tgid).and_then(|seen| owner.get(&seen.task.ptid)).copied();
+    let lineage =
+        |tgid: u32| std::iter::successors(Some(tgid), |&tgid| parent(tgid).filter(|&up| up != tgid)).take(LINEAGE_MAX);
+    let me = std::process::id();
+    let mut kept: BTreeMap<u32, bool> = BTreeMap::new();
+    for (&tgid, seen) in &leaders {
+        let passes = tgid != me && belongs(&seen.task, filters, lineage(tgid), proc);
+        if filters.any() && !passes {
+            continue;
+        }
+        kept.insert(tgid, true);
+        for ancestor in lineage(tgid).skip(1) {
+            kept.entry(ancestor).or_insert(false);
+        }
+    }
+    kept
+}
+
+/// Ancestors that are followed.
+const LINEAGE_MAX: usize = 1024;
+
+/// The kernel side's decision, for a thread that was there before it.
+fn belongs(task: &TaskItem, filters: &Filters, mut lineage: impl Iterator<Item = u32>, proc: &Path) -> bool {
+    let decide = |modes: u32, found: Option<Mode>| match found {
+        Some(mode) => mode == Mode::Only,
+        None => modes & Mode::Only.bit() == 0,
+    };
+    let pid = lineage.find_map(|tgid| filters.pids.iter().find(|entry| entry.value == tgid).map(|entry| entry.mode));
+    let uid = filters.uids.iter().find(|entry| entry.value == task.uid).map(|entry| entry.mode);
+    let comm = |value: &[u8; 16]| value.split(|&byte| byte == 0).next() == Some(task.comm.as_slice());
+    let comm = filters.comms.iter().find(|entry| comm(&entry.value)).map(|entry| entry.mode);
+    let cgroup = if filters.cgroups.is_empty() { None } else { host::cgroup_mode(task.tgid, filters, proc) };
+    decide(Filters::modes(filters.pids.iter().map(|entry| entry.mode)), pid)
+        && decide(Filters::modes(filters.uids.iter().map(|entry| entry.mode)), uid)
+        && decide(Filters::modes(filters.comms.iter().map(|entry| entry.mode)), comm)
+        && decide(Filters::modes(filters.cgroups.iter().map(|entry| entry.mode)), cgroup)
+}
