@@ -6,6 +6,7 @@
 use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::blocks::event::{self, Fault};
 use crate::blocks::frame::{Block, Blocks, event_at};
@@ -128,6 +129,17 @@ pub struct CaptureReader {
     pause: u64,
     /// Chosen frames: stream offset from which on enter halves outside of them are to be asked for.
     boundary: u64,
+    /// What the reader found that makes this stream from something else.
+    upstream: Option<Arc<Mutex<Upstream>>>,
+}
+
+/// What a reader found out about an input that it turns into a capture: an audit log, for example.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Upstream {
+    /// Its anomalies.
+    pub ledger: Ledger,
+    /// Lines about them for people.
+    pub notes: Vec<String>,
 }
 
 /// What one block came to; events stay in the window until they are borrowed.
@@ -222,6 +234,7 @@ impl CaptureReader {
             pending_section: false,
             pause: u64::MAX,
             boundary: u64::MAX,
+            upstream: None,
         }
     }
 
@@ -302,6 +315,7 @@ impl CaptureReader {
             pending_section: false,
             pause: u64::MAX,
             boundary: u64::MAX,
+            upstream: None,
             name,
         })
     }
@@ -320,6 +334,8 @@ impl CaptureReader {
             pending_section: _,
             pause: _,
             boundary: _,
+            // An input made from something else cannot be resumed.
+            upstream: _,
         } = self;
         let (halves, idle) = converter.halves().state();
         ReaderState {
@@ -517,6 +533,19 @@ impl CaptureReader {
     /// Anomalies so far.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// Makes known what the reader in front of this one finds; it goes on adding to it.
+    pub fn made_from(&mut self, upstream: Arc<Mutex<Upstream>>) {
+        self.upstream = Some(upstream);
+    }
+
+    /// What the reader in front of this one has found so far; nothing for captures as such.
+    pub fn upstream(&self) -> Upstream {
+        self.upstream
+            .as_ref()
+            .map(|found| found.lock().unwrap_or_else(PoisonError::into_inner).clone())
+            .unwrap_or_default()
     }
 
     /// Bytes of the (compressed) input consumed so far, for progress.

@@ -1,7 +1,10 @@
 //! One event together with the state after it: what fields are extracted from.
 
 use casebook_formats::event::Event;
+use casebook_formats::tables::ppme;
 
+use crate::audit::AuditEvent;
+use crate::fields::catalogue::SYSCALL_SOURCE;
 use crate::state::{Effects, Fd, State, Thread};
 
 /// Where in the capture's time an event stands.
@@ -29,13 +32,31 @@ pub struct EventContext<'a> {
     pub effects: &'a Effects,
     /// Its place in time; see [`EventContext::at`].
     pub clock: Clock,
+    /// What a plugin event says; `None` on all others, and where the payload cannot be read. See [`EventContext::saying`].
+    pub document: Option<&'a AuditEvent>,
 }
 
 impl<'a> EventContext<'a> {
     /// Joins an event with the state it was just applied to.
     pub fn new(event: &'a Event<'a>, state: &'a State, effects: &'a Effects) -> Self {
         let clock = Clock { first_ts: event.ts, previous_ts: event.ts };
-        Self { event, state, thread: state.event_thread(effects), fd: state.event_fd(effects), effects, clock }
+        let (thread, fd) = (state.event_thread(effects), state.event_fd(effects));
+        Self { event, state, thread, fd, effects, clock, document: None }
+    }
+
+    /// The same, with the payload of a plugin event.
+    #[must_use]
+    pub fn saying(self, document: Option<&'a AuditEvent>) -> Self {
+        Self { document, ..self }
+    }
+
+    /// The source whose rules are asked about the event; `None` for a plugin event that nobody here can read.
+    #[inline]
+    pub fn source(&self) -> Option<&'static str> {
+        if self.event.etype == ppme::PPME_PLUGINEVENT_E {
+            return self.document.map(|document| document.source);
+        }
+        Some(SYSCALL_SOURCE)
     }
 
     /// The same, with its place in the time of the capture.

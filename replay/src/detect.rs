@@ -1,6 +1,6 @@
 //! Detection: which rules are true on an event, and what their alerts say.
 //!
-//! [`EventContext`] or [`AuditContext`] → filter → ruleset → rule numbers → alert lines. A [`Detector`] is shared by all captures of a
+//! [`EventContext`] → filter → ruleset → rule numbers → alert lines. A [`Detector`] is shared by all captures of a
 //! run; a [`Session`] is one capture's memory for verdicts. Loading and selecting rules happens elsewhere, counting and
 //! ordering alerts too.
 
@@ -11,13 +11,11 @@ use casebook_formats::tables::ppme;
 use casebook_rules::alert::{Alert, AlertOptions};
 use casebook_rules::compile::{CompileError, Condition, condition_from_text};
 use casebook_rules::default_rules::default_rules;
-use casebook_rules::event::EventFields;
 use casebook_rules::leaf::{Leaves, Memo};
 use casebook_rules::load::{LoadOptions, load};
 use casebook_rules::ruleset::{Matching, Rule, RuleSet, SourceId};
 
 use crate::absent::Untold;
-use crate::audit::AuditContext;
 use crate::context::EventContext;
 use crate::fields::Catalogue;
 use crate::fields::catalogue::{K8S_AUDIT_SOURCE, SYSCALL_SOURCE};
@@ -96,22 +94,17 @@ pub struct Gate<'f> {
 impl Gate<'_> {
     /// Whether the filter lets an event through. An evaluation that Falco would abort is counted and does not.
     pub fn passes(&mut self, context: &EventContext<'_>, ledger: &mut Ledger) -> bool {
-        passes(self.filter.calls.as_ref(), self.calls.as_mut(), context, ledger)
+        let (test, memo) = match context.source() {
+            Some(SYSCALL_SOURCE) => (&self.filter.calls, &mut self.calls),
+            _ => (&self.filter.documents, &mut self.documents),
+        };
+        let (Some(test), Some(memo)) = (test, memo) else { return false };
+        memo.start_event();
+        test.condition.eval(&test.leaves, context, memo).unwrap_or_else(|_| {
+            ledger.count(Counter::EvaluationErrors);
+            false
+        })
     }
-
-    /// The same for an audit event.
-    pub fn passes_audit(&mut self, context: &AuditContext<'_>, ledger: &mut Ledger) -> bool {
-        passes(self.filter.documents.as_ref(), self.documents.as_mut(), context, ledger)
-    }
-}
-
-fn passes(test: Option<&Test>, memo: Option<&mut Memo>, event: &impl EventFields, ledger: &mut Ledger) -> bool {
-    let (Some(test), Some(memo)) = (test, memo) else { return false };
-    memo.start_event();
-    test.condition.eval(&test.leaves, event, memo).unwrap_or_else(|_| {
-        ledger.count(Counter::EvaluationErrors);
-        false
-    })
 }
 
 /// Rules ready to be asked about events.
@@ -166,26 +159,12 @@ impl Session<'_> {
         matched.clear();
         let etype = context.event.etype;
         let Detector { rules, source, matching, .. } = self.detector;
-        let Some(source) = *source else { return };
+        let source = if etype == ppme::PPME_PLUGINEVENT_E { source_of(rules, context) } else { *source };
+        let Some(source) = source else { return };
         if rules.candidates(source, etype.0).is_empty() || !self.passes(context, ledger) {
             return;
         }
         if rules.matching(context, etype.0, source, *matching, &mut self.memo, matched).is_err() {
-            ledger.count(Counter::EvaluationErrors);
-        }
-    }
-
-    /// The same for an audit event. Rules of its source are asked in load order; there are no event types.
-    pub fn matching_audit(&mut self, context: &AuditContext<'_>, ledger: &mut Ledger, matched: &mut Vec<u32>) {
-        matched.clear();
-        let Detector { rules, matching, .. } = self.detector;
-        let Some(source) = rules.source_id(context.event.source) else { return };
-        let etype = ppme::PPME_PLUGINEVENT_E.0;
-        let passes = |gate: &mut Gate<'_>| gate.passes_audit(context, ledger);
-        if rules.candidates(source, etype).is_empty() || !self.gate.as_mut().is_none_or(passes) {
-            return;
-        }
-        if rules.matching(context, etype, source, *matching, &mut self.memo, matched).is_err() {
             ledger.count(Counter::EvaluationErrors);
         }
     }
@@ -203,33 +182,18 @@ impl Session<'_> {
 
     /// Appends the alert of a rule on an event to `line`, without a line end. `absent` is what [`Session::untold`] says.
     pub fn render(&self, rule: u32, context: &EventContext<'_>, absent: Vec<String>, line: &mut Vec<u8>) {
-        let hostname = String::from_utf8_lossy(&context.state.machine.hostname);
-        self.alert(rule, context, (context.event.ts, &hostname), absent, line);
-    }
-
-    /// The same for an audit event. An audit log does not say on which host it was written.
-    pub fn render_audit(&self, rule: u32, context: &AuditContext<'_>, line: &mut Vec<u8>) {
-        self.alert(rule, context, (context.event.ts, ""), Vec::new(), line);
-    }
-
-    fn alert(
-        &self,
-        rule: u32,
-        event: &impl EventFields,
-        (time_ns, hostname): (u64, &str),
-        absent: Vec<String>,
-        line: &mut Vec<u8>,
-    ) {
         let Some(rule) = self.detector.rules.rules().get(rule as usize) else { return };
+        // An audit log does not say on which host it was written.
+        let hostname = String::from_utf8_lossy(&context.state.machine.hostname);
         let mut message = Vec::new();
-        rule.output.render_text(event, &mut message);
+        rule.output.render_text(context, &mut message);
         let mut alert = Alert {
-            time_ns,
+            time_ns: context.event.ts,
             rule: &rule.name,
             source: &rule.source,
             priority: rule.priority,
             tags: rule.tags.iter().map(String::as_str).collect(),
-            hostname,
+            hostname: &hostname,
             message,
             fields: BTreeMap::new(),
             extra_fields: BTreeMap::new(),
@@ -238,10 +202,15 @@ impl Session<'_> {
         let text = match self.form {
             Form::Text => alert.text(AlertOptions::default()),
             Form::Json => {
-                alert.fields = rule.output.render_fields(event).into_iter().collect();
+                alert.fields = rule.output.render_fields(context).into_iter().collect();
                 alert.json(AlertOptions::default())
             }
         };
         line.extend_from_slice(text.as_bytes());
     }
+}
+
+/// The number of the source whose rules are asked about an event; `None` when there are no such rules.
+pub fn source_of(rules: &RuleSet, context: &EventContext<'_>) -> Option<SourceId> {
+    context.source().and_then(|source| rules.source_id(source))
 }

@@ -13,9 +13,10 @@ use std::sync::LazyLock;
 
 use casebook_formats::capture::{CaptureReader, FormatError, Item};
 use casebook_formats::event::{Event, EventType};
-use casebook_formats::ledger::Ledger;
+use casebook_formats::ledger::{Counter, Ledger};
 use casebook_formats::tables::{self, Direction, EventDef, EventOrigin, ppme};
 
+use crate::audit::AuditEvent;
 use crate::context::{Clock, EventContext};
 use crate::moment::Moment;
 use crate::state::State;
@@ -162,7 +163,7 @@ impl Replay {
     }
 
     /// The last time at which events are replayed, of an input that begins at `first_ts`.
-    pub(crate) fn deadline_from(&self, first_ts: u64) -> Option<u64> {
+    fn deadline_from(&self, first_ts: u64) -> Option<u64> {
         let span_end = self.span.map(|span| first_ts.saturating_add(span).saturating_sub(1));
         let until = self.until.map(|moment| moment.at(first_ts));
         [span_end, until].into_iter().flatten().min()
@@ -232,7 +233,9 @@ impl Replay {
             return ControlFlow::Continue(());
         }
         let clock = Clock { first_ts: self.position.first_ts, previous_ts };
-        match visitor.event(&EventContext::new(&event, &self.state, &effects).at(clock)) {
+        let document = if event.etype == ppme::PPME_PLUGINEVENT_E { self.document(&event) } else { None };
+        let context = EventContext::new(&event, &self.state, &effects).at(clock).saying(document.as_ref());
+        match visitor.event(&context) {
             ControlFlow::Continue(()) => ControlFlow::Continue(()),
             ControlFlow::Break(()) => ControlFlow::Break(End::Stopped),
         }
@@ -254,6 +257,16 @@ impl Replay {
             Role::InitialState => self.started && !event.state_only,
             Role::EnterHalf => false,
         }
+    }
+
+    /// The payload of a plugin event.
+    #[cold]
+    fn document(&mut self, event: &Event<'_>) -> Option<AuditEvent> {
+        let document = AuditEvent::from_plugin(event);
+        if document.is_none() {
+            self.ledger.count(Counter::UnsupportedSource);
+        }
+        document
     }
 
     /// What is not an event feeds the state.
@@ -305,6 +318,7 @@ impl Replay {
     /// Anomalies so far: those of the state, and those of the reader that it reads from.
     pub fn ledger(&self, reader: &CaptureReader) -> Ledger {
         let mut ledger = reader.ledger().clone();
+        ledger.merge(&reader.upstream().ledger);
         ledger.merge(&self.ledger);
         self.state.count_missing(&mut ledger);
         ledger

@@ -79,24 +79,22 @@ impl Divided {
         Some((sidecar, at, sidecar.table().entries.get(at)?))
     }
 
-    /// Reader and replay at the start of a part, and what there is to say about its checkpoint. `opened` is the capture at
-    /// its start, if somebody has opened it; `fresh` makes a replay that has seen nothing.
+    /// Reader and replay at the start of a part, and what there is to say about its checkpoint. `fresh` makes a
+    /// replay that has seen nothing.
     pub(crate) fn enter(
         &self,
         source: &Source,
         part: usize,
-        opened: Option<CaptureReader>,
         fresh: impl Fn() -> Replay,
     ) -> Result<(Entered, Option<String>), String> {
-        let open = || opened.map_or_else(|| source.open(), Ok);
         let Some((sidecar, at, entry)) = self.entry(part) else {
-            return Ok((Entered { reader: open()?, replay: fresh(), ended: None }, None));
+            return Ok((Entered { reader: source.open()?, replay: fresh(), ended: None }, None));
         };
         match sidecar.enter(at, fresh()) {
             Ok((reader, replay)) => Ok((Entered { reader, replay, ended: None }, None)),
             Err(why) => {
                 let note = note(sidecar.path(), &why);
-                let (mut reader, mut replay) = (open()?, fresh());
+                let (mut reader, mut replay) = (source.open()?, fresh());
                 reader.pause_at(Some(entry.raw_offset));
                 let end = replay.run_with(&mut reader, &mut Blind);
                 let arrived = matches!(end, Ok(End::Finished)) && reader.stream_bytes() == entry.raw_offset;

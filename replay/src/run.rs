@@ -16,11 +16,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use casebook_formats::capture::{CaptureReader, FormatError};
-use casebook_formats::ledger::{Counter, Ledger, Origin, Severity};
-use casebook_formats::tables::ppme;
+use casebook_formats::ledger::{Ledger, Origin, Severity};
 
 use crate::audit::reader::look_into;
-use crate::audit::{AuditContext, AuditEvent, AuditReader, log};
+use crate::audit::{AuditReader, stream};
 use crate::context::EventContext;
 use crate::detect::{Detector, Form, Session};
 use crate::engine::{End, Position, Replay, Visitor};
@@ -70,31 +69,23 @@ impl Source {
         regular && File::open(path).and_then(|mut file| look_into(&mut file)).is_ok_and(|(_, is_json)| is_json)
     }
 
-    /// Opens it, whatever it is.
-    fn open_any(&self) -> Result<Opened, String> {
-        let Self::File(path) = self else { return self.open().map(Opened::Capture) };
-        if path.as_os_str() != "-" {
-            let file = File::open(path).and_then(|mut file| look_into(&mut file));
-            // What cannot be opened here cannot be opened as a capture either, which has the better words for it.
-            let is_log = file.is_ok_and(|(_, is_json)| is_json);
-            return if is_log { AuditReader::open(path).map(Opened::Log) } else { self.open().map(Opened::Capture) };
-        }
-        let mut input = io::stdin();
-        let (head, is_json) = look_into(&mut input).map_err(|error| format!("-: {error}"))?;
-        let whole: Box<dyn Read + Send> = Box::new(Cursor::new(head).chain(input));
-        if is_json {
-            return AuditReader::from_reader(whole, "-").map(Opened::Log);
-        }
-        CaptureReader::from_reader(whole, "-").map(Opened::Capture).map_err(|error| error.to_string())
-    }
-
+    /// Opens it: a capture, or an audit log as one.
     pub(crate) fn open(&self) -> Result<CaptureReader, String> {
-        match self {
-            Self::File(path) => CaptureReader::open(path).map_err(|error| error.to_string()),
-            Self::Memory { name, bytes } => CaptureReader::from_reader(Box::new(Cursor::new(Arc::clone(bytes))), name)
-                .map_err(|error: FormatError| error.to_string()),
-            Self::Missing { name, reason } => Err(format!("{name}: {reason}")),
-        }
+        let opened = match self {
+            Self::Missing { name, reason } => return Err(format!("{name}: {reason}")),
+            Self::File(path) if path.as_os_str() == "-" => {
+                let mut input = io::stdin();
+                let (head, is_json) = look_into(&mut input).map_err(|error| format!("standard input: {error}"))?;
+                open_stream(Box::new(Cursor::new(head).chain(input)), is_json, "standard input")?
+            }
+            Self::File(path) if self.is_log() => stream::capture(AuditReader::open(path)?, &self.name()),
+            Self::File(path) => CaptureReader::open(path),
+            Self::Memory { name, bytes } => {
+                let (_, is_json) = look_into(&mut &bytes[..]).map_err(|error| format!("{name}: {error}"))?;
+                open_stream(Box::new(Cursor::new(Arc::clone(bytes))), is_json, name)?
+            }
+        };
+        opened.map_err(|error: FormatError| error.to_string())
     }
 
     /// Opens it once more; `None` when it can be read only once, or not at all.
@@ -108,12 +99,16 @@ impl Source {
     }
 }
 
-/// An input that was looked into.
-enum Opened {
-    Capture(CaptureReader),
-    Log(AuditReader),
-    /// Not yet: it is one of the captures that have checkpoints, and they are opened where they are needed.
-    Later,
+/// Opens what was looked into.
+fn open_stream(
+    bytes: Box<dyn Read + Send>,
+    is_json: bool,
+    name: &str,
+) -> Result<Result<CaptureReader, FormatError>, String> {
+    if is_json {
+        return AuditReader::from_reader(bytes, name).map(|log| stream::capture(log, name));
+    }
+    Ok(CaptureReader::from_reader(bytes, name))
 }
 
 /// What every capture is put through.
@@ -140,17 +135,6 @@ pub trait Look: Send {
         output: &mut CaptureOutput<'_, '_>,
         report: &mut CaptureReport,
     ) -> ControlFlow<()>;
-
-    /// One audit event; as [`Look::event`]. `None` when this look is about captures only.
-    fn audit(
-        &mut self,
-        context: &AuditContext<'_>,
-        output: &mut CaptureOutput<'_, '_>,
-        report: &mut CaptureReport,
-    ) -> Option<ControlFlow<()>> {
-        let _ = (context, output, report);
-        None
-    }
 
     /// Takes over what another one has seen of the part of the capture that follows.
     fn absorb(&mut self, next: Self)
@@ -272,16 +256,7 @@ impl<'c, L: Look> Task<'c, L> {
         begin: &impl Fn() -> (Replay, L),
     ) {
         let mut own = output.part(self.index, part);
-        let source = match if self.divided.parts() == 1 { self.source.open_any() } else { Ok(Opened::Later) } {
-            Ok(Opened::Log(log)) => {
-                let (limits, look) = begin();
-                return self.report(log::replay(log, self.source.name(), &limits, look, own, advance));
-            }
-            Ok(Opened::Capture(reader)) => Ok(Some(reader)),
-            Ok(Opened::Later) => Ok(None),
-            Err(error) => Err(error),
-        };
-        let done = self.part(part, source, &mut own, advance, begin);
+        let done = self.part(part, &mut own, advance, begin);
         let Some(all) = self.gathering.put(part, done) else { return };
         if self.divided.parts() == 1 {
             self.report(self.close(all, &mut own));
@@ -295,11 +270,10 @@ impl<'c, L: Look> Task<'c, L> {
         *self.report.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
     }
 
-    /// Replays a part; `opened` is the capture at its start, where somebody had to look into it.
+    /// Replays a part.
     fn part(
         &self,
         part: usize,
-        opened: Result<Option<CaptureReader>, String>,
         output: &mut CaptureOutput<'_, '_>,
         advance: &(dyn Fn(u64, u64) + Sync),
         begin: &impl Fn() -> (Replay, L),
@@ -310,8 +284,7 @@ impl<'c, L: Look> Task<'c, L> {
         if !self.divided.is_of_use(part) {
             return done;
         }
-        let entered = opened.and_then(|opened| self.divided.enter(self.source, part, opened, || begin().0));
-        let (mut entered, note) = match entered {
+        let (mut entered, note) = match self.divided.enter(self.source, part, || begin().0) {
             Ok(entered) => entered,
             Err(error) => {
                 done.notes.push(format!("error: {error}"));
@@ -333,6 +306,7 @@ impl<'c, L: Look> Task<'c, L> {
         done.look = Some(desk.look);
         if !handed_on {
             done.notes.extend(done.report.conclude(end, &entered.replay, &entered.reader));
+            done.notes.extend(entered.reader.upstream().notes);
         }
         done
     }
@@ -394,7 +368,7 @@ impl CaptureReport {
 }
 
 /// What the file itself has lost, in words; `None` when it is whole.
-pub(crate) fn damage(ledger: &Ledger) -> Option<String> {
+fn damage(ledger: &Ledger) -> Option<String> {
     let losses: Vec<String> = ledger
         .findings()
         .filter(|(counter, _)| counter.severity == Severity::DataLoss && counter.origin == Origin::File)
@@ -458,57 +432,18 @@ impl Look for Alerts<'_> {
         match self.opening.place(context.clock.first_ts, context.event.ts) {
             Place::Inside => {}
             Place::Outside => return ControlFlow::Continue(()),
+            // Audit logs are not in the order of time as captures are: nothing in them says that the window is over.
+            Place::Over if context.document.is_some() => return ControlFlow::Continue(()),
             Place::Over => return ControlFlow::Break(()),
-        }
-        if context.event.etype == ppme::PPME_PLUGINEVENT_E {
-            return self.plugin(context, output, report);
         }
         self.session.matching(context, &mut report.ledger, &mut self.matched);
         if self.matched.is_empty() { ControlFlow::Continue(()) } else { self.write(context, output, report) }
-    }
-
-    fn audit(
-        &mut self,
-        context: &AuditContext<'_>,
-        output: &mut CaptureOutput<'_, '_>,
-        report: &mut CaptureReport,
-    ) -> Option<ControlFlow<()>> {
-        // Logs are not in the order of time as captures are: nothing in them says that the window is over.
-        if self.opening.place(context.clock.first_ts, context.event.ts) != Place::Inside {
-            return Some(ControlFlow::Continue(()));
-        }
-        self.session.matching_audit(context, &mut report.ledger, &mut self.matched);
-        for &rule in &self.matched {
-            report.count(rule as usize);
-            self.line.clear();
-            self.session.render_audit(rule, context, &mut self.line);
-            if !output.line_at(context.event.ts, &self.line) {
-                return Some(ControlFlow::Break(()));
-            }
-        }
-        Some(ControlFlow::Continue(()))
     }
 
     fn absorb(&mut self, _: Self) {}
 }
 
 impl Alerts<'_> {
-    /// An event of a plugin: its payload is an audit event, or something that nobody here can read.
-    #[cold]
-    fn plugin(
-        &mut self,
-        context: &EventContext<'_>,
-        output: &mut CaptureOutput<'_, '_>,
-        report: &mut CaptureReport,
-    ) -> ControlFlow<()> {
-        let Some(event) = AuditEvent::from_plugin(context.event) else {
-            report.ledger.count(Counter::UnsupportedSource);
-            return ControlFlow::Continue(());
-        };
-        let context = AuditContext { event: &event, clock: context.clock };
-        self.audit(&context, output, report).unwrap_or(ControlFlow::Continue(()))
-    }
-
     /// Writes the alerts of the matched rules. Breaks when there is nobody to write for.
     fn write(
         &mut self,

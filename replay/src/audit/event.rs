@@ -1,6 +1,7 @@
 //! One audit event, and the sources that plugin events can have.
 
 use casebook_formats::event::Event;
+use casebook_formats::tables::ppme;
 use jiff::Timestamp;
 
 use super::json::Json;
@@ -9,10 +10,13 @@ use crate::fields::catalogue::K8S_AUDIT_SOURCE;
 /// Longest event that is looked at, as compact JSON; the default of Falco's plugin (`maxEventSize`).
 pub const MAX_EVENT: usize = 262_144;
 
+/// Number of the plugin that audit logs are from.
+pub const PLUGIN: u32 = 1;
+
 /// Plugins whose events are JSON, by the number that a capture names, and the source of their events. From the plugin
 /// registry of Falco; plugins whose payload is no JSON are left out, and their events are counted.
 pub const PLUGINS: &[(u32, &str)] = &[
-    (1, K8S_AUDIT_SOURCE),
+    (PLUGIN, K8S_AUDIT_SOURCE),
     (2, "aws_cloudtrail"),
     (5, "docker"),
     (7, "okta"),
@@ -39,8 +43,6 @@ pub fn source_of(plugin: u32) -> Option<&'static str> {
 /// An event whose content is a JSON document.
 #[derive(Clone, PartialEq, Debug)]
 pub struct AuditEvent {
-    /// Number of the event in its input, from 1.
-    pub num: u64,
     /// Nanoseconds since the epoch.
     pub ts: u64,
     /// Its source: [`K8S_AUDIT_SOURCE`], or that of another plugin.
@@ -65,7 +67,7 @@ impl AuditEvent {
     ///
     /// # Errors
     /// Why it is no event.
-    pub fn from_log(json: Json, item: bool, num: u64) -> Result<Self, NoEvent> {
+    pub fn from_log(json: Json, item: bool) -> Result<Self, NoEvent> {
         let kind = json.get("kind").and_then(Json::str);
         if kind != Some("Event") && !(item && kind.is_none() && json.get("stageTimestamp").is_some()) {
             return Err(NoEvent::Foreign);
@@ -74,15 +76,18 @@ impl AuditEvent {
         if json.to_string().len() > MAX_EVENT {
             return Err(NoEvent::Oversized);
         }
-        Ok(Self { num, ts, source: K8S_AUDIT_SOURCE, json })
+        Ok(Self { ts, source: K8S_AUDIT_SOURCE, json })
     }
 
     /// The payload of a plugin event in a capture (`PPME_PLUGINEVENT_E`: number of the plugin, data); `None` when the
     /// plugin is not known or the payload is no JSON.
     pub fn from_plugin(event: &Event<'_>) -> Option<Self> {
+        if event.etype != ppme::PPME_PLUGINEVENT_E {
+            return None;
+        }
         let source = source_of(event.u64(0)? as u32)?;
         let json = Json::parse(event.param(1)?).ok()?;
-        Some(Self { num: event.num, ts: event.ts, source, json })
+        Some(Self { ts: event.ts, source, json })
     }
 }
 
@@ -99,7 +104,7 @@ mod tests {
     use super::*;
 
     fn event(text: &str, item: bool) -> Result<u64, NoEvent> {
-        AuditEvent::from_log(Json::parse(text.as_bytes()).unwrap(), item, 1).map(|event| event.ts)
+        AuditEvent::from_log(Json::parse(text.as_bytes()).unwrap(), item).map(|event| event.ts)
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
+use casebook_formats::capture::Upstream;
 use casebook_formats::ledger::{Counter, Ledger};
 use casebook_formats::unpack::Unpacked;
 use foldhash::HashSet;
@@ -25,14 +26,13 @@ const REMEMBERED: usize = 1 << 16;
 const HEAD: usize = 256 << 10;
 
 /// Lines on which something was wrong.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Trouble {
+struct Trouble {
     /// What.
-    pub counter: Counter,
+    counter: Counter,
     /// The first lines on which it happened, from 1.
-    pub lines: Vec<u64>,
+    lines: Vec<u64>,
     /// How often it happened.
-    pub count: u64,
+    count: u64,
 }
 
 /// An audit log being read.
@@ -41,7 +41,6 @@ pub struct AuditReader {
     documents: Splitter<BufReader<Unpacked>>,
     ledger: Ledger,
     troubles: Vec<Trouble>,
-    events: u64,
     seen: Seen,
 }
 
@@ -69,7 +68,6 @@ impl AuditReader {
             documents: Splitter::new(BufReader::with_capacity(BUFFER, input)),
             ledger: Ledger::default(),
             troubles: Vec::new(),
-            events: 0,
             seen: Seen::default(),
         }
     }
@@ -77,10 +75,10 @@ impl AuditReader {
     /// The next event; `None` at the end.
     ///
     /// # Errors
-    /// When the operating system refuses to read on, with the name and the place.
-    pub fn next_event(&mut self) -> Result<Option<AuditEvent>, String> {
+    /// When the operating system refuses to read on.
+    pub fn next_event(&mut self) -> io::Result<Option<AuditEvent>> {
         loop {
-            let found = self.documents.next().map_err(|error| self.failure(&error))?;
+            let found = self.documents.next()?;
             let (line, item) = match found {
                 None => return Ok(None),
                 Some(Found::Document { line, item }) => (line, item),
@@ -97,9 +95,8 @@ impl AuditReader {
                 self.trouble(Counter::BrokenAuditDocuments, line);
                 continue;
             };
-            match AuditEvent::from_log(json, item, self.events + 1) {
+            match AuditEvent::from_log(json, item) {
                 Ok(event) => {
-                    self.events += 1;
                     if self.seen.again(&event) {
                         self.trouble(Counter::RepeatedAuditEvents, line);
                     }
@@ -110,10 +107,6 @@ impl AuditReader {
                 Err(NoEvent::Oversized) => self.trouble(Counter::OversizedAuditEvents, line),
             }
         }
-    }
-
-    fn failure(&self, error: &io::Error) -> String {
-        format!("{}: {error} (at byte {} of the input)", self.name, self.bytes_read())
     }
 
     fn trouble(&mut self, counter: Counter, line: u64) {
@@ -129,21 +122,17 @@ impl AuditReader {
         }
     }
 
-    /// Bytes of the input taken so far, compressed as they are.
-    pub fn bytes_read(&self) -> u64 {
-        self.documents.input().get_ref().bytes_read()
-    }
-
-    /// Anomalies so far.
-    pub fn ledger(&self) -> Ledger {
+    /// What was passed over or repeated so far, and where.
+    pub fn found(&self) -> Upstream {
         let mut ledger = self.ledger.clone();
         ledger.merge(self.documents.input().get_ref().ledger());
-        ledger
-    }
-
-    /// What was passed over or repeated, and where.
-    pub fn troubles(&self) -> &[Trouble] {
-        &self.troubles
+        let note = |trouble: &Trouble| {
+            let lines: Vec<String> = trouble.lines.iter().map(u64::to_string).collect();
+            let more = if trouble.count > lines.len() as u64 { ", …" } else { "" };
+            let what = trouble.counter.def().name;
+            format!("note: {}: {what} {} (line {}{more})", self.name, trouble.count, lines.join(", "))
+        };
+        Upstream { ledger, notes: self.troubles.iter().map(note).collect() }
     }
 }
 
@@ -221,13 +210,13 @@ mod tests {
 
     const TIME: &str = r#""stageTimestamp":"2025-03-01T10:00:00.5Z""#;
 
-    fn read(text: &str) -> (Vec<u64>, Ledger, Vec<Trouble>) {
+    fn read(text: &str) -> (u64, Upstream) {
         let mut reader = AuditReader::from_reader(Box::new(io::Cursor::new(text.as_bytes().to_vec())), "log").unwrap();
-        let mut nums = Vec::new();
-        while let Some(event) = reader.next_event().unwrap() {
-            nums.push(event.num);
+        let mut events = 0;
+        while reader.next_event().unwrap().is_some() {
+            events += 1;
         }
-        (nums, reader.ledger(), reader.troubles().to_vec())
+        (events, reader.found())
     }
 
     #[test]
@@ -247,19 +236,27 @@ mod tests {
             good(2),
             good(3),
         ];
-        let (nums, ledger, troubles) = read(&lines.join("\n"));
-        assert_eq!(nums, [1, 2, 3, 4], "numbers are those of events, not of lines");
-        for (counter, wanted) in [
-            (Counter::BrokenAuditDocuments, &[2, 4, 5][..]),
-            (Counter::OversizedAuditEvents, &[6]),
-            (Counter::ForeignDocuments, &[7]),
-            (Counter::UntimedAuditEvents, &[8]),
-            (Counter::RepeatedAuditEvents, &[9]),
+        let (events, found) = read(&lines.join("\n"));
+        assert_eq!(events, 4);
+        for (counter, n) in [
+            (Counter::BrokenAuditDocuments, 3),
+            (Counter::OversizedAuditEvents, 1),
+            (Counter::ForeignDocuments, 1),
+            (Counter::UntimedAuditEvents, 1),
+            (Counter::RepeatedAuditEvents, 1),
         ] {
-            let trouble = troubles.iter().find(|trouble| trouble.counter == counter).unwrap();
-            assert_eq!(trouble.lines, wanted, "{counter:?}");
-            assert_eq!(ledger.get(counter), wanted.len() as u64);
+            assert_eq!(found.ledger.get(counter), n, "{counter:?}");
         }
+        let wanted = [
+            "note: log: broken_audit_documents 3 (line 2, 4, 5)",
+            "note: log: oversized_audit_events 1 (line 6)",
+            "note: log: foreign_documents 1 (line 7)",
+            "note: log: untimed_audit_events 1 (line 8)",
+            "note: log: repeated_audit_events 1 (line 9)",
+        ];
+        assert_eq!(found.notes, wanted);
+        let (_, many) = read(&"x\n".repeat(100));
+        assert_eq!(many.notes, ["note: log: broken_audit_documents 100 (line 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, …)"]);
     }
 
     #[test]

@@ -76,10 +76,6 @@ pub(super) fn run(
     let Some(loaded) = args.rules.load(args.lab.quiet, err, terminals) else { return Exit::Rules };
     let Some(number) = loaded.rule(&args.rule, err) else { return Exit::Usage };
     let Some(explainer) = Explainer::new(&loaded.rules, &loaded.outcome.sources, number) else { return Exit::Usage };
-    if explainer.rule().source != crate::fields::catalogue::SYSCALL_SOURCE {
-        say(err, &format!("error: '{}' is a rule for {} events", args.rule, explainer.rule().source));
-        return Exit::Usage;
-    }
     let captures =
         if args.example { vec![captures::example()] } else { captures::sources(&args.captures, args.lab.quiet, err) };
     let paint = Paint(terminals.out);

@@ -9,14 +9,14 @@ mod pod;
 use std::borrow::Cow;
 
 use casebook_rules::event::Extracted;
-use casebook_rules::schema::{FieldArg, FieldRef};
+use casebook_rules::schema::FieldArg;
 use casebook_rules::value::Value;
 
-use super::catalogue::{self, AuditField, EventField, Extractor};
-use super::event::time;
-use super::{fixed, index, key, many, owned, truth, unsigned, when};
-use crate::audit::AuditContext;
+use super::catalogue::AuditField;
+use super::{fixed, index, key, many, owned, when};
+use crate::audit::AuditEvent;
 use crate::audit::json::Json;
+use crate::context::EventContext;
 use pod::{CONTAINERS, EPHEMERAL, INIT, Property};
 
 /// Where a field is read from.
@@ -171,23 +171,17 @@ fn plan(field: AuditField) -> Plan {
     }
 }
 
-/// Value of a field on an audit event.
-pub(crate) fn extract<'e>(context: &'e AuditContext<'_>, field: &FieldRef) -> Extracted<'e> {
-    let Some(row) = catalogue::row_of(field.id) else { return Extracted::Absent };
-    match row.extractor {
-        Extractor::Event(which) => of_any_event(context, which),
-        // A document without an id is no audit event to these fields.
-        Extractor::Audit(which) if row.def.name.starts_with("ka.") && context.event.json.get("auditID").is_none() => {
-            let _ = which;
-            Extracted::Absent
-        }
-        Extractor::Audit(which) => of_document(context, plan(which), &field.arg),
-        _ => Extracted::Absent,
-    }
+/// Value of a field on an event; absent on all that are no audit events.
+pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: AuditField, arg: &FieldArg) -> Extracted<'e> {
+    let Some(document) = context.document else { return Extracted::Absent };
+    let plan = plan(field);
+    // To the fields of audit events, a document without an id is none; those of any document do not mind.
+    let any = matches!(plan, Plan::Pointer | Plan::Whole | Plan::Time);
+    if any || document.json.get("auditID").is_some() { of_document(document, plan, arg) } else { Extracted::Absent }
 }
 
-fn of_document<'e>(context: &'e AuditContext<'_>, plan: Plan, arg: &FieldArg) -> Extracted<'e> {
-    let json = &context.event.json;
+fn of_document<'e>(document: &'e AuditEvent, plan: Plan, arg: &FieldArg) -> Extracted<'e> {
+    let json = &document.json;
     match plan {
         Plan::One(path) => when(json.at(path), |value| Extracted::One(text(value))),
         Plan::List(path) => when(json.at(path).and_then(Json::list), |items| many(items.iter().map(text))),
@@ -195,7 +189,7 @@ fn of_document<'e>(context: &'e AuditContext<'_>, plan: Plan, arg: &FieldArg) ->
             when(key(arg).and_then(|pointer| json.pointer(unquoted(pointer))), |value| Extracted::One(text(value)))
         }
         Plan::Whole => owned(json.indented()),
-        Plan::Time => owned(context.event.ts.to_string()),
+        Plan::Time => owned(document.ts.to_string()),
         Plan::Always => fixed("true"),
         Plan::Parameter => when(json.get("requestURI").and_then(Json::str).zip(key(arg)), |(uri, name)| {
             when(parameter(uri, name), owned)
@@ -224,17 +218,6 @@ fn of_document<'e>(context: &'e AuditContext<'_>, plan: Plan, arg: &FieldArg) ->
             };
             fixed(if hit { "true" } else { "false" })
         }),
-    }
-}
-
-/// The fields that every source has.
-fn of_any_event<'e>(context: &AuditContext<'_>, field: EventField) -> Extracted<'e> {
-    let event = context.event;
-    match field {
-        EventField::EvtNum => unsigned(event.num),
-        EventField::EvtSource => fixed(event.source),
-        EventField::EvtIsAsync => truth(false),
-        other => time::extract(event.ts, context.clock, other),
     }
 }
 
@@ -268,13 +251,6 @@ fn parameter(uri: &str, name: &str) -> Option<Vec<u8>> {
     let query = query.split_once('#').map_or(query, |(query, _)| query);
     let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     pairs.find(|(known, _)| decoded(known) == name.as_bytes()).map(|(_, value)| decoded(value))
-}
-
-/// All values of a parameter of a URI, percent-decoded, in their order.
-pub(crate) fn parameters(uri: &str, name: &str) -> Vec<Vec<u8>> {
-    let query = uri.split_once('?').map_or("", |(_, query)| query);
-    let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    pairs.filter(|(known, _)| decoded(known) == name.as_bytes()).map(|(_, value)| decoded(value)).collect()
 }
 
 /// Undoes percent-encoding, with `+` for a blank.
@@ -334,34 +310,15 @@ mod tests {
     // Documents and fields of the tests are valid.
     #![allow(clippy::unwrap_used)]
 
-    use crate::audit::{AuditContext, AuditEvent};
-    use crate::context::Clock;
-    use crate::fields::Catalogue;
-    use crate::fields::catalogue::K8S_AUDIT_SOURCE;
-    use casebook_rules::event::EventFields;
-    use casebook_rules::render;
-    use casebook_rules::schema::{Display, Schema};
+    use casebook_formats::tables::ppme;
 
+    use super::super::sample::Sample;
     use super::*;
 
     /// The texts of fields on a document.
     fn texts<const N: usize>(document: &str, fields: [&str; N]) -> [Option<String>; N] {
-        let event = AuditEvent {
-            num: 1,
-            ts: 1_540_561_114_902_914_000,
-            source: K8S_AUDIT_SOURCE,
-            json: Json::parse(document.as_bytes()).unwrap(),
-        };
-        let context = AuditContext { event: &event, clock: Clock::default() };
-        fields.map(|name| {
-            let field =
-                Catalogue::new().parse(K8S_AUDIT_SOURCE, name).unwrap_or_else(|error| panic!("{name}: {error}"));
-            let mut out = Vec::new();
-            let display = Catalogue::new().display(&field);
-            let there = render::extracted(&context.extract(&field), context.display(&field, display), &mut out);
-            assert!(display != Display::Hex);
-            there.then(|| String::from_utf8(out).unwrap())
-        })
+        let sample = Sample::new(ppme::PPME_PLUGINEVENT_E).with(1u32.to_le_bytes()).with(document.as_bytes());
+        fields.map(|name| sample.alone(name))
     }
 
     fn some<const N: usize>(wanted: [&str; N]) -> [Option<String>; N] {
@@ -387,10 +344,6 @@ mod tests {
         assert_eq!(texts(POD, fields), some(["sh", "", "web-1", "(a,b)", "b"]));
         let absent = ["ka.uri.param[x]", "ka.sourceips", "ka.verb", "jevt.value[/user/x]", "ka.req.role.rules.verbs"];
         assert_eq!(texts(POD, absent), [const { None }; 5]);
-        assert_eq!(
-            parameters("/x?command=sh&command=-c&command=a%20b+c%zz", "command"),
-            [&b"sh"[..], b"-c", b"a b c%zz"]
-        );
     }
 
     #[test]
@@ -473,7 +426,7 @@ mod tests {
     #[test]
     fn without_an_id_only_the_document_speaks() {
         let fields = ["ka.verb", "jevt.value[/verb]", "json.rawtime", "evt.source", "jevt.value[\"\"]"];
-        let wanted = [None, Some("get"), Some("1540561114902914000"), Some("k8s_audit"), Some(r#"{"verb":"get"}"#)];
+        let wanted = [None, Some("get"), Some("1470326409999999999"), Some("k8s_audit"), Some(r#"{"verb":"get"}"#)];
         assert_eq!(texts(r#"{"verb":"get"}"#, fields), wanted.map(|text| text.map(str::to_owned)));
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: EventField, arg:
         EventField::EvtLatencyNs => when(latency(event), |ns| unsigned(ns % NS)),
         EventField::EvtLatencyHuman => when(latency(event), |ns| owned(print::duration(ns))),
         EventField::EvtWaitLatency => when(latency(event).filter(|_| has(event, EventFlags::WAITS)), unsigned),
-        EventField::EvtSource => fixed(super::catalogue::SYSCALL_SOURCE),
+        EventField::EvtSource => when(context.source(), fixed),
         EventField::EvtIsAsync => truth(is_meta(event)),
         EventField::EvtAsynctype => when(Some(event).filter(|event| is_meta(event)), |event| cow(name(event))),
         EventField::EvtHostname => {

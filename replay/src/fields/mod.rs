@@ -51,8 +51,8 @@ impl EventFields for EventContext<'_> {
             Extractor::Fspath(which) => fspath::extract(self, which),
             Extractor::Fdlist(which) => fdlist::extract(self, which),
             Extractor::Container(which) => container::extract(self, which, &field.arg),
-            // Audit events answer these: `audit`.
-            Extractor::Audit(_) | Extractor::Offline(_) => Extracted::Absent,
+            Extractor::Audit(which) => audit::extract(self, which, &field.arg),
+            Extractor::Offline(_) => Extracted::Absent,
         }
     }
 

@@ -6,6 +6,7 @@ use casebook_formats::ledger::Ledger;
 use casebook_formats::snapshot::{FdEntry, FdInfo, FdList, Interface, MachineInfo, ThreadEntry, UserEntry};
 
 use super::Catalogue;
+use crate::audit::AuditEvent;
 use crate::context::{Clock, EventContext};
 use crate::state::{Effects, State};
 
@@ -61,7 +62,8 @@ impl Sample {
     /// Text of a field of this event with nothing known of the system; `None` when absent.
     pub(super) fn alone(&self, field: &str) -> Option<String> {
         let (event, state, effects) = (self.event(), State::new(), Effects::default());
-        shown(&EventContext::new(&event, &state, &effects), field)
+        let document = AuditEvent::from_plugin(&event);
+        shown(&EventContext::new(&event, &state, &effects).saying(document.as_ref()), field)
     }
 
     /// Texts of fields after the event was applied to a state.
@@ -82,7 +84,8 @@ impl Sample {
 /// Text of a field as written in a rule.
 fn shown(context: &EventContext<'_>, field: &str) -> Option<String> {
     let catalogue = Catalogue::new();
-    let bound = catalogue.parse("syscall", field).unwrap_or_else(|error| panic!("{field}: {error}"));
+    let source = context.source().unwrap_or_default();
+    let bound = catalogue.parse(source, field).unwrap_or_else(|error| panic!("{field}: {error}"));
     super::text(&catalogue, context, &bound).map(|text| String::from_utf8(text).unwrap())
 }
 

@@ -6,12 +6,12 @@ use std::ops::ControlFlow;
 use casebook_formats::ledger::{Counter, Ledger};
 use casebook_rules::leaf::Memo;
 use casebook_rules::priority::Priority;
-use casebook_rules::ruleset::{Matching, RuleSet, SourceId};
+use casebook_rules::ruleset::{Matching, RuleSet};
 use serde::Serialize;
 
 use super::verdicts::{Watcher, watch};
 use crate::context::EventContext;
-use crate::fields::catalogue::SYSCALL_SOURCE;
+use crate::detect::source_of;
 use crate::run::Source;
 use crate::summary::CaptureReport;
 
@@ -60,14 +60,8 @@ pub fn measure(
     jobs: usize,
     advance: &(dyn Fn(u64, u64) + Sync),
 ) -> Baseline {
-    let begin = |_| Counts {
-        rules,
-        source: rules.source_id(SYSCALL_SOURCE),
-        matching,
-        memo: rules.memo(),
-        hits: Vec::new(),
-        counts: vec![0; rules.rules().len()],
-    };
+    let begin =
+        |_| Counts { rules, matching, memo: rules.memo(), hits: Vec::new(), counts: vec![0; rules.rules().len()] };
     let watched = watch(captures, jobs, advance, begin);
     let mut noise: Vec<Noise> = rules
         .rules()
@@ -99,7 +93,6 @@ pub fn measure(
 /// Alerts of each rule on one capture.
 struct Counts<'r> {
     rules: &'r RuleSet,
-    source: Option<SourceId>,
     matching: Matching,
     memo: Memo,
     hits: Vec<u32>,
@@ -108,7 +101,7 @@ struct Counts<'r> {
 
 impl Watcher for Counts<'_> {
     fn event(&mut self, context: &EventContext<'_>, ledger: &mut Ledger) -> ControlFlow<()> {
-        let Some(source) = self.source else { return ControlFlow::Continue(()) };
+        let Some(source) = source_of(self.rules, context) else { return ControlFlow::Continue(()) };
         self.hits.clear();
         let etype = context.event.etype.0;
         let asked = self.rules.matching(context, etype, source, self.matching, &mut self.memo, &mut self.hits);

@@ -19,7 +19,6 @@ use casebook_rules::source::{FileSpan, Sources};
 use serde::Serialize;
 
 use super::verdicts::{Kind, Place, Tree};
-use crate::fields::catalogue::SYSCALL_SOURCE;
 use crate::run::Source;
 use crate::summary::CaptureReport;
 
@@ -204,7 +203,7 @@ pub fn run(
 
 /// Whether coverage is about a rule.
 fn concerns(rules: &RuleSet, number: usize) -> bool {
-    rules.is_active(number) && rules.rules().get(number).is_some_and(|rule| rule.source == SYSCALL_SOURCE)
+    rules.is_active(number)
 }
 
 /// Puts what was seen of one rule to the pieces of the files.

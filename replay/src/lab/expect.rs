@@ -332,15 +332,16 @@ impl Expectations {
             let hint = did_you_mean(name, rules.rules().iter().map(|rule| rule.name.as_str()));
             return notes.wrong_with(node.span, format!("there is no rule `{name}`"), hint);
         };
+        let source = rules.rules().get(rule).map_or(SYSCALL_SOURCE, |rule| &rule.source);
         let fields = match entries.take("fields") {
-            Some(fields) => Some(self.condition(fields, sources, notes)?),
+            Some(fields) => Some(self.condition(fields, source, sources, notes)?),
             None => None,
         };
         Some(Pattern { rule: rule as u32, fields })
     }
 
     /// `fields`: a mapping of fields to values (equal) or to `{operator: value}`, or the text of a condition.
-    fn condition(&mut self, node: &Node, sources: &Sources, notes: &mut Notes) -> Option<u32> {
+    fn condition(&mut self, node: &Node, source: &str, sources: &Sources, notes: &mut Notes) -> Option<u32> {
         if self.conditions.len() >= MAX_CONDITIONS {
             return notes.wrong(node.span, format!("more than {MAX_CONDITIONS} expectations with `fields`"));
         }
@@ -348,7 +349,7 @@ impl Expectations {
             let text = notes.words(node)?;
             // Spans count from the scalar's first byte: blanks at its beginning stay.
             let text = node.scalar().map_or(text, |scalar| scalar.value.as_str());
-            match condition_from_text(text, SYSCALL_SOURCE, &Catalogue::new(), &mut self.leaves) {
+            match condition_from_text(text, source, &Catalogue::new(), &mut self.leaves) {
                 Ok(compiled) => compiled.condition,
                 Err(errors) => {
                     for error in errors {
@@ -358,14 +359,14 @@ impl Expectations {
                 }
             }
         } else {
-            self.fields(node, notes)?
+            self.fields(node, source, notes)?
         };
         self.conditions.push(condition);
         Some(self.conditions.len() as u32 - 1)
     }
 
     /// The mapping form of `fields`.
-    fn fields(&mut self, node: &Node, notes: &mut Notes) -> Option<Condition> {
+    fn fields(&mut self, node: &Node, source: &str, notes: &mut Notes) -> Option<Condition> {
         let entries = node.mapping();
         let Some(entries) = entries.filter(|entries| !entries.is_empty()) else {
             return notes.wrong(node.span, "`fields` is a mapping of fields to values, or a condition");
@@ -396,7 +397,7 @@ impl Expectations {
                     (operator, None) => format!("{field} {operator} {}", quoted(notes.text(value)?)),
                 };
                 // Each term is checked on its own, so that a mistake in it has its place.
-                let compiled = condition_from_text(&term, SYSCALL_SOURCE, &Catalogue::new(), &mut self.leaves);
+                let compiled = condition_from_text(&term, source, &Catalogue::new(), &mut self.leaves);
                 if let Err(errors) = compiled {
                     for error in errors {
                         notes.wrong_with::<()>(key.span, error.message, error.hint);
@@ -407,7 +408,7 @@ impl Expectations {
             }
         }
         let joined = terms.join(" and ");
-        condition_from_text(&joined, SYSCALL_SOURCE, &Catalogue::new(), &mut self.leaves)
+        condition_from_text(&joined, source, &Catalogue::new(), &mut self.leaves)
             .ok()
             .map(|compiled| compiled.condition)
     }

@@ -18,8 +18,8 @@ use serde::Serialize;
 
 use super::verdicts::{Bits, Entries, Kind, Place, Step, Tree, value};
 use crate::context::EventContext;
+use crate::detect::source_of;
 use crate::fields::Catalogue;
-use crate::fields::catalogue::SYSCALL_SOURCE;
 use crate::fields::print::datetime;
 
 /// Elements of a list that are told as matching; more are counted.
@@ -43,7 +43,8 @@ pub struct Explainer<'o> {
 }
 
 /// The fields by which an event is told.
-const ABOUT: &[&str] = &["evt.type", "proc.name", "proc.pid", "proc.cmdline", "container.name"];
+const ABOUT: &[&str] =
+    &["evt.type", "proc.name", "proc.pid", "proc.cmdline", "container.name", "ka.verb", "ka.uri", "ka.user.name"];
 
 /// An event as it is told.
 #[derive(Clone, Serialize, Debug)]
@@ -54,7 +55,7 @@ pub struct EventNote {
     pub ts: u64,
     /// The same as text, UTC.
     pub time: String,
-    /// What is known of it: `evt.type`, `proc.name`, `proc.pid`, `proc.cmdline`, `container.name`.
+    /// What is known of it: call, process and container, or request and user.
     pub fields: Vec<FieldNote>,
 }
 
@@ -219,7 +220,7 @@ impl<'o> Explainer<'o> {
             fields.push(named);
             entries.push(part.check.and_then(|check| Entries::of(check, &rule.source, &catalogue, &mut leaves)));
         }
-        let about = ABOUT.iter().filter_map(|&name| Some((name, catalogue.parse(SYSCALL_SOURCE, name).ok()?)));
+        let about = ABOUT.iter().filter_map(|&name| Some((name, catalogue.parse(&rule.source, name).ok()?)));
         Some(Self { about: about.collect(), rules, sources, number: number as u32, tree, fields, entries, leaves })
     }
 
@@ -266,7 +267,7 @@ impl<'o> Explainer<'o> {
 
     /// The other rules that are true on an event, before this one in load order.
     pub(super) fn earlier(&self, context: &EventContext<'_>, memo: &mut Memo) -> Vec<RuleNote> {
-        let Some(source) = self.rules.source_id(SYSCALL_SOURCE) else { return Vec::new() };
+        let Some(source) = source_of(self.rules, context) else { return Vec::new() };
         let mut found = Vec::new();
         // What was true before an abort is reported.
         let _ = self.rules.matching(context, context.event.etype.0, source, Matching::All, memo, &mut found);

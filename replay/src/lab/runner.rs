@@ -18,8 +18,8 @@ use super::expect::{Failure, Fired, Unexpected};
 use super::suite::Suite;
 use super::why;
 use crate::context::EventContext;
+use crate::detect::source_of;
 use crate::engine::Replay;
-use crate::fields::catalogue::SYSCALL_SOURCE;
 
 /// Stack of a worker: conditions nest, and the depth that the rule language allows has to fit with room to spare.
 const STACK: usize = 16 << 20;
@@ -196,10 +196,10 @@ impl Look<'_, '_> {
     ) -> Result<u64, String> {
         let mut reader = capture.source().open()?;
         let mut replay = Replay::new();
-        let Some(source) = rules.source_id(SYSCALL_SOURCE) else { return Ok(0) };
         let (mut memo, mut hits) = (rules.memo(), Vec::new());
         let end = replay.run(&mut reader, |context| {
             hits.clear();
+            let Some(source) = source_of(rules, context) else { return ControlFlow::Continue(()) };
             let etype = context.event.etype.0;
             if rules.matching(context, etype, source, self.case.matching, &mut memo, &mut hits).is_err() {
                 self.aborted += 1;

@@ -228,7 +228,7 @@ pub fn value(context: &EventContext<'_>, field: &FieldRef) -> Option<String> {
 /// The number of the active rule that is reported on an event when the first true one is; `None` when none is true.
 /// An evaluation that Falco would abort ends the search, as there.
 pub fn first_true(rules: &RuleSet, context: &EventContext<'_>, memo: &mut casebook_rules::leaf::Memo) -> Option<u32> {
-    let source = rules.source_id(crate::fields::catalogue::SYSCALL_SOURCE)?;
+    let source = crate::detect::source_of(rules, context)?;
     let mut found = Vec::new();
     let mode = casebook_rules::ruleset::Matching::First;
     // What was true before an abort is reported.

@@ -6,15 +6,14 @@
 use std::ops::ControlFlow;
 
 use casebook_formats::ledger::{Counter, Ledger};
-use casebook_formats::tables::ppme;
 use casebook_rules::ast::Modifier;
 use casebook_rules::leaf::{EvalError, LeafId, Leaves, Memo};
-use casebook_rules::ruleset::{RuleSet, SourceId};
+use casebook_rules::ruleset::RuleSet;
 
 use super::{Seen, concerns};
 use crate::context::EventContext;
+use crate::detect::source_of;
 use crate::fields::Catalogue;
-use crate::fields::catalogue::SYSCALL_SOURCE;
 use crate::lab::verdicts::{Bits, Entries, Example, Kind, Tree, Vectors, Watcher, watch};
 use crate::run::Source;
 use crate::summary::CaptureReport;
@@ -35,7 +34,6 @@ pub(super) struct Record {
 /// What is asked of all captures.
 struct Questions<'q> {
     rules: &'q RuleSet,
-    source: Option<SourceId>,
     /// By rule, then by comparison.
     entries: Vec<Vec<Option<Asked>>>,
     /// Those of the elements.
@@ -82,7 +80,7 @@ pub(super) fn run(
             if concerns(rules, number) { tree.leaves.iter().map(&mut of).collect() } else { Vec::new() }
         })
         .collect();
-    let questions = Questions { rules, source: rules.source_id(SYSCALL_SOURCE), entries, leaves };
+    let questions = Questions { rules, entries, leaves };
     let watched = watch(captures, jobs, advance, |_| Watch::new(&questions));
     let mut records: Vec<Record> = trees
         .iter()
@@ -165,9 +163,7 @@ fn count(list: &Asked, counts: &mut [u64], leaves: &Leaves, context: &EventConte
 impl Watcher for Watch<'_> {
     fn event(&mut self, context: &EventContext<'_>, ledger: &mut Ledger) -> ControlFlow<()> {
         let etype = context.event.etype;
-        let Some(source) = self.questions.source.filter(|_| etype != ppme::PPME_PLUGINEVENT_E) else {
-            return ControlFlow::Continue(());
-        };
+        let Some(source) = source_of(self.questions.rules, context) else { return ControlFlow::Continue(()) };
         let candidates = self.questions.rules.candidates(source, etype.0);
         if candidates.is_empty() {
             return ControlFlow::Continue(());

@@ -156,6 +156,9 @@ impl Miss {
 
 impl Watcher for Search<'_> {
     fn event(&mut self, context: &EventContext<'_>, ledger: &mut Ledger) -> ControlFlow<()> {
+        if context.source() != Some(self.explainer.rule().source.as_str()) {
+            return ControlFlow::Continue(());
+        }
         let asked = self.explainer.ask(context, &mut self.memo);
         if !asked.errors.is_empty() {
             ledger.count(Counter::EvaluationErrors);

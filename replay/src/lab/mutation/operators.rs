@@ -16,7 +16,6 @@ use casebook_rules::written::Piece;
 
 use super::{Fate, Kind, Mutant};
 use crate::fields::Catalogue;
-use crate::fields::catalogue::SYSCALL_SOURCE;
 use crate::lab::verdicts::{Place, Step, Tree};
 
 /// Most mutants of a ruleset; the default rules have some thousand.
@@ -76,6 +75,8 @@ pub(super) struct Variant {
 pub(super) struct RulePlan {
     /// The rule's number.
     pub(super) number: u32,
+    /// The source of the events it is asked about.
+    pub(super) source: Box<str>,
     pub(super) condition: Condition,
     pub(super) types: Option<EventTypeSet>,
     /// All leaves of the condition and its variants, those asked of others after them.
@@ -104,13 +105,13 @@ struct Change {
     at: usize,
 }
 
-/// Makes all mutants of the rules that run on system calls.
+/// Makes all mutants of the rules that run.
 pub(super) fn plan(rules: &RuleSet, sources: &Sources) -> Plan {
     let mut plan = Plan { leaves: Leaves::new(), rules: Vec::new(), mutants: Vec::new(), left_out: 0 };
     let mut numbers: HashMap<(Target, Kind, Option<Operator>), u32, foldhash::fast::FixedState> = HashMap::default();
     let mut nodes = 0;
     for (number, rule) in (0_u32..).zip(rules.rules()) {
-        if rule.source != SYSCALL_SOURCE || !rules.is_active(number as usize) {
+        if !rules.is_active(number as usize) {
             continue;
         }
         let Ok(compiled) = compile(&rule.expr, &rule.source, &Catalogue::new(), &mut plan.leaves) else { continue };
@@ -119,6 +120,7 @@ pub(super) fn plan(rules: &RuleSet, sources: &Sources) -> Plan {
             rule,
             plan: RulePlan {
                 number,
+                source: rule.source.as_str().into(),
                 condition: compiled.condition,
                 types: rule.event_types.clone(),
                 atoms: Vec::new(),

@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use casebook_formats::ledger::{Counter, Ledger};
-use casebook_formats::tables::ppme;
 use casebook_rules::compile::Condition;
 use casebook_rules::evttypes::EventTypeSet;
 use casebook_rules::leaf::{LeafId, Memo};
@@ -70,13 +69,14 @@ struct Recorder<'r, 'f> {
 impl Watcher for Recorder<'_, '_> {
     fn event(&mut self, context: &EventContext<'_>, ledger: &mut Ledger) -> ControlFlow<()> {
         let etype = context.event.etype;
-        if etype == ppme::PPME_PLUGINEVENT_E {
-            return ControlFlow::Continue(());
-        }
+        let Some(source) = context.source() else { return ControlFlow::Continue(()) };
         self.memo.start_event();
         let before = self.rows.len();
         let mut aborted = false;
         for (rule, known) in self.shared.plan.rules.iter().zip(&self.shared.known) {
+            if *rule.source != *source {
+                continue;
+            }
             let (bits, error) = self.ask(rule, context);
             aborted |= error;
             let Some(sequel) = self.sequel(rule, known, etype.0, bits) else { continue };

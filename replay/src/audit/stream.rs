@@ -1,0 +1,71 @@
+//! An audit log as a capture of plugin events.
+//!
+//! [`AuditReader`] → event blocks → [`CaptureReader`]. What the log's reader finds goes along beside the stream.
+
+use std::io::{self, Read};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use casebook_formats::capture::{CaptureReader, FormatError, Upstream};
+use casebook_formats::tables::ppme;
+use casebook_formats::write::CaptureWriter;
+
+use super::event::{AuditEvent, PLUGIN};
+use super::reader::AuditReader;
+
+/// Bytes of a capture, made event by event.
+struct Stream {
+    log: AuditReader,
+    found: Arc<Mutex<Upstream>>,
+    begun: bool,
+    bytes: Vec<u8>,
+    read: usize,
+}
+
+/// Reads a log as a capture. `name` appears in errors.
+///
+/// # Errors
+/// When the log cannot be read at all.
+pub fn capture(log: AuditReader, name: &str) -> Result<CaptureReader, FormatError> {
+    let found = Arc::new(Mutex::new(Upstream::default()));
+    let stream = Stream { log, found: Arc::clone(&found), begun: false, bytes: Vec::new(), read: 0 };
+    let mut reader = CaptureReader::from_reader(Box::new(stream), name)?;
+    reader.made_from(found);
+    Ok(reader)
+}
+
+impl Stream {
+    /// Makes the next block; false at the end.
+    fn next(&mut self) -> io::Result<bool> {
+        self.bytes.clear();
+        self.read = 0;
+        let mut writer = CaptureWriter::new(&mut self.bytes);
+        if !self.begun {
+            self.begun = true;
+            return writer.section().map(|()| true).map_err(io::Error::other);
+        }
+        let event = self.log.next_event();
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.log.found());
+        let Some(AuditEvent { ts, json, .. }) = event? else { return Ok(false) };
+        let payload = json.to_string();
+        let params: &[&[u8]] = &[&PLUGIN.to_le_bytes(), payload.as_bytes()];
+        writer.event(ts, -1, 0, ppme::PPME_PLUGINEVENT_E, params).map_err(io::Error::other)?;
+        Ok(true)
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        while self.read == self.bytes.len() {
+            if !self.next()? {
+                return Ok(0);
+            }
+        }
+        let rest = self.bytes.get(self.read..).unwrap_or_default();
+        let n = rest.len().min(buf.len());
+        if let (Some(to), Some(from)) = (buf.get_mut(..n), rest.get(..n)) {
+            to.copy_from_slice(from);
+        }
+        self.read += n;
+        Ok(n)
+    }
+}
