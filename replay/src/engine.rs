@@ -288,6 +288,12 @@ impl Replay {
         &self.state
     }
 
+    /// The state, for tests that make it say something else.
+    #[cfg(test)]
+    pub(crate) fn state_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+
     /// The state between the last event and the next one: what that event ended is gone.
     pub fn state_at_rest(&mut self) -> &State {
         self.state.rest();

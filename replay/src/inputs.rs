@@ -10,6 +10,7 @@
 //!   the order of their paths. What does not look like a capture is counted, so that the caller can say so.
 //! - An argument that names nothing but contains `*`, `?` or `[` is a glob; its matches come in the order of their
 //!   paths, and a matching directory is walked.
+//! - Checkpoints beside captures are passed over in silence wherever they are not named themselves.
 //! - `-` is standard input, once.
 
 use std::fs::{self, File};
@@ -17,6 +18,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use casebook_formats::capture::{CaptureReader, Item};
+
+use crate::checkpoint::sidecar::ENDING as CHECKPOINTS;
 
 /// Endings by which a file in a directory is taken for a capture (ASCII case does not matter).
 pub const CAPTURE_ENDINGS: &[&str] = &[".scap", ".scap.gz", ".scap.zst", ".scap.zstd"];
@@ -103,7 +106,7 @@ impl Expansion {
         for path in paths {
             if path.is_dir() {
                 self.directory(&path);
-            } else {
+            } else if !belongs_to_capture(&path) {
                 self.inputs.push(Input::Capture(path));
             }
         }
@@ -115,7 +118,7 @@ impl Expansion {
         walk(directory, MAX_DEPTH, &mut files, &mut failures);
         files.sort();
         let before = self.inputs.len();
-        for file in files {
+        for file in files.into_iter().filter(|file| !belongs_to_capture(file)) {
             if looks_like_capture(&file) {
                 self.inputs.push(Input::Capture(file));
             } else {
@@ -159,6 +162,11 @@ fn walk(directory: &Path, depth: usize, files: &mut Vec<PathBuf>, failures: &mut
             files.push(path);
         }
     }
+}
+
+/// Whether a file found by pattern or in a directory is something that we keep beside a capture.
+fn belongs_to_capture(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().strip_suffix(CHECKPOINTS.as_bytes()).is_some_and(|name| name.ends_with(b".zst"))
 }
 
 /// Whether a file found in a directory is to be replayed: by its name, else by its first bytes. Compressed files
@@ -217,6 +225,7 @@ mod tests {
             ("b/plain-without-ending", &SECTION_HEADER),
             ("b/README.md", b"# notes"),
             ("b/short", b"\n"),
+            ("b/inner/deep.scap.zst.checkpoints", b"x"),
             ("a.scap", b"x"),
         ] {
             fs::write(root.path().join(name), bytes).unwrap();

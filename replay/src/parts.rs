@@ -236,3 +236,123 @@ impl<D> Gathering<D> {
         was_last.then(|| std::mem::take(&mut *done).into_iter().flatten().collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    // What fails in the set-up of a test is a failure of the test.
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs::File;
+    use std::io::{Cursor, Read, Write};
+    use std::path::PathBuf;
+
+    use casebook_formats::seekable::ends::Ends;
+    use casebook_formats::seekable::{Options, SeekableWriter};
+
+    use super::*;
+    use crate::checkpoint::Checkpoint;
+    use crate::checkpoint::sidecar::Writer;
+    use crate::detect::{Detector, Form};
+    use crate::output::{Sequencer, Talk};
+    use crate::run::{Plan, replay};
+
+    #[derive(Default)]
+    struct Notes(Vec<String>);
+
+    impl Talk for Notes {
+        fn begin(&mut self, _: usize) {}
+
+        fn end(&mut self, _: usize, notes: &[String]) {
+            self.0.extend_from_slice(notes);
+        }
+    }
+
+    fn example(path: &Path) {
+        let mut raw = Vec::new();
+        let mut packed = Cursor::new(casebook_fixtures::EXAMPLE);
+        if casebook_fixtures::EXAMPLE.starts_with(&[0x1f, 0x8b]) {
+            flate2::read::MultiGzDecoder::new(packed).read_to_end(&mut raw).unwrap();
+        } else if casebook_fixtures::EXAMPLE.starts_with(&[0x28, 0xb5]) {
+            zstd::stream::read::Decoder::new(packed).unwrap().read_to_end(&mut raw).unwrap();
+        } else {
+            packed.read_to_end(&mut raw).unwrap();
+        }
+        let options = Options { frame_bytes: 4096, level: 1 };
+        let mut writer = SeekableWriter::new(File::create(path).unwrap(), options).unwrap();
+        writer.write_all(&raw).unwrap();
+        writer.finish().unwrap();
+    }
+
+    /// Checkpoints that are right in form and lie, from frame `liar` on, about the name of the machine.
+    fn forge(path: &Path, liar: usize) {
+        let ends = Ends::read(&mut File::open(path).unwrap()).unwrap();
+        let mut writer = Writer::new(File::create(path_of(path)).unwrap(), ends.seal.root).unwrap();
+        let mut reader = CaptureReader::open(path).unwrap();
+        let mut replay = Replay::new();
+        for (frame, boundary) in ends.raw_offsets().enumerate().skip(1) {
+            reader.pause_at(Some(boundary));
+            replay.run_with(&mut reader, &mut Blind).unwrap();
+            let honest = Checkpoint::bytes(&reader, &replay);
+            let bytes = if frame < liar {
+                honest
+            } else {
+                let mut lie = Checkpoint::from_bytes(&honest).unwrap();
+                lie.replay.state_mut().machine.hostname = b"elsewhere".to_vec();
+                let resumed = CaptureReader::resume(path, ends.index[frame].offset, &lie.reader).unwrap();
+                Checkpoint::bytes(&resumed, &lie.replay)
+            };
+            writer.add(frame as u64, boundary, &replay, &bytes).unwrap();
+        }
+        writer.finish().unwrap();
+    }
+
+    fn alerts(path: PathBuf, jobs: usize) -> (String, Vec<String>) {
+        let rules = Detector::built_in().unwrap();
+        let plan = Plan { rules, form: Form::Json, window: Window::default(), span: None, jobs };
+        let (mut out, mut notes) = (Vec::new(), Notes::default());
+        let sequencer = Sequencer::new(&mut out, &mut notes, 1, false);
+        replay(&plan, &[Source::File(path)], &sequencer, &|_, _| {});
+        sequencer.into_result().unwrap();
+        (String::from_utf8(out).unwrap(), notes.0)
+    }
+
+    #[test]
+    fn what_lies_is_found_out_and_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lied.scap.zst");
+        example(&path);
+        let (expected, _) = alerts(path.clone(), 1);
+        assert!(expected.lines().count() > 20 && !expected.contains("elsewhere"));
+        for liar in [1, 5, 9, 1000] {
+            forge(&path, liar);
+            for jobs in [1, 2, 3, 5] {
+                let (got, notes) = alerts(path.clone(), jobs);
+                assert_eq!(got, expected, "{liar} {jobs}");
+                let found = notes.iter().any(|note| note.contains("not what the capture says"));
+                assert_eq!(found, jobs > 1 && liar < 1000, "{liar} {jobs}: {notes:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn parts_cover_what_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("parts.scap.zst");
+        example(&path);
+        forge(&path, usize::MAX);
+        let source = Source::File(path);
+        let all = Divided::new(&source, Window::default(), 1000);
+        assert!(all.starts.len() > 8 && all.starts[0].is_none());
+        assert!(all.starts[1..].iter().zip(0..).all(|(start, entry)| *start == Some(entry)));
+        for parts in 1..12 {
+            let divided = Divided::new(&source, Window::default(), parts);
+            assert_eq!(divided.parts(), parts.min(all.parts()));
+            assert!(divided.starts.is_sorted());
+        }
+        let late = Window { from: Some(Moment::AfterStart(60_000_000_000)), to: None };
+        let late = Divided::new(&source, late, 1000);
+        assert!(late.starts[0].is_some() && late.parts() < all.parts());
+        let early = Window { from: None, to: Some(Moment::AfterStart(60_000_000_000)) };
+        assert!(Divided::new(&source, early, 1000).parts() < all.parts());
+    }
+}

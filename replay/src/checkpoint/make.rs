@@ -17,12 +17,9 @@ use super::{Checkpoint, MAX_CHECKPOINT};
 use crate::context::EventContext;
 use crate::engine::{Replay, Visitor};
 
-/// Bytes of the uncompressed stream between checkpoints, where nothing else is asked for.
-pub const SPACING: u64 = 16 << 20;
-
 /// How many times longer than a checkpoint the stream after it is at least: what checkpoints of a large machine take
 /// stays small beside the capture.
-const SHARE: u64 = 4;
+const SHARE: u64 = 8;
 
 /// Which boundaries get a checkpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

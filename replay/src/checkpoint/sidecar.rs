@@ -36,7 +36,7 @@ const MAX_TABLE: usize = 64 << 20;
 /// Level of compression: states compress well, and indexing should not wait for it.
 const LEVEL: i32 = 3;
 /// What is added to the name of the capture.
-const ENDING: &str = ".checkpoints";
+pub(crate) const ENDING: &str = ".checkpoints";
 
 /// What a file of checkpoints says about itself. Members in the order in which they are stored.
 #[derive(Clone, Debug, PartialEq, Eq)]

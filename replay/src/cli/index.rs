@@ -24,7 +24,7 @@ pub(super) struct IndexArgs {
     /// Distance between checkpoints, in MiB of the uncompressed stream; 0: at every frame
     ///
     /// Further apart where the state of the machine is large, so that the file stays small beside the capture.
-    #[arg(long, value_name = "MIB", default_value_t = 16)]
+    #[arg(long, value_name = "MIB", default_value_t = 4)]
     spacing: u32,
 
     /// Write nothing: make all checkpoints that a file has once more, and compare
