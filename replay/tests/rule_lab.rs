@@ -9,7 +9,7 @@ use casebook_replay::cli::{self, Exit, Terminals};
 use serde_json::Value;
 use tempfile::TempDir;
 
-const RULES: &str = r#"
+const RULES: &str = r"
 - list: shells
   items: [bash, zsh]
 - macro: started
@@ -26,7 +26,7 @@ const RULES: &str = r#"
   condition: evt.type = openat and fd.name = /etc/shadow
   output: read (%proc.name)
   priority: NOTICE
-"#;
+";
 
 struct Lab {
     root: TempDir,

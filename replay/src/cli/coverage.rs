@@ -17,6 +17,7 @@ use super::exit::{self, Exit};
 use super::explain::{json_line, tell, written};
 use super::ruleset::{LabArgs, Loaded, RuleArgs};
 use super::talk::{say, say_lines};
+use crate::lab::case::CaseCapture;
 use crate::lab::coverage::html::{self, Section};
 use crate::lab::coverage::{self, Coverage};
 use crate::lab::explain::text::Paint;
@@ -154,7 +155,7 @@ pub(super) fn run(
             name: book.name(),
             rules,
             outcome: &book.outcome,
-            captures: cases.iter().flat_map(|case| case.captures.iter().map(|capture| capture.source())).collect(),
+            captures: cases.iter().flat_map(|case| case.captures.iter().map(CaseCapture::source)).collect(),
             trials: cases.into_iter().map(Trial::Case).collect(),
         });
     }

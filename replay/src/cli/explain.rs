@@ -128,7 +128,7 @@ fn nearest(
             FormArg::Text => {
                 if captures.len() > 1 {
                     let name = text::short(&report.name, usize::MAX);
-                    text.push_str(&format!("{}== {name}\n", if text.is_empty() { "" } else { "\n" }));
+                    text.extend([if text.is_empty() { "" } else { "\n" }, "== ", &name, "\n"]);
                 }
                 text.push_str(&text::found(&found, &explainer.rule().name, paint));
             }

@@ -60,7 +60,7 @@ impl Share {
 
     /// In percent, rounded down to tenths; 100 of nothing.
     pub fn percent(self) -> f64 {
-        if self.of == 0 { 100.0 } else { (self.seen * 1000 / self.of) as f64 / 10.0 }
+        (self.seen * 1000).checked_div(self.of).map_or(100.0, |tenths| tenths as f64 / 10.0)
     }
 }
 

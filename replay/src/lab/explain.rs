@@ -365,7 +365,7 @@ impl<'o> Explainer<'o> {
             parts: part.children.iter().map(|&child| self.part(child, verdicts, marks, context)).collect(),
         };
         if let Ok(n) = self.tree.leaves.binary_search(&at) {
-            note.text = part.check.map(|check| print::check(check));
+            note.text = part.check.map(print::check);
             note.through = self.tree.way(at, self.rules, self.sources);
             if self.rules.exception_around(part.span).is_some() {
                 note.place = self.entry_place(part).or(note.place);

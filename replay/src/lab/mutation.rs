@@ -179,7 +179,7 @@ impl Tally {
 
     /// In percent, rounded down to tenths so that 85 % is not claimed of 84.96; 100 where there is nothing to notice.
     pub fn percent(self) -> f64 {
-        if self.mutants == 0 { 100.0 } else { (self.noticed * 1000 / self.mutants) as f64 / 10.0 }
+        (self.noticed * 1000).checked_div(self.mutants).map_or(100.0, |tenths| tenths as f64 / 10.0)
     }
 }
 

@@ -124,12 +124,10 @@ fn normal(expr: &Expr, negated: bool) -> String {
             let and = matches!(expr.node, Node::And(_)) != negated;
             let mut parts = BTreeSet::new();
             flatten(expr, negated, and, &mut parts);
-            match parts.len() {
-                1 => parts.into_iter().next().unwrap_or_default(),
-                _ => {
-                    let parts: Vec<String> = parts.into_iter().collect();
-                    format!("({})", parts.join(if and { " and " } else { " or " }))
-                }
+            let parts: Vec<String> = parts.into_iter().collect();
+            match parts.as_slice() {
+                [only] => only.clone(),
+                several => format!("({})", several.join(if and { " and " } else { " or " })),
             }
         }
     }

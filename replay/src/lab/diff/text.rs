@@ -16,12 +16,12 @@ pub fn report(changes: &[RuleChange], reordered: Option<&str>, diff: &Diff, most
     let mut out = String::new();
     rules(changes, reordered, paint, &mut out);
     // Writing to a string cannot fail, here and below.
-    let [gained, lost, changed] = diff.totals();
+    let [gained, lost, other] = diff.totals();
     let events: u64 = diff.reports.iter().map(|report| report.events).sum();
     let captures = if diff.reports.len() == 1 { "capture" } else { "captures" };
     let _ = writeln!(
         out,
-        "Alerts on {} {captures} ({events} events): {gained} gained, {lost} lost, {changed} changed",
+        "Alerts on {} {captures} ({events} events): {gained} gained, {lost} lost, {other} changed",
         diff.reports.len()
     );
     noise(diff, paint, &mut out);
@@ -134,11 +134,11 @@ fn alert(alert: &AlertChange, paint: Paint, out: &mut String) {
 
 /// The diff as JSON.
 pub fn json(changes: &[RuleChange], reordered: Option<&str>, diff: &Diff) -> Value {
-    let [gained, lost, changed] = diff.totals();
+    let [gained, lost, other] = diff.totals();
     json!({
         "rules": changes,
         "reordered_from": reordered,
-        "totals": { "gained": gained, "lost": lost, "changed": changed },
+        "totals": { "gained": gained, "lost": lost, "changed": other },
         "noise": diff.rules,
         "alerts": diff.alerts,
         "not_kept": diff.not_kept,

@@ -21,6 +21,7 @@ use super::operators::{Plan, RulePlan};
 use super::{Fate, Score, Trial};
 use crate::context::EventContext;
 use crate::fields::Catalogue;
+use crate::lab::case::CaseCapture;
 use crate::lab::expect::{Facts, Fired};
 use crate::lab::verdicts::{Bits, MAX_VECTORS, Watcher, each, one};
 use crate::run::Source;
@@ -230,7 +231,7 @@ impl Shared<'_> {
                     said.useless = Some(format!("skipped: {reason}"));
                     return said;
                 }
-                case.captures.iter().map(|capture| capture.source()).collect()
+                case.captures.iter().map(CaseCapture::source).collect()
             }
             Trial::Capture(source) => vec![Source::clone(source)],
         };
@@ -333,9 +334,9 @@ impl Judge<'_, '_> {
             Trial::Capture(_) => true,
             Trial::Case(_) => {
                 let mut changed = alerts.clone();
-                lost.iter().for_each(|alert| {
+                for alert in lost {
                     changed.remove(alert);
-                });
+                }
                 changed.extend(gained);
                 !self.met_by(&changed)
             }

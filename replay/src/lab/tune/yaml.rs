@@ -12,26 +12,18 @@ pub fn exception(rule: &str, name: &str, fields: &[String], values: &[Vec<String
     let mut out = String::new();
     // Writing to a string cannot fail, here and below.
     let _ = write!(out, "- rule: {}\n  exceptions:\n    - name: {name}\n", scalar(rule));
-    match fields {
-        [field] => {
-            let _ = write!(out, "      fields: {}\n      comps: in\n      values:\n", scalar(field));
-            for value in values.iter().flatten() {
-                let _ = writeln!(out, "        - {}", scalar(&constant(value)));
-            }
+    if let [field] = fields {
+        let _ = write!(out, "      fields: {}\n      comps: in\n      values:\n", scalar(field));
+        for value in values.iter().flatten() {
+            let _ = writeln!(out, "        - {}", scalar(&constant(value)));
         }
-        _ => {
-            let names: Vec<String> = fields.iter().map(|field| scalar(field)).collect();
-            let comps = vec!["="; fields.len()];
-            let _ = write!(
-                out,
-                "      fields: [{}]\n      comps: [{}]\n      values:\n",
-                names.join(", "),
-                comps.join(", ")
-            );
-            for tuple in values {
-                let tuple: Vec<String> = tuple.iter().map(|value| scalar(&constant(value))).collect();
-                let _ = writeln!(out, "        - [{}]", tuple.join(", "));
-            }
+    } else {
+        let names = fields.iter().map(|field| scalar(field)).collect::<Vec<_>>().join(", ");
+        let comps = vec!["="; fields.len()].join(", ");
+        let _ = write!(out, "      fields: [{names}]\n      comps: [{comps}]\n      values:\n");
+        for tuple in values {
+            let tuple: Vec<String> = tuple.iter().map(|value| scalar(&constant(value))).collect();
+            let _ = writeln!(out, "        - [{}]", tuple.join(", "));
         }
     }
     out.push_str("  override:\n    exceptions: append\n");

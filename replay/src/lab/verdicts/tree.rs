@@ -91,23 +91,26 @@ pub struct Tree<'r> {
     pub leaves: Vec<usize>,
 }
 
+/// The uses of a macro in a text, by name and place, and how many a walk came to.
+type Uses = (Vec<(String, Span)>, usize);
+
 /// What a walk over a condition carries along.
 struct Walk<'w> {
     rules: &'w RuleSet,
     /// The comparisons that were not come to yet.
     ids: &'w mut dyn Iterator<Item = LeafId>,
     /// By texts of user and macro: the uses, and how many were come to.
-    uses: HashMap<(u32, u32), (Vec<(String, Span)>, usize), foldhash::fast::FixedState>,
+    uses: HashMap<(u32, u32), Uses, foldhash::fast::FixedState>,
 }
 
 impl Walk<'_> {
     /// The next use of the macro of `inner` in the text of `outer`.
     fn macro_use(&mut self, outer: Span, inner: Span) -> Option<(String, Span)> {
         let key = (outer.text, inner.text);
-        let (uses, next) = self.uses.entry(key).or_insert_with(|| (self.rules.macro_uses(outer, inner), 0));
-        let used = uses.get(*next).or(uses.last()).cloned();
+        let (known, next) = self.uses.entry(key).or_insert_with(|| (self.rules.macro_uses(outer, inner), 0));
+        let found = known.get(*next).or(known.last()).cloned();
         *next += 1;
-        used
+        found
     }
 }
 
@@ -115,8 +118,8 @@ impl<'r> Tree<'r> {
     /// The condition of a rule.
     pub fn new(rule: &'r Rule, rules: &RuleSet) -> Self {
         let mut tree = Self { rule, parts: Vec::new(), leaves: Vec::new() };
-        let mut walk = Walk { rules, ids: &mut rule.condition.leaves(), uses: HashMap::default() };
-        tree.add(&rule.expr, 0, &mut walk);
+        let mut way = Walk { rules, ids: &mut rule.condition.leaves(), uses: HashMap::default() };
+        tree.add(&rule.expr, 0, &mut way);
         tree
     }
 
@@ -244,8 +247,7 @@ impl<'r> Tree<'r> {
     pub fn way(&self, at: usize, rules: &RuleSet, sources: &Sources) -> Vec<Step> {
         let mut steps = Vec::new();
         let mut up = at;
-        loop {
-            let Some(part) = self.parts.get(up) else { break };
+        while let Some(part) = self.parts.get(up) {
             if let Some((name, used)) = &part.begins_macro {
                 let used = rules.written(*used, sources).and_then(|used| Place::of(used.span, sources));
                 steps.push(Step { way: Way::Macro.name(), name: name.clone(), used });
