@@ -1,4 +1,4 @@
-//! Takes a `.scap.zst` apart into its frames, however damaged it is, without unpacking anything.
+//! Takes a `.scap.zst` apart into its frames, however damaged it is, without unpacking more than a few of them.
 //!
 //! One pass over a file or a pipe. Data frames are measured by their block headers, so that no record is needed to find
 //! their end; where the structure is broken, the next sound frame is searched for. Memory is bounded by the largest
@@ -15,6 +15,9 @@ pub(super) const MAX_FRAME: usize = MAX_BLOCK + (64 << 20);
 
 /// Bytes of a zstd frame that say how long its header is.
 pub(super) const FRAME_HEADER: u64 = 5;
+
+/// Frames of one file that are unpacked to see whether they are frames.
+const MAX_DOUBTS: u32 = 64;
 
 /// Bytes read at a time.
 const STEP: usize = 256 << 10;
@@ -60,6 +63,8 @@ pub struct Pieces<R> {
     /// File offset of the window's first byte.
     base: u64,
     ended: bool,
+    /// Frames that may still be unpacked to see whether they are frames: a hostile file must not have all of them so.
+    doubts: u32,
 }
 
 /// The magic numbers a frame can begin with.
@@ -96,7 +101,7 @@ pub(super) fn is_data(bytes: &[u8]) -> bool {
 impl<R: Read> Pieces<R> {
     /// Pieces of whatever `input` gives.
     pub fn new(input: R) -> Self {
-        Self { input, window: Vec::new(), start: 0, current: 0, base: 0, ended: false }
+        Self { input, window: Vec::new(), start: 0, current: 0, base: 0, ended: false, doubts: MAX_DOUBTS }
     }
 
     /// The input, for what it may have counted on the way.
@@ -130,7 +135,7 @@ impl<R: Read> Pieces<R> {
         self.fill(4)?;
         let cut = match magic(self.rest(0)) {
             Some(Magic::Zstd) => match self.walk(0)? {
-                Walk::Whole(len) if self.follows(len)? => return Ok((len, What::Data)),
+                Walk::Whole(len) if self.follows(len)? || self.unpacks(len) => return Ok((len, What::Data)),
                 Walk::Whole(_) | Walk::Broken => false,
                 Walk::Cut => true,
             },
@@ -200,6 +205,17 @@ impl<R: Read> Pieces<R> {
         self.fill(at + 4)?;
         let rest = self.rest(at);
         Ok(rest.is_empty() || magic(rest).is_some() || (rest.len() < 4 && self.ended))
+    }
+
+    /// Whether the frame at the current place is one by its content too. Only asked where nothing sound follows it: then
+    /// either its own structure is damaged or what comes after it.
+    fn unpacks(&mut self, len: usize) -> bool {
+        let Some(left) = self.doubts.checked_sub(1) else { return false };
+        self.doubts = left;
+        let bytes = self.rest(0).get(..len).unwrap_or_default();
+        let Ok(decoder) = zstd::stream::read::Decoder::with_buffer(bytes) else { return false };
+        let unpacked = io::copy(&mut decoder.single_frame().take(MAX_FRAME as u64), &mut io::sink());
+        unpacked.is_ok_and(|len| len < MAX_FRAME as u64)
     }
 
     fn skippable(&mut self, at: usize) -> io::Result<Walk> {

@@ -169,6 +169,11 @@ impl<R: Read> Rescue<R> {
             return Ok(false);
         };
         match piece.what {
+            What::Stray if self.is_ours && self.last.is_some() => {
+                // What stands after data is its record; frames lost with it are missed at the next one.
+                self.remark(piece.offset, "a damaged frame record, or more");
+                self.settle();
+            }
             What::Data | What::Stray | What::Cut => {
                 self.settle();
                 self.unpack(&piece);

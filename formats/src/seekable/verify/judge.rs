@@ -113,6 +113,7 @@ impl Survey {
                 }
                 (Some(Body::Data(digest)), Some(_)) => match owners.get(digest) {
                     Some(owner) => {
+                        intact.insert(*owner);
                         say(Wrong::Swapped, format!("the data of frame {owner} stands in the place of frame {number}"));
                     }
                     None => say(
