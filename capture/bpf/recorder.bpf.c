@@ -407,7 +407,7 @@ int on_exec(u64 *ctx)
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct linux_binprm *bprm = (void *)ctx[2];
 	u64 id = bpf_get_current_pid_tgid();
-	u32 execve = 324;
+	u32 execve = 324, execveat = 325, code;
 	struct plan *plan = bpf_map_lookup_elem(&plans, &execve);
 	struct scratch *s;
 	struct head *head;
@@ -416,7 +416,9 @@ int on_exec(u64 *ctx)
 
 	if (!plan || !plan->want || !wanted_thread(id >> 32))
 		return 0;
-	s = begin(KIND_EXEC, execve, 0, id);
+	/* Only execveat with a descriptor leaves a path of that; without one it is execve under another number. */
+	code = FIELD_EXISTS(struct linux_binprm, fdpath) && GET(bprm, fdpath) ? execveat : execve;
+	s = begin(KIND_EXEC, code, 0, id);
 	if (!s)
 		return 0;
 	head = (void *)s->buf;

@@ -304,6 +304,15 @@ mod tests {
     }
 
     #[test]
+    fn codes_of_exec_are_those_of_the_kernel_side() {
+        let source = include_str!("../../bpf/recorder.bpf.c");
+        let code = |name: &str| tables::syscalls().iter().position(|call| call.name == name).unwrap();
+        let declared = format!("u32 execve = {}, execveat = {}, code;", code("execve"), code("execveat"));
+        assert!(source.contains(&declared), "{declared}");
+        assert_eq!(code("execveat"), usize::from(crate::encode::EXECVEAT));
+    }
+
+    #[test]
     fn numbers_of_both_sides_agree() {
         let header = include_str!("../../bpf/maps.h");
         for text in [

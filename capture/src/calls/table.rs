@@ -180,7 +180,7 @@ pub(super) static ROWS: &[Row] = &[
     row("chdir", &[Ret, Str(0)]),
     row("fchdir", &[Ret, Int(0)]),
     row("chroot", &[Ret, Str(0)]),
-    row("getcwd", &[Ret, By(current_directory)]),
+    with("getcwd", &[Ret, By(current_directory)], &[done(Get::Str, 0)]),
     row("mount", &[Ret, Str(0), Str(1), Str(2), By(mount_flags)]),
     row("umount", &[Ret, Str(0)]),
     row("umount2", &[Ret, Str(0), Arg(1)]),
