@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use casebook_formats::command_line::{self, Ended};
 use casebook_formats::ledger::{Ledger, Origin, Severity};
 use casebook_formats::terminal::write_safe;
 use casebook_replay::cli::Exit;
@@ -64,17 +65,12 @@ where
     I: IntoIterator,
     I::Item: Into<OsString> + Clone,
 {
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match command_line::parse::<Cli>(args, out, err) {
         Ok(cli) => cli,
-        Err(refused) => {
-            // Nobody is left to be told when the sink is gone.
-            if refused.use_stderr() {
-                let _ = write!(err, "{}", refused.render());
-                return Exit::Usage.into();
-            }
-            let _ = write!(out, "{}", refused.render());
-            return Exit::Complete.into();
-        }
+        Err(Ended::Answered) => return Exit::Complete.into(),
+        Err(Ended::Refused) => return Exit::Usage.into(),
+        Err(Ended::Unwritten(error)) if error.kind() == io::ErrorKind::BrokenPipe => return Exit::BrokenPipe.into(),
+        Err(Ended::Unwritten(_)) => return Exit::Output.into(),
     };
     let Command::Stats(args) = cli.command;
     let names: Vec<&str> =

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Everything went well.
 const EXIT_GOOD: u8 = 0;
@@ -50,6 +50,12 @@ enum Command {
         #[arg(long, value_name = "DIR", default_value = "/")]
         root: PathBuf,
     },
+}
+
+/// The command's clap table: completions and man pages are made of it by `casebook-pages` of the package
+/// `casebook-tests`, so that the recorder carries no generator.
+pub fn command() -> clap::Command {
+    Args::command()
 }
 
 /// Runs the command; `args` begins with the program's name.

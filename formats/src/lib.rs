@@ -8,6 +8,8 @@ mod blocks;
 pub mod capture;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "cli")]
+pub mod command_line;
 mod container;
 mod convert;
 pub mod custody;

@@ -120,7 +120,7 @@ fn what_is_not_known_is_never_empty_where_sysdig_reads_a_number() {
                 (1, PPME_SYSCALL_OPENAT_2_X, &[&[], &[], &[], &[], &[], &[], &[]]),
                 (2, PPME_SYSCALL_READ_X, &[RES, b"", &[], SIZE]),
             ],
-        )
+        );
     });
     let events = stored(&capture);
     let nobody = &(-1_i64).to_le_bytes()[..];

@@ -7,8 +7,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use casebook_formats::command_line::{self, Ended};
 use casebook_formats::terminal::Safe;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::agreement::{self, Agreement, Options, Report};
 use crate::alerts::{self, AlertAgreement};
@@ -144,23 +145,22 @@ impl From<Config> for RuleSet {
     }
 }
 
+/// The command's clap table, for completions and man pages.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the command; `args` begins with the program's name.
 pub fn run<I>(args: I, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode
 where
     I: IntoIterator,
     I::Item: Into<OsString> + Clone,
 {
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match command_line::parse::<Cli>(args, out, err) {
         Ok(cli) => cli,
-        Err(refused) => {
-            // Nobody is left to be told when the sink is gone.
-            if refused.use_stderr() {
-                let _ = write!(err, "{}", refused.render());
-                return ExitCode::from(EXIT_TROUBLE);
-            }
-            let _ = write!(out, "{}", refused.render());
-            return ExitCode::from(EXIT_AGREES);
-        }
+        Err(Ended::Answered) => return ExitCode::from(EXIT_AGREES),
+        // Nobody is left to be told when the sink is gone.
+        Err(Ended::Refused | Ended::Unwritten(_)) => return ExitCode::from(EXIT_TROUBLE),
     };
     match compare(cli, out) {
         Ok(true) => ExitCode::from(EXIT_AGREES),

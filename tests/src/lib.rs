@@ -8,6 +8,8 @@
 //! [`lossy`] needs no golden: it compares a replay with one of the same capture with events removed.
 //! The command `casebook-compare` ([`cli`]) and the tests under `tests/tests/` are two doors to the same functions.
 //!
+//! [`pages`] writes completions and man pages of all tools at once (`casebook-pages`).
+//!
 //! What the tools themselves must do stands in their own crates; nothing here is needed to use Casebook.
 
 pub mod agreement;
@@ -20,5 +22,6 @@ pub mod golden;
 pub mod known;
 pub mod lossy;
 pub mod ours;
+pub mod pages;
 pub mod sysdig;
 pub mod table;

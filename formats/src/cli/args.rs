@@ -173,12 +173,12 @@ pub(super) struct ConvertArgs {
     #[arg(value_name = "CAPTURE")]
     pub(super) capture: PathBuf,
 
-    #[command(flatten)]
-    pub(super) target: Target,
-
     /// Rewrite the capture for an old reader, instead of copying it byte for byte
     #[arg(long = "for", value_name = "READER")]
     pub(super) reader: Option<Reader>,
+
+    #[command(flatten)]
+    pub(super) target: Target,
 }
 
 /// Readers that do not understand every capture.

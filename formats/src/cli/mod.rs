@@ -26,12 +26,17 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
-use clap::error::ErrorKind;
+use clap::CommandFactory;
 
+use crate::command_line::{self, Ended};
 use crate::terminal::Safe;
 use args::{Cli, Command};
 pub use exit::Exit;
+
+/// The tool's clap table, for completions and man pages.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
 
 /// Runs the tool: `args` begin with the program's name.
 pub fn run(
@@ -48,15 +53,11 @@ pub fn run_to(
     out: &mut (dyn Write + Send),
     err: &mut (dyn Write + Send),
 ) -> Exit {
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match command_line::parse::<Cli>(args, out, err) {
         Ok(cli) => cli,
-        Err(error) => {
-            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-            let text = error.render();
-            // Nothing better can be done about an output that refuses its help text.
-            let _ = if asked { write!(out, "{text}") } else { write!(err, "{text}") };
-            return if asked { Exit::Complete } else { Exit::Usage };
-        }
+        Err(Ended::Answered) => return Exit::Complete,
+        Err(Ended::Refused) => return Exit::Usage,
+        Err(Ended::Unwritten(error)) => return Exit::of_output(&error),
     };
     match cli.command {
         Command::Info(args) => info::run(&args, out, err),

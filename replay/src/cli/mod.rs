@@ -24,11 +24,10 @@ use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
-use clap::error::ErrorKind;
+use casebook_formats::command_line::{self, Ended};
+use clap::CommandFactory;
 
 use args::{Cli, Command};
-use casebook_formats::terminal::safe_lines;
 pub use exit::Exit;
 
 /// Which of the standard streams somebody is watching.
@@ -47,6 +46,11 @@ impl Terminals {
     }
 }
 
+/// The tool's clap table, for completions and man pages.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the tool: `args` begin with the program's name, data goes to `out`, talk goes to `err`. No progress bar.
 pub fn run(
     args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
@@ -63,16 +67,11 @@ pub fn run_on(
     err: &mut (dyn Write + Send),
     terminals: Terminals,
 ) -> Exit {
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match command_line::parse::<Cli>(args, out, err) {
         Ok(cli) => cli,
-        Err(error) => {
-            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-            // File names are arguments, too, and somebody else may have chosen them.
-            let text = safe_lines(&error.render().to_string());
-            // Nothing better can be done about an output that refuses its help text.
-            let _ = if asked { write!(out, "{text}") } else { write!(err, "{text}") };
-            return if asked { Exit::Complete } else { Exit::Usage };
-        }
+        Err(Ended::Answered) => return Exit::Complete,
+        Err(Ended::Refused) => return Exit::Usage,
+        Err(Ended::Unwritten(error)) => return Exit::of_output(&error),
     };
     match cli.command {
         None => run::run(&cli.run, out, err, terminals),
