@@ -14,6 +14,17 @@ pub enum Severity {
     DataLoss,
 }
 
+impl Severity {
+    /// As people and JSON see it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Error => "error",
+            Self::DataLoss => "data loss",
+        }
+    }
+}
+
 /// Who noticed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Origin {
@@ -29,6 +40,20 @@ pub enum Origin {
     State,
     /// The rule engine.
     Rules,
+}
+
+impl Origin {
+    /// As people and JSON see it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Recorder => "recorder",
+            Self::File => "file",
+            Self::Reader => "reader",
+            Self::State => "state",
+            Self::Rules => "rules",
+        }
+    }
 }
 
 /// One declared counter.

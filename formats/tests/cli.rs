@@ -173,7 +173,64 @@ fn info_tells_what_a_capture_holds() {
     fs::write(at("cut.scap"), &plain[..plain.len() - 5]).unwrap();
     let ran = casebook(&["info", &at("cut.scap")]);
     assert_eq!(ran.exit, Exit::Incomplete);
-    assert!(ran.text().contains("ledger       truncated_input: 1"), "{}", ran.text());
+    let row = format!("    {:>12}  {:<26}  data loss  file\n", 1, "truncated_input");
+    assert!(ran.text().contains(&row), "{}", ran.text());
+    let row = &casebook(&["info", "--json", &at("cut.scap")]).json()["ledger"]["truncated_input"];
+    assert_eq!((&row["count"], &row["severity"], &row["source"]), (&1.into(), &"data loss".into(), &"file".into()));
+}
+
+#[test]
+fn info_tells_programs_containers_and_losses() {
+    use casebook_formats::ledger::Counter;
+    use casebook_formats::seekable::{Options, SeekableWriter};
+    use std::io::Write as _;
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name| path(folder.path(), name);
+    let id = "3ad7b26ded6d8e7b23da7d48fe889434573036c27ae5a74837233de441c3601e";
+    let cgroups = format!("cpu=/docker/{id}\0").into_bytes();
+    let mut plain = CaptureWriter::new(Vec::new());
+    plain.section().unwrap();
+    let thread = |tid| ThreadEntry {
+        tid,
+        pid: tid,
+        comm: b"ngi\x1bnx".to_vec(),
+        cgroups: cgroups.clone(),
+        ..ThreadEntry::default()
+    };
+    plain.threads(&[thread(7), thread(8)]).unwrap();
+    let json = br#"{"container":{"id":"3ad7b26ded6d","name":"web","image":"nginx:1"}}"#;
+    plain.event(1_000_000_000, -1, 0, ppme::PPME_CONTAINER_JSON_2_E, &[&[&json[..], b"\0"].concat()]).unwrap();
+    let zero = 0_i64.to_le_bytes();
+    let mut exec: Vec<&[u8]> = vec![&[]; 15];
+    (exec[0], exec[13], exec[14]) = (&zero, b"sh\0", &cgroups);
+    plain.event(9_000_000_000, 7, 0, ppme::PPME_SYSCALL_EXECVE_19_X, &exec).unwrap();
+    let mut writer = SeekableWriter::new(Vec::new(), Options::default()).unwrap();
+    writer.write_all(&plain.into_inner().unwrap()).unwrap();
+    writer.lost(Counter::KernelDrops, 5);
+    fs::write(at("a.zst"), writer.finish().unwrap().0).unwrap();
+    let json = casebook(&["info", "--json", &at("a.zst")]).json();
+    let container = &json["containers"][0];
+    assert_eq!((&container["id"], &container["image"]), (&"3ad7b26ded6d".into(), &"nginx:1".into()));
+    assert_eq!((&container["threads_at_start"], &container["started"]), (&2.into(), &1.into()));
+    assert_eq!((&json["programs"][0]["name"], &json["programs"][0]["started"]), (&"sh".into(), &1.into()));
+    assert_eq!((&json["quiet"][0]["ns"], &json["frames"]["sealed"]), (&8_000_000_000_u64.into(), &true.into()));
+    assert_eq!(json["frames"]["intervals"][0]["losses"]["kernel_drops"], 5);
+    let ran = casebook(&["info", &at("a.zst")]);
+    for part in [
+        "           1         2  3ad7b26ded6d  web   nginx:1\n",
+        "           0         2  ngi\\x1bnx\n",
+        "           5  kernel_drops                    0  1970-01-01 00:00:01.000000000 UTC, 1970-01-01 00:00:09",
+        "quiet        8.000 s from 1970-01-01 00:00:01",
+    ] {
+        assert!(ran.text().contains(part), "{part} not in {}", ran.text());
+    }
+    // A pipe tells the same: everything comes from one pass.
+    let read = fs::read(at("a.zst")).unwrap();
+    let (mut watched, watch) = casebook_formats::origin::watch(Box::new(std::io::Cursor::new(read)));
+    std::io::copy(&mut watched, &mut std::io::sink()).unwrap();
+    let (origin, passed) = watch.finish_all().unwrap();
+    assert_eq!((passed.frames, passed.intact, passed.ended), (1, 1, true));
+    assert_eq!(json["sha256"], casebook_formats::record::hex(&origin.parent.sha256));
 }
 
 #[test]

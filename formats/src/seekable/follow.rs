@@ -12,7 +12,6 @@ const MAX_KEPT: usize = 256 << 10;
 /// Something that has passed.
 pub(crate) enum Passing<'a> {
     /// A whole zstd frame: its BLAKE3.
-    #[allow(dead_code)] // `casebook info` will count intact frames by it
     Data(Digest),
     /// A piece of ours whose check holds.
     Own(Sound<'a>),
