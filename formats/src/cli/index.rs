@@ -22,13 +22,13 @@ pub(super) fn run(args: &IndexArgs, out: &mut dyn Write, err: &mut dyn Write) ->
     let beside = sibling();
     let program = beside.clone().map_or_else(|| OsString::from(SIBLING), PathBuf::into_os_string);
     match Command::new(&program).arg("index").args(&args.arguments).status() {
-        Ok(status) => match status.code() {
-            Some(code) => Exit::of_sibling(code),
-            None => {
+        Ok(status) => status.code().map_or_else(
+            || {
                 say(err, &format!("{}: was ended by a signal", PathBuf::from(program).display()));
                 Exit::Unreadable
-            }
-        },
+            },
+            Exit::of_sibling,
+        ),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             say(
                 err,
