@@ -145,7 +145,7 @@ pub struct Upstream {
 /// What one block came to; events stay in the window until they are borrowed.
 enum Step {
     Item(Item<'static>),
-    Event(Delivered),
+    Event(Box<Delivered>),
     Nothing,
     End,
 }
@@ -360,8 +360,19 @@ impl CaptureReader {
     #[inline]
     pub fn next_item(&mut self) -> Result<Option<Item<'_>>, FormatError> {
         let delivered = loop {
+            let offset = self.blocks.offset();
+            if offset < self.pause.min(self.boundary)
+                && !self.pending_section
+                && let Some((layout, body)) = self.blocks.next_event()
+            {
+                self.is_scap = true;
+                match self.event(&body, layout, offset) {
+                    Some(delivered) => break delivered,
+                    None => continue,
+                }
+            }
             match self.step()? {
-                Step::Event(delivered) => break delivered,
+                Step::Event(delivered) => break *delivered,
                 Step::Item(item) => return Ok(Some(item)),
                 Step::Nothing => {}
                 Step::End => return Ok(None),
@@ -388,7 +399,9 @@ impl CaptureReader {
         }
     }
 
-    #[inline]
+    /// Whatever is not an event whole in the window.
+    #[cold]
+    #[inline(never)]
     fn step(&mut self) -> Result<Step, FormatError> {
         if self.pending_section {
             self.pending_section = false;
@@ -403,7 +416,7 @@ impl CaptureReader {
                 if offset >= self.boundary {
                     self.carry(offset).map_err(|error| self.io(error))?;
                 }
-                Ok(self.event(&body, layout, offset))
+                Ok(self.event(&body, layout, offset).map_or(Step::Nothing, |event| Step::Event(Box::new(event))))
             }
             Ok(Some(block)) => self.snapshot(&block),
             Ok(None) => match self.next_run()? {
@@ -415,7 +428,7 @@ impl CaptureReader {
     }
 
     #[inline]
-    fn event(&mut self, body: &Range<usize>, layout: EventLayout, offset: u64) -> Step {
+    fn event(&mut self, body: &Range<usize>, layout: EventLayout, offset: u64) -> Option<Delivered> {
         let stored = match event::decode(self.blocks.bytes(body.clone()), layout) {
             Ok(stored) => stored,
             Err(fault) => {
@@ -423,15 +436,15 @@ impl CaptureReader {
                     Fault::Damaged => Counter::DamagedEvents,
                     Fault::UnknownType => Counter::UnknownEventTypes,
                 });
-                return Step::Nothing;
+                return None;
             }
         };
         let normal = match self.converter.convert(&stored, offset, &mut self.ledger) {
             Outcome::Deliver(normal) => normal,
-            Outcome::Gone => return Step::Nothing,
+            Outcome::Gone => return None,
             Outcome::Damaged => {
                 self.ledger.count(Counter::DamagedEvents);
-                return Step::Nothing;
+                return None;
             }
         };
         let payload = body.start + stored.payload_at;
@@ -450,7 +463,7 @@ impl CaptureReader {
         };
         self.events += 1;
         self.watch(delivered.head.ts, normal.etype);
-        Step::Event(delivered)
+        Some(delivered)
     }
 
     /// Counts what the events say about the recording itself.

@@ -162,7 +162,11 @@ impl Converter {
         self.used
     }
 
+    #[inline]
     fn end(&mut self, tid: i64, exit: EventType) -> Option<u64> {
+        if self.halves.is_empty() {
+            return None;
+        }
         let Ended { ts, at } = self.halves.end(tid, exit)?;
         self.used = Some(at);
         ts
@@ -390,11 +394,13 @@ fn own_ranges(stored: &Stored, table: usize, ranges: &mut Vec<ParamRange>) -> bo
     let mut start = stored.nparams as usize * stored.width;
     let lengths = &stored.payload[..start];
     if stored.width == 2 {
-        for len in lengths.chunks_exact(2).take(table) {
+        // At most `MAX_BLOCK` bytes of payload have fewer than 2^27 lengths of 2 bytes: the sum stays in range.
+        ranges.extend(lengths.chunks_exact(2).take(table).map(|len| {
             let len = usize::from(u16::from_le_bytes([len[0], len[1]]));
-            ranges.push(ParamRange { start: start as u32, len: len as u32 });
+            let range = ParamRange { start: start as u32, len: len as u32 };
             start += len;
-        }
+            range
+        }));
     } else {
         for len in lengths.chunks_exact(4).take(table) {
             let len = u32::from_le_bytes([len[0], len[1], len[2], len[3]]);

@@ -109,6 +109,12 @@ impl Halves {
             .unwrap_or_default()
     }
 
+    /// Nothing waits.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting == 0
+    }
+
     /// A thread leaves a call: its half, of whatever type, is done with.
     #[inline]
     pub(crate) fn end(&mut self, tid: i64, exit: EventType) -> Option<Ended> {

@@ -86,14 +86,28 @@ impl Blocks {
     }
 
     /// Offset of the next unread byte in the uncompressed stream.
+    #[inline]
     pub(crate) fn offset(&self) -> u64 {
         self.base + self.start as u64
+    }
+
+    /// The next block, where it is an event, and whole in the window: the way of nearly every block. Anything else is for
+    /// [`Blocks::next`].
+    #[inline]
+    pub(crate) fn next_event(&mut self) -> Option<(EventLayout, Range<usize>)> {
+        let unread = self.window.get(self.start..self.end)?;
+        let (Kind::Event(layout), len) = sized(unread)? else { return None };
+        if trailer(unread.get(..len)?) != len as u32 {
+            return None;
+        }
+        let body = self.start + 8..self.start + len - 4;
+        self.start += len;
+        Some((layout, body))
     }
 
     /// The next block of a known type. Unknown types are skipped, broken places passed over; both are counted.
     #[inline]
     pub(crate) fn next(&mut self, ledger: &mut Ledger) -> io::Result<Option<Block>> {
-        // The way of nearly every block: whole, in the window, of a known type.
         if let Some(unread) = self.window.get(self.start..self.end)
             && let Some((kind, len)) = sized(unread)
             && let Some(block) = unread.get(..len)
