@@ -395,7 +395,13 @@ impl CaptureReader {
             enter_ts: normal.enter_ts,
             data: if normal.in_scratch { self.converter.scratch() } else { payload },
             ranges: self.converter.ranges(),
-            raw: RawEvent { offset: head.offset, etype: head.etype, nparams: head.nparams, payload },
+            raw: RawEvent {
+                offset: head.offset,
+                enter: self.converter.used(),
+                etype: head.etype,
+                nparams: head.nparams,
+                payload,
+            },
         }
     }
 

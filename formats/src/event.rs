@@ -49,6 +49,8 @@ pub struct Event<'a> {
 pub struct RawEvent<'a> {
     /// Offset of the event's block in the *uncompressed* stream.
     pub offset: u64,
+    /// Offset of the block of the enter half that this event ended, where there was one.
+    pub enter: Option<u64>,
     /// Event type number as stored (may be one that is converted away).
     pub etype: u16,
     /// Number of parameters as stored (or as found out for v1 blocks).

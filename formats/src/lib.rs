@@ -29,6 +29,7 @@ pub mod seekable;
 pub mod signature;
 pub mod snapshot;
 mod source;
+pub mod stored;
 #[cfg(feature = "cli")]
 mod sysdig;
 pub mod tables;

@@ -155,7 +155,7 @@ impl Kept {
             enter_ts: None,
             data: &self.data,
             ranges: &self.ranges,
-            raw: RawEvent { offset: 0, etype: self.etype.0, nparams: 0, payload: &[] },
+            raw: RawEvent { offset: 0, enter: None, etype: self.etype.0, nparams: 0, payload: &[] },
         }
     }
 }

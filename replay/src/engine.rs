@@ -30,6 +30,11 @@ pub trait Visitor {
     /// One event, with the state after it. Breaking ends the replay.
     fn event(&mut self, context: &EventContext<'_>) -> ControlFlow<()>;
 
+    /// One event that only feeds the state, with the state after it.
+    fn hidden(&mut self, event: &Event<'_>, state: &State) {
+        let _ = (event, state);
+    }
+
     /// Now and then, and at the end: bytes of the (compressed) input consumed, and events replayed.
     fn progress(&mut self, bytes_read: u64, events: u64) {
         let _ = (bytes_read, events);
@@ -193,6 +198,22 @@ impl Replay {
         end
     }
 
+    /// Replays what comes before event number `num`, unseen. False: the capture ends before it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Replay::run`].
+    pub(crate) fn until(&mut self, reader: &mut CaptureReader, num: u64) -> Result<bool, FormatError> {
+        while let Some(item) = reader.next_item()? {
+            if matches!(&item, Item::Event(event) if event.num >= num) {
+                return Ok(true);
+            }
+            // Nobody looks, so nobody stops.
+            let _ = self.item(item, &mut Each(|_: &EventContext<'_>| ControlFlow::Continue(())));
+        }
+        Ok(false)
+    }
+
     fn events<V: Visitor>(&mut self, reader: &mut CaptureReader, visitor: &mut V) -> Result<End, FormatError> {
         loop {
             let until = self.position.events + PROGRESS_INTERVAL;
@@ -230,6 +251,7 @@ impl Replay {
         self.position.offset = event.raw.offset;
         let effects = self.state.apply(&event, &mut self.ledger);
         if !self.is_shown(&event) {
+            visitor.hidden(&event, &self.state);
             return ControlFlow::Continue(());
         }
         let clock = Clock { first_ts: self.position.first_ts, previous_ts };

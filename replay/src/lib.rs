@@ -15,6 +15,7 @@ pub mod context;
 pub mod detect;
 pub mod engine;
 pub mod events;
+pub mod excerpt;
 pub mod fields;
 pub mod inputs;
 pub mod lab;

@@ -88,6 +88,16 @@ impl Source {
         opened.map_err(|error: FormatError| error.to_string())
     }
 
+    /// Its bytes, as often as one likes; only files and memory have them.
+    pub(crate) fn bytes(&self) -> io::Result<Box<dyn Read + Send>> {
+        match self {
+            Self::File(path) if path.as_os_str() != "-" => Ok(Box::new(File::open(path)?)),
+            Self::Memory { bytes, .. } => Ok(Box::new(Cursor::new(Arc::clone(bytes)))),
+            Self::File(_) => Err(io::Error::other("standard input can be read only once")),
+            Self::Missing { reason, .. } => Err(io::Error::other(reason.clone())),
+        }
+    }
+
     /// Opens it once more; `None` when it can be read only once, or not at all.
     pub(crate) fn reopen(&self) -> Option<CaptureReader> {
         let again = match self {

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::coverage::CoverageArgs;
 use super::diff::DiffArgs;
 use super::events::EventsArgs;
+use super::excerpt::{MinimizeArgs, SliceArgs};
 use super::exit;
 use super::explain::ExplainArgs;
 use super::index::IndexArgs;
@@ -64,6 +65,12 @@ pub(super) enum Command {
     /// Print the descriptor table of a process at a moment of a capture
     #[command(after_help = super::still::fds_help())]
     Fds(FdsArgs),
+    /// Cut a part out of a capture: a time, a process and its descendants, a container, a range of events
+    #[command(after_help = super::excerpt::slice_help())]
+    Slice(SliceArgs),
+    /// Find the smallest capture on which the same alerts fire
+    #[command(after_help = super::excerpt::minimize_help())]
+    Minimize(MinimizeArgs),
     /// Make checkpoints beside a .scap.zst, from which reading can begin in its middle
     #[command(after_help = super::index::after_help())]
     Index(IndexArgs),

@@ -116,6 +116,15 @@ pub(super) const COVERAGE_EXITS: &[(Exit, &str)] = &[
     (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
 ];
 
+/// The codes of `slice` and `minimize`.
+pub(super) const EXCERPT_EXITS: &[(Exit, &str)] = &[
+    (Exit::Complete, "the output was written"),
+    (Exit::Usage, "the command line makes no sense, nothing is selected, or no such alert fires"),
+    (Exit::Rules, "the rules have errors and do not load"),
+    (Exit::Unreadable, "the capture is missing, unreadable, no capture or several"),
+    (Exit::Output, "the output could not be written, or is there already"),
+];
+
 /// The codes of `index`.
 pub(super) const INDEX_EXITS: &[(Exit, &str)] = &[
     (Exit::Complete, "the checkpoints of every capture were made, or are right"),

@@ -9,6 +9,7 @@ mod exit;
 mod talk;
 
 mod events;
+mod excerpt;
 mod explain;
 mod fields;
 mod index;
@@ -85,6 +86,8 @@ pub fn run_on(
         Some(Command::Ps(args)) => still::ps(&args, out, err, terminals),
         Some(Command::Fds(args)) => still::fds(&args, out, err, terminals),
         Some(Command::Test(args)) => test::run(&args, out, err, terminals),
+        Some(Command::Slice(args)) => excerpt::slice(&args, err),
+        Some(Command::Minimize(args)) => excerpt::minimize(&args, err, terminals),
         Some(Command::Index(args)) => index::run(&args, out, err, terminals),
         Some(Command::Fields(args)) => fields::run(&args, out, err),
     }

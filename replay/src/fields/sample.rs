@@ -55,7 +55,13 @@ impl Sample {
             enter_ts: self.enter_ts,
             data: &self.data,
             ranges: &self.ranges,
-            raw: RawEvent { offset: 0, etype: self.etype.0, nparams: self.ranges.len() as u32, payload: &[] },
+            raw: RawEvent {
+                offset: 0,
+                enter: None,
+                etype: self.etype.0,
+                nparams: self.ranges.len() as u32,
+                payload: &[],
+            },
         }
     }
 

@@ -194,6 +194,11 @@ impl State {
         if thread.container_id.is_empty() { None } else { self.container(&thread.container_id) }
     }
 
+    /// Users and groups of the host, by number.
+    pub(crate) fn host_names(&self) -> (Vec<&User>, Vec<&Group>) {
+        self.users.host()
+    }
+
     /// An address of one of the machine's interfaces.
     pub fn is_local_address(&self, ip: IpAddr) -> bool {
         self.interfaces.iter().any(|interface| match interface {

@@ -119,6 +119,12 @@ fn fd_param_of(def: &EventDef) -> Option<u8> {
 }
 
 impl State {
+    /// Whether events of this type can change anything that is known.
+    pub(crate) fn feeds(&self, etype: EventType) -> bool {
+        let Rows(rows) = self.rows;
+        rows.get(usize::from(etype.0)).is_some_and(|row| row.handler.is_some())
+    }
+
     /// Finds thread and descriptor of an event and hands it to its handler.
     pub(crate) fn run(&mut self, event: &Event<'_>, ledger: &mut Ledger) -> Effects {
         let Rows(rows) = self.rows;

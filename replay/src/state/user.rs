@@ -65,6 +65,15 @@ impl Users {
         self.of(container_id)?.groups.get(&gid)
     }
 
+    /// Users and groups of the host, by number.
+    pub(crate) fn host(&self) -> (Vec<&User>, Vec<&Group>) {
+        let mut users: Vec<&User> = self.host.users.values().collect();
+        let mut groups: Vec<&Group> = self.host.groups.values().collect();
+        users.sort_unstable_by_key(|user| user.uid);
+        groups.sort_unstable_by_key(|group| group.gid);
+        (users, groups)
+    }
+
     fn of(&self, container_id: &[u8]) -> Option<&Names> {
         if container_id.is_empty() { Some(&self.host) } else { self.containers.get(container_id) }
     }

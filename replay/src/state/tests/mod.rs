@@ -99,7 +99,8 @@ impl Bench {
             ranges.push(ParamRange { start: data.len() as u32, len: value.len() as u32 });
             data.extend_from_slice(value);
         }
-        let raw = RawEvent { offset: 0, etype: build.etype.0, nparams: ranges.len() as u32, payload: &data };
+        let raw =
+            RawEvent { offset: 0, enter: None, etype: build.etype.0, nparams: ranges.len() as u32, payload: &data };
         let event = Event {
             num: 1,
             ts: build.ts,

@@ -1,0 +1,89 @@
+//! Excerpts: captures made of a part of another one, complete in themselves.
+//!
+//! ```text
+//! capture → select.rs (which events, and which others feed what they show) → plan
+//! plan    → snapshot.rs (the state before the first of them as snapshot blocks) + blocks copied as stored → excerpt
+//! excerpt → proof.rs (both replayed, all fields of all events compared)
+//! rules   → minimize.rs (the smallest excerpt on which the same alerts fire)
+//! ```
+//!
+//! Event blocks are copied as they were recorded, enter halves included; what is only there to feed the state is marked
+//! *state only*, so that no reader shows it. Numbers of events begin at 1 again.
+
+pub mod minimize;
+pub mod proof;
+pub mod select;
+pub mod snapshot;
+
+use std::io::{self, Read, Write};
+
+use casebook_formats::capture::CaptureReader;
+use casebook_formats::ledger::Counter;
+use casebook_formats::stored::StoredEvents;
+use casebook_formats::write::WriteError;
+
+use crate::engine::Replay;
+use snapshot::Snapshot;
+
+/// A block that goes into an excerpt.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Block {
+    /// Offset in the uncompressed stream of the whole.
+    pub offset: u64,
+    /// Only feeds the state.
+    pub state_only: bool,
+}
+
+/// Why there is no excerpt.
+#[derive(Debug, thiserror::Error)]
+pub enum ExcerptError {
+    /// The capture cannot be read.
+    #[error("{0}")]
+    Capture(String),
+    /// The system refused.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The snapshot has no place for something.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// Nothing is left.
+    #[error("{0}")]
+    Nothing(String),
+}
+
+/// Concatenated captures have a state for each section, an excerpt has one.
+fn refuse_sections(replay: &Replay, reader: &CaptureReader) -> Result<(), ExcerptError> {
+    if replay.ledger(reader).get(Counter::Sections) == 0 {
+        return Ok(());
+    }
+    Err(ExcerptError::Capture(
+        "this capture is several, one after the other: take it apart with `casebook split`".to_owned(),
+    ))
+}
+
+/// Writes an excerpt: the snapshot, then the wanted blocks of `source` in order. `wanted` ascends. Gives the bytes of
+/// the event blocks.
+pub(crate) fn write(
+    snapshot: &Snapshot,
+    source: Box<dyn Read + Send>,
+    wanted: &[Block],
+    out: &mut dyn Write,
+) -> Result<(), ExcerptError> {
+    snapshot.write(out)?;
+    let mut events = StoredEvents::new(source)?;
+    let mut wanted = wanted.iter().peekable();
+    let mut bytes = Vec::new();
+    while let (Some(next), Some(event)) = (wanted.peek(), events.next_event()?) {
+        if event.offset != next.offset {
+            continue;
+        }
+        bytes.clear();
+        event.append(next.state_only, &mut bytes);
+        out.write_all(&bytes)?;
+        wanted.next();
+    }
+    if wanted.peek().is_some() {
+        return Err(ExcerptError::Capture("the capture changed while it was read".to_owned()));
+    }
+    Ok(())
+}
