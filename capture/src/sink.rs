@@ -23,8 +23,8 @@ const QUEUE: usize = 16;
 pub(crate) enum Target {
     /// A file, new or emptied.
     File(File),
-    /// A pipe or terminal.
-    Stdout(io::Stdout),
+    /// A pipe: nothing in it can be taken back.
+    Pipe(File),
 }
 
 enum Message {
@@ -162,8 +162,7 @@ struct Counted {
 impl Write for Counted {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let result = match &mut self.target {
-            Target::File(file) => file.write_all(bytes),
-            Target::Stdout(out) => out.write_all(bytes).and_then(|()| out.flush()),
+            Target::File(file) | Target::Pipe(file) => file.write_all(bytes),
         };
         if let Err(error) = result {
             if let Target::File(file) = &mut self.target {
@@ -181,8 +180,7 @@ impl Write for Counted {
 
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.target {
-            Target::File(file) => file.flush(),
-            Target::Stdout(out) => out.flush(),
+            Target::File(file) | Target::Pipe(file) => file.flush(),
         }
     }
 }

@@ -527,3 +527,48 @@ fn a_killed_recorder_leaves_a_file_that_ends_early() {
     assert!(events >= report.records.iter().map(|noted| noted.events).sum::<u64>());
     assert!(events > 0);
 }
+
+/// To a pipe as to a file.
+#[test]
+fn standard_output_takes_a_capture() {
+    if !permitted("standard_output_takes_a_capture") {
+        return;
+    }
+    let mut recorder = recorder();
+    recorder.args(["record", "-q", "-w", "-", "--until-exit", "--", "sh", "-c", "exec >/dev/null; /bin/true"]);
+    let output = recorder.stdin(Stdio::null()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let report = verify::verify(output.stdout.as_slice()).unwrap();
+    assert!(report.faults.is_empty() && report.seal.is_some(), "{:?}", report.faults);
+}
+
+/// A disk that is full: what was written stays, ends at a whole frame, and the exit code says it.
+#[test]
+fn a_full_disk_ends_the_recording_at_a_whole_frame() {
+    let test = "a_full_disk_ends_the_recording_at_a_whole_frame";
+    if !permitted(test) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let small = folder.path().join("small");
+    std::fs::create_dir(&small).unwrap();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "none"]).arg(&small).status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        skip(&format!("{test}: a file system cannot be mounted here"));
+        return;
+    }
+    let file = small.join("x.scap.zst");
+    let script = "i=0; while [ $i -lt 3000 ]; do /bin/true $i $i $i; i=$((i+1)); done";
+    let output = record(&file, &["-M", "30"], &["sh", "-c", script]);
+    let report = verify::verify(std::fs::File::open(&file).unwrap());
+    let unmounted = Command::new("umount").arg(&small).status();
+    assert!(unmounted.is_ok_and(|status| status.success()));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("No space left on device") && said.contains("events were not"), "{said}");
+    let report = report.unwrap();
+    assert!(
+        report.intact > 0 && report.faults.iter().all(|fault| fault.wrong == verify::Wrong::Truncated),
+        "{report:?}"
+    );
+}

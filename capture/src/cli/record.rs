@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -161,7 +162,9 @@ fn target(path: &Path) -> Result<(Target, String), Failure> {
         if out.is_terminal() {
             return Err(usage("a capture is no text: standard output is a terminal"));
         }
-        return Ok((Target::Stdout(out), "standard output".to_owned()));
+        // A descriptor of our own: the handle is locked by whoever called us, and another thread writes.
+        let own = out.as_fd().try_clone_to_owned().map_err(usage)?;
+        return Ok((Target::Pipe(File::from(own)), "standard output".to_owned()));
     }
     let shown = path.display().to_string();
     let file = File::create(path).map_err(|error| usage(format!("{shown}: {error}")))?;
