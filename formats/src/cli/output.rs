@@ -67,6 +67,11 @@ impl<'o> Output<'o> {
 
     /// Same, for a target that is a file.
     pub(super) fn file(target: &Target, form: Form) -> Result<Self, Refusal> {
+        // A device or a named pipe is written to, never replaced: moving a file there would take /dev/null away.
+        if fs::metadata(&target.output).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+            let file = OpenOptions::new().write(true).open(&target.output)?;
+            return Self::onto(Box::new(BufWriter::new(file)), None, target, form);
+        }
         if !target.force && fs::symlink_metadata(&target.output).is_ok() {
             return Err(Refusal::Exists);
         }
