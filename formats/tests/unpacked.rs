@@ -73,3 +73,27 @@ fn a_converted_capture_unpacks_to_the_original() {
     }
     say(&format!("{} captures unpack to their originals", captures.len()));
 }
+
+#[test]
+fn a_named_pipe_is_written_to_and_stays_one() {
+    use std::os::unix::fs::FileTypeExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let (pipe, capture) = (folder.path().join("pipe"), folder.path().join("x.scap"));
+    let mut writer = casebook_formats::write::CaptureWriter::new(Vec::new());
+    writer.section().unwrap();
+    let bytes = writer.into_inner().unwrap();
+    fs::write(&capture, &bytes).unwrap();
+    if !Command::new("mkfifo").arg(&pipe).status().is_ok_and(|status| status.success()) {
+        return writeln!(std::io::stderr(), "skipped: no mkfifo on the path").unwrap();
+    }
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || fs::read(pipe).unwrap()
+    });
+    let args = ["casebook", "convert", "--force", "--to", "scap", "-o"].map(std::ffi::OsString::from);
+    let args = args.into_iter().chain([pipe.clone().into(), capture.into()]);
+    assert_eq!(run_to(args, &mut Vec::new(), &mut Vec::new()), Exit::Complete);
+    assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    assert_eq!(reader.join().unwrap(), bytes);
+}
