@@ -130,9 +130,11 @@ pub struct Replay {
     started: bool,
     /// Latest time of an event so far; events need not be in order.
     latest: u64,
+    /// Gaps that the reader has found so far.
+    gaps: u64,
 }
 
-keep!(Replay { state, ledger, position, started, latest } else {
+keep!(Replay { state, ledger, position, started, latest, gaps } else {
     // What was asked for, not what was found.
     span: None,
     until: None,
@@ -218,12 +220,24 @@ impl Replay {
         loop {
             let until = self.position.events + PROGRESS_INTERVAL;
             while self.position.events < until {
+                self.hear_of_gaps(reader.ledger());
                 let Some(item) = reader.next_item()? else { return Ok(End::Finished) };
                 if let ControlFlow::Break(end) = self.item(item, visitor) {
                     return Ok(end);
                 }
             }
             visitor.progress(reader.bytes_read(), self.position.events);
+        }
+    }
+
+    /// Where the reader had to leave something out, the state has to doubt.
+    #[inline]
+    fn hear_of_gaps(&mut self, ledger: &Ledger) {
+        let gaps = [Counter::DamagedBlocks, Counter::DamagedEvents, Counter::UnknownEventTypes];
+        let gaps = gaps.into_iter().map(|counter| ledger.get(counter)).fold(0, u64::saturating_add);
+        if gaps > self.gaps {
+            self.gaps = gaps;
+            self.state.tell_of_gap();
         }
     }
 

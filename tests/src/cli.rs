@@ -83,6 +83,9 @@ struct LossyArgs {
     /// Fields to compare (patterns); all without it.
     #[arg(long, value_name = "NAME", num_args = 1..)]
     field: Vec<String>,
+    /// Put a drop marker in the place of every event that goes: the capture tells its losses.
+    #[arg(long)]
+    told: bool,
     /// Show the first N wrong values of each field.
     #[arg(long, value_name = "N", default_value_t = 0)]
     show: usize,
@@ -204,7 +207,7 @@ fn compare(cli: Cli, out: &mut dyn Write) -> Result<bool, String> {
         }
         Command::Lossy(args) => {
             let options =
-                lossy::Options { every: args.every, captures: args.capture, fields: args.field, samples: args.show };
+                lossy::Options { every: args.every, captures: args.capture, fields: args.field, samples: args.show, told: args.told };
             let report = lossy::corpus(&corpora, &options)?;
             let text = if args.json { json_lines(std::slice::from_ref(&report))? } else { lossy_tables(&report) };
             emit(out, &text)?;
@@ -429,14 +432,15 @@ pub fn lossy_tables(report: &lossy::Report) -> String {
         ("unknown", Align::Right),
         ("different", Align::Right),
         ("surplus", Align::Right),
+        ("evident", Align::Right),
         ("wrong %", Align::Right),
     ]);
     let mut worst: Vec<_> = report.fields.iter().filter(|(_, outcome)| outcome.values > 0).collect();
     worst.sort_by_key(|(name, outcome)| (std::cmp::Reverse(outcome.wrong()), *name));
     let all = ("all".to_owned(), report.total());
     for (name, outcome) in worst.into_iter().chain([(&all.0, &all.1)]) {
-        let lossy::Outcome { values, equal, unknown, different, surplus } = *outcome;
-        let numbers = [values, equal, unknown, different, surplus].map(|count| count.to_string());
+        let lossy::Outcome { values, equal, unknown, different, surplus, evident } = *outcome;
+        let numbers = [values, equal, unknown, different, surplus, evident].map(|count| count.to_string());
         fields.row([name.clone()].into_iter().chain(numbers).chain([percent(outcome.wrong(), values)]));
     }
     let mut causes = Table::new(&[("wrong after the loss of", Align::Left), ("values", Align::Right)]);
@@ -458,7 +462,8 @@ pub fn lossy_tables(report: &lossy::Report) -> String {
         }
         let _ = writeln!(text, "\n{field}");
         for sample in samples {
-            let lossy::Sample { capture, num, kind, whole, reduced, cause } = sample;
+            let lossy::Sample { capture, num, kind, whole, reduced, cause, evident } = sample;
+            let cause = if *evident { format!("{cause}, evident") } else { cause.clone() };
             let _ = writeln!(
                 text,
                 "  {capture} {num} {kind} [{cause}]: whole \"{}\" reduced \"{}\"",

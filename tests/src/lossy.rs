@@ -9,6 +9,7 @@
 
 mod blocks;
 mod cause;
+mod evidence;
 mod unknown;
 
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ use crate::golden::fields::ABSENT;
 use crate::ours::OurFields;
 use blocks::Blocks;
 use cause::{Causes, Deleted, Subject};
+use evidence::Evidence;
 
 /// Fields that are another value in another stream by their meaning: the number of an event, the time since the event
 /// before it.
@@ -81,6 +83,8 @@ pub struct Options {
     pub fields: Vec<String>,
     /// Wrong values to keep of each field.
     pub samples: usize,
+    /// A drop marker stands in the place of every removed event: the capture tells its losses.
+    pub told: bool,
 }
 
 /// How values of a field came out.
@@ -96,6 +100,8 @@ pub struct Outcome {
     pub different: u64,
     /// Known to the reduced replay only.
     pub surplus: u64,
+    /// Of the wrong ones, those that an event of the reduced capture gives away.
+    pub evident: u64,
 }
 
 impl Outcome {
@@ -110,6 +116,7 @@ impl Outcome {
         self.unknown += other.unknown;
         self.different += other.different;
         self.surplus += other.surplus;
+        self.evident += other.evident;
     }
 }
 
@@ -128,6 +135,8 @@ pub struct Sample {
     pub reduced: String,
     /// The removed event that explains it.
     pub cause: String,
+    /// An event of the reduced capture gives it away.
+    pub evident: bool,
 }
 
 /// How one capture, or all of them, came out.
@@ -280,7 +289,7 @@ fn reader(bytes: &[u8], name: &str) -> Result<CaptureReader, String> {
 }
 
 fn measure(name: &str, bytes: &[u8], fields: &OurFields, options: &Options) -> Result<Report, String> {
-    let reduced = Blocks::without_every(bytes, options.every.max(2));
+    let reduced = Blocks::without_every(bytes, options.every.max(2), options.told);
     let (mut whole_reader, mut reduced_reader) = (reader(bytes, name)?, reader(&reduced.bytes, name)?);
     let (sender, rows) = sync_channel(WAITING_ROWS);
     thread::scope(|scope| {
@@ -313,6 +322,7 @@ struct Comparison<'r> {
     rows: Receiver<WholeRow>,
     next: Option<WholeRow>,
     causes: Causes,
+    evidence: Evidence,
     outcomes: Vec<Outcome>,
     samples: usize,
     text: Vec<u8>,
@@ -335,6 +345,7 @@ impl<'r> Comparison<'r> {
             rows,
             next: None,
             causes: Causes::default(),
+            evidence: Evidence::default(),
             outcomes: vec![Outcome::default(); fields.names().len()],
             samples,
             text: Vec::new(),
@@ -344,6 +355,9 @@ impl<'r> Comparison<'r> {
 
     fn event(&mut self, context: &EventContext<'_>) {
         let offset = self.reduced.whole_offset(context.event.raw.offset);
+        if self.reduced.removed.binary_search(&offset).is_ok() {
+            return; // The marker in the place of a removed event.
+        }
         while let Some(row) = self.next.take().or_else(|| self.rows.recv().ok()) {
             if row.offset > offset {
                 self.next = Some(row);
@@ -353,6 +367,7 @@ impl<'r> Comparison<'r> {
                 return self.compare(context, &row);
             }
             if self.reduced.removed.binary_search(&row.offset).is_ok() {
+                self.evidence.lost(&row.kind, &row.subject);
                 self.causes.removed(Deleted { kind: row.kind, subject: row.subject });
             }
         }
@@ -360,6 +375,11 @@ impl<'r> Comparison<'r> {
 
     fn compare(&mut self, context: &EventContext<'_>, row: &WholeRow) {
         self.report.compared += 1;
+        self.evidence.seen(&row.kind, context);
+        let alone = context.thread.is_some_and(|thread| thread.is_main() && context.state.thread_count(thread) == 1);
+        if alone {
+            self.evidence.given(&row.kind, context);
+        }
         for (column, whole) in row.texts().enumerate() {
             self.text.clear();
             let known = self.fields.text(column, context, &mut self.text) && !unknown::is_marker(&self.text);
@@ -374,7 +394,7 @@ impl<'r> Comparison<'r> {
             }
             outcome.values += 1;
             if known && whole != Some(&self.text) {
-                self.wrong(column, whole, row);
+                self.wrong(column, whole, row, context);
             }
         }
     }
@@ -386,11 +406,17 @@ impl<'r> Comparison<'r> {
     }
 
     #[cold]
-    fn wrong(&mut self, column: usize, whole: Option<&[u8]>, row: &WholeRow) {
+    fn wrong(&mut self, column: usize, whole: Option<&[u8]>, row: &WholeRow, context: &EventContext<'_>) {
         let Some(&field) = self.names.get(column) else { return };
+        let evident = self.evidence.against(field, &row.kind, context, &row.subject);
+        self.outcomes[column].evident += u64::from(evident);
         let cause = self.causes.of(field, &row.subject);
         *self.report.causes.entry(cause.clone()).or_default() += 1;
         let samples = self.report.samples.entry(field.to_owned()).or_default();
+        // What is evident comes first: it is a mistake.
+        if evident && samples.len() >= self.samples && self.samples > 0 {
+            samples.retain(|sample| sample.evident);
+        }
         if samples.len() < self.samples {
             samples.push(Sample {
                 capture: self.name.to_owned(),
@@ -399,6 +425,7 @@ impl<'r> Comparison<'r> {
                 whole: whole.map_or(ABSENT.into(), String::from_utf8_lossy).into_owned(),
                 reduced: String::from_utf8_lossy(&self.text).into_owned(),
                 cause,
+                evident,
             });
         }
     }

@@ -32,7 +32,7 @@ const MOST_WRONG_OF_RULE_FIELDS: [(&str, u64); 8] = [
 ];
 
 fn options(every: u64) -> Options {
-    Options { every, captures: Vec::new(), fields: Vec::new(), samples: 2 }
+    Options { every, captures: Vec::new(), fields: Vec::new(), samples: 2, told: false }
 }
 
 #[track_caller]

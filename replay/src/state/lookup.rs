@@ -144,6 +144,11 @@ impl State {
         self.losses.any()
     }
 
+    /// The capture tells that events are missing here.
+    pub fn tell_of_gap(&mut self) {
+        self.losses.tell();
+    }
+
     /// Memory and faults of a thread; `None` where losses may have left them behind.
     pub fn usage<'s>(&self, thread: &'s Thread) -> Option<&'s super::Usage> {
         (!self.losses.any() || thread.usage_step == self.steps).then_some(&thread.usage)

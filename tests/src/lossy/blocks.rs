@@ -4,10 +4,13 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
+use casebook_formats::tables::ppme::PPME_DROP_E;
 use flate2::bufread::MultiGzDecoder;
 
 /// Block types of events: version 1, with flags, version 2, version 2 large, and the flagged forms of these.
 const EVENT_BLOCKS: [u32; 6] = [0x204, 0x208, 0x216, 0x217, 0x221, 0x222];
+/// Block type of an event, version 2.
+const EVENT_BLOCK: u32 = 0x216;
 /// Type and length in front, length behind.
 const FRAME: usize = 12;
 
@@ -38,14 +41,15 @@ pub(super) struct Blocks {
     pub(super) bytes: Vec<u8>,
     /// Offsets of the removed blocks in the whole stream, ascending.
     pub(super) removed: Vec<u64>,
-    /// Places where the two streams part: offset in the reduced one, and bytes removed before it. Ascending.
+    /// Places where the two streams part: offset in the reduced one, and bytes removed before it (less those put there,
+    /// modulo 2⁶⁴). Ascending.
     shifts: Vec<(u64, u64)>,
 }
 
 impl Blocks {
-    /// Removes the `every`-th event block, the one after `every` more, and so on. A place that is no block ends the
+    /// `told`: a drop marker stands in the place of each. Removes the `every`-th event block, the one after `every` more, and so on. A place that is no block ends the
     /// walk: from there on everything stays.
-    pub(super) fn without_every(whole: &[u8], every: u64) -> Self {
+    pub(super) fn without_every(whole: &[u8], every: u64, told: bool) -> Self {
         let mut reduced = Self { bytes: Vec::with_capacity(whole.len()), removed: Vec::new(), shifts: Vec::new() };
         let (mut at, mut events, mut gone) = (0, 0_u64, 0_u64);
         while let Some((kind, length)) = head(&whole[at..]) {
@@ -53,7 +57,12 @@ impl Blocks {
             events += u64::from(is_event);
             if is_event && events.is_multiple_of(every) {
                 reduced.removed.push(at as u64);
-                gone += length as u64;
+                gone = gone.wrapping_add(length as u64);
+                if told {
+                    let marker = drop_marker();
+                    reduced.bytes.extend_from_slice(&marker);
+                    gone = gone.wrapping_sub(marker.len() as u64);
+                }
                 reduced.shifts.push((reduced.bytes.len() as u64, gone));
             } else {
                 reduced.bytes.extend_from_slice(&whole[at..at + length]);
@@ -67,8 +76,25 @@ impl Blocks {
     /// Where a block of the reduced stream stands in the whole one.
     pub(super) fn whole_offset(&self, offset: u64) -> u64 {
         let before = self.shifts.partition_point(|&(place, _)| place <= offset);
-        offset + before.checked_sub(1).map_or(0, |last| self.shifts[last].1)
+        offset.wrapping_add(before.checked_sub(1).map_or(0, |last| self.shifts[last].1))
     }
+}
+
+/// A drop marker as recorders write it, but without a time, so that it is later than nothing.
+fn drop_marker() -> Vec<u8> {
+    // CPU, time, thread, length of the event, its type, its parameters, one length, `ratio`.
+    let (length, params) = (26_u32 + 2 + 4, 1_u32);
+    let mut body = vec![0, 0];
+    body.extend(0_u64.to_le_bytes());
+    body.extend((-1_i64).to_le_bytes());
+    body.extend(length.to_le_bytes());
+    body.extend(PPME_DROP_E.0.to_le_bytes());
+    body.extend(params.to_le_bytes());
+    body.extend(4_u16.to_le_bytes());
+    body.extend(2_u32.to_le_bytes());
+    body.resize(body.len().next_multiple_of(4), 0);
+    let total = (FRAME + body.len()) as u32;
+    [EVENT_BLOCK.to_le_bytes().as_slice(), &total.to_le_bytes(), &body, &total.to_le_bytes()].concat()
 }
 
 /// Type and length of the block at the beginning of `rest`, if one is there whole.
@@ -94,7 +120,7 @@ mod tests {
     fn every_second_event_goes_and_the_places_are_known() {
         let parts = [block(0x0A0D_0D0A, 4), block(0x216, 8), block(0x216, 4), block(0x201, 4), block(0x222, 12)];
         let whole: Vec<u8> = [&parts[..], &[block(0x216, 16), block(0x216, 4), b"rest".to_vec()]].concat().concat();
-        let reduced = Blocks::without_every(&whole, 2);
+        let reduced = Blocks::without_every(&whole, 2, false);
         assert_eq!(reduced.removed.len(), 2);
         let mut at = 0;
         while let Some((kind, length)) = head(&reduced.bytes[at..]) {

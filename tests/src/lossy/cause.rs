@@ -66,6 +66,11 @@ pub(super) struct Subject {
 }
 
 impl Subject {
+    /// Process.
+    pub(super) fn pid(&self) -> i64 {
+        self.pid
+    }
+
     /// That of an event, by the state after it.
     pub(super) fn of(context: &EventContext<'_>) -> Self {
         let thread = context.thread;
