@@ -206,8 +206,13 @@ fn compare(cli: Cli, out: &mut dyn Write) -> Result<bool, String> {
             Ok(outcomes.iter().all(sysdig::Outcome::agrees))
         }
         Command::Lossy(args) => {
-            let options =
-                lossy::Options { every: args.every, captures: args.capture, fields: args.field, samples: args.show, told: args.told };
+            let options = lossy::Options {
+                every: args.every,
+                captures: args.capture,
+                fields: args.field,
+                samples: args.show,
+                told: args.told,
+            };
             let report = lossy::corpus(&corpora, &options)?;
             let text = if args.json { json_lines(std::slice::from_ref(&report))? } else { lossy_tables(&report) };
             emit(out, &text)?;

@@ -51,10 +51,15 @@ pub enum OurPattern {
     Text(Glob),
     /// `{field}`: the text of that field of the same golden event.
     SameAs(String),
+    /// `<`: a number below the golden's.
+    Less,
 }
 
 impl OurPattern {
     fn new(pattern: &str) -> Self {
+        if pattern == "<" {
+            return Self::Less;
+        }
         match pattern.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
             Some(field) => Self::SameAs(field.to_owned()),
             None => Self::Text(Glob::new(pattern)),
@@ -64,6 +69,10 @@ impl OurPattern {
     fn matches(&self, difference: &Difference<'_>) -> bool {
         match self {
             Self::Text(glob) => glob.matches(difference.ours),
+            Self::Less => {
+                let number = |text: &str| text.parse::<f64>().ok();
+                number(difference.ours).zip(number(difference.golden)).is_some_and(|(ours, golden)| ours < golden)
+            }
             Self::SameAs(field) => (difference.beside)(field).is_some_and(|text| text == difference.ours),
         }
     }
@@ -231,7 +240,7 @@ impl FieldClass {
     pub fn asks(&self) -> impl Iterator<Item = &str> {
         let same = self.ours.iter().filter_map(|pattern| match pattern {
             OurPattern::SameAs(field) => Some(field.as_str()),
-            OurPattern::Text(_) => None,
+            OurPattern::Text(_) | OurPattern::Less => None,
         });
         self.beside.iter().map(|beside| beside.field.as_str()).chain(same)
     }

@@ -1,14 +1,20 @@
-//! A capture with every tenth event gone replays without error, and what it still says is right or unknown. What is
-//! wrong all the same has known reasons, and does not become more.
+//! A capture with every tenth event gone replays without error, and what it still says is right or unknown. The principle
+//! stands in `casebook_replay::state::doubt`.
 //!
-//! Some losses leave no trace. After them these are wrong, until something tells the new value:
+//! Every value of the reduced replay falls into one of four classes: right, unknown, wrong although an event of the
+//! reduced capture gives it away (`evident`, which must be none; found out from the events alone, by
+//! `casebook_tests::lossy`), and wrong without any evidence. The last class is the price of the loss, and does not become
+//! more. It is made of
 //!
-//! - counts (`proc.fdopencount`, `proc.fdusage`, `proc.nthreads`, `fd.types`): one lost open, close or exit shifts them;
-//! - usage (`*.vmsize`, `*.vmrss`, `*.pfmajor`): the last value that an event carried;
-//! - times of a process (`proc.pid.ts`, `proc.duration` and what counts from them): the clone's other half came later;
-//! - what a lost `chdir`, `setsid`, `setpgid`, `setuid`, `prctl`, `dup2` or `fcntl` changed (`proc.cwd`, `proc.sid`,
-//!   `proc.sname`, `user.uid`, `proc.stdin.name`, …);
-//! - descriptors whose close *and* next open were lost, and programs between a lost exec and the first sign of it.
+//! - what a lost `dup2`, `fcntl`, `close` or `open` did to a descriptor that nothing contradicts (`proc.stdin.name` and the
+//!   like, `fd.name`), until the number is given out again or a call finds out what it is;
+//! - what a lost `setsid`, `setpgid`, `chdir`, `setuid` or `prlimit` changed, until an exec, a clone or a question to the
+//!   kernel tells the new value;
+//! - programs between a lost exec and the first thing that a new program does;
+//! - parents between a lost exit and the next clone or exec of a child;
+//! - counts, usage and starts before the first certain sign that anything is missing at all.
+//!
+//! Where the capture tells its losses by drop markers, the last item goes away from the first marker on.
 
 #![allow(clippy::unwrap_used)] // a test stops at the first surprise
 
@@ -18,14 +24,15 @@ use casebook_tests::corpora::{CORPORA_VARIABLE, Corpora};
 use casebook_tests::lossy::{Options, Report, capture, corpus};
 use std::io::Write as _;
 
-/// Wrong values of a thousand: of everything, and of what rules ask first.
-const MOST_WRONG: u64 = 14;
+/// Wrong values of ten thousand: of everything, and of what rules ask first.
+const MOST_WRONG: u64 = 34;
+const MOST_WRONG_TOLD: u64 = 31;
 const MOST_WRONG_OF_RULE_FIELDS: [(&str, u64); 8] = [
-    ("proc.name", 12),
-    ("proc.exepath", 10),
-    ("proc.cmdline", 12),
-    ("proc.pname", 10),
-    ("fd.name", 34),
+    ("proc.name", 20),
+    ("proc.exepath", 36),
+    ("proc.cmdline", 20),
+    ("proc.pname", 20),
+    ("fd.name", 100),
     ("user.uid", 1),
     ("container.id", 5),
     ("evt.type", 1),
@@ -36,10 +43,10 @@ fn options(every: u64) -> Options {
 }
 
 #[track_caller]
-fn at_most(report: &Report, name: &str, wrong: u64, values: u64, thousandth: u64) {
+fn at_most(report: &Report, name: &str, wrong: u64, values: u64, ten_thousandth: u64) {
     assert!(
-        wrong * 1000 <= values * thousandth,
-        "{name}: {wrong} of {values} values are wrong, more than {thousandth} of a thousand\n{}",
+        wrong * 10_000 <= values * ten_thousandth,
+        "{name}: {wrong} of {values} values are wrong, more than {ten_thousandth} of ten thousand\n{}",
         lossy_tables(report)
     );
 }
@@ -54,8 +61,9 @@ fn the_example_with_every_tenth_event_gone() {
         assert_eq!((types.wrong(), types.unknown), (0, 0));
         if every == 10 {
             let total = report.total();
-            at_most(&report, "all", total.wrong(), total.values, 60);
+            at_most(&report, "all", total.wrong(), total.values, 300);
         }
+        assert_eq!(report.total().evident, 0, "{}", lossy_tables(&report));
     }
 }
 
@@ -77,9 +85,28 @@ fn a_corpus_with_every_tenth_event_gone() {
     assert!(report.errors.is_empty(), "{:?}", report.errors);
     let total = report.total();
     println!("{}", lossy_tables(&report));
+    assert_eq!(total.evident, 0, "values that the reduced captures themselves give away");
     at_most(&report, "all", total.wrong(), total.values, MOST_WRONG);
-    for (name, thousandth) in MOST_WRONG_OF_RULE_FIELDS {
+    for (name, share) in MOST_WRONG_OF_RULE_FIELDS {
         let outcome = report.fields[name];
-        at_most(&report, name, outcome.wrong(), outcome.values, thousandth);
+        at_most(&report, name, outcome.wrong(), outcome.values, share);
+    }
+}
+
+#[test]
+fn a_corpus_that_tells_its_losses() {
+    let Some(corpora) = Corpora::from_environment().unwrap() else {
+        writeln!(std::io::stderr(), "skipped: {CORPORA_VARIABLE} is not set").ok(); // past the capture of passing tests
+        return;
+    };
+    let report = corpus(&corpora, &Options { told: true, ..options(10) }).unwrap();
+    assert!(report.errors.is_empty(), "{:?}", report.errors);
+    let total = report.total();
+    println!("{}", lossy_tables(&report));
+    assert_eq!(total.evident, 0, "values that the reduced captures themselves give away");
+    at_most(&report, "all", total.wrong(), total.values, MOST_WRONG_TOLD);
+    for name in ["proc.nthreads", "proc.nchilds", "proc.fdopencount", "fd.types"] {
+        let outcome = report.fields[name];
+        at_most(&report, name, outcome.wrong(), outcome.values, 1);
     }
 }

@@ -3,6 +3,7 @@
 //! As Falco's container plugin answers: on the host the id, the name and the type are `host` and texts are empty; in
 //! a container that no event described, little but the id is known and the rest is absent.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use casebook_rules::event::Extracted;
@@ -221,20 +222,63 @@ fn mount_text(mount: &Mount) -> Vec<u8> {
     [&mount.source, &mount.destination, &mount.mode, writable, &mount.propagation].join(&b':')
 }
 
-/// A mount by position, or the first whose source (or destination) matches a pattern.
+/// A mount by position, or the first whose source (or destination) the argument fits.
 fn mount<'e>(container: &'e Container, arg: &FieldArg, by_destination: bool) -> Option<&'e Mount> {
     if let Some(index) = index(arg) {
         return container.mounts.get(usize::try_from(index).ok()?);
     }
-    let wanted = key(arg)?;
-    let pattern = glob::Pattern::new(wanted).ok();
-    container.mounts.iter().find(|mount| {
-        let path = if by_destination { &mount.destination } else { &mount.source };
-        match &pattern {
-            Some(pattern) => pattern.matches(&String::from_utf8_lossy(path)),
-            None => path.as_ref() == wanted.as_bytes(),
+    let fits = Fits::of(key(arg)?);
+    container.mounts.iter().find(|mount| fits.path(if by_destination { &mount.destination } else { &mount.source }))
+}
+
+/// How the argument of `container.mount.*[…]` is read.
+///
+/// Falco's container plugin of today takes it for a regular expression that is looked for anywhere in the path; libs
+/// before it took it for a glob. Rules were written for both, so: a regular expression, and what is none (`*/docker.sock`)
+/// is a glob.
+#[derive(Clone)]
+enum Fits {
+    Regex(regex::bytes::Regex),
+    Glob(glob::Pattern),
+    Text(Vec<u8>),
+}
+
+/// Arguments read so far; more than a rule set has are read anew each time.
+const MOST_ARGUMENTS: usize = 256;
+
+impl Fits {
+    fn of(argument: &str) -> Self {
+        thread_local! {
+            static READ: RefCell<BTreeMap<String, Fits>> = const { RefCell::new(BTreeMap::new()) };
         }
-    })
+        READ.with_borrow_mut(|read| {
+            if let Some(fits) = read.get(argument) {
+                return fits.clone();
+            }
+            let fits = Self::read(argument);
+            if read.len() < MOST_ARGUMENTS {
+                read.insert(argument.to_owned(), fits.clone());
+            }
+            fits
+        })
+    }
+
+    fn read(argument: &str) -> Self {
+        let regex = regex::bytes::RegexBuilder::new(argument).multi_line(true).size_limit(1 << 20).build();
+        match (regex, glob::Pattern::new(argument)) {
+            (Ok(regex), _) => Self::Regex(regex),
+            (Err(_), Ok(glob)) => Self::Glob(glob),
+            (Err(_), Err(_)) => Self::Text(argument.as_bytes().to_vec()),
+        }
+    }
+
+    fn path(&self, path: &[u8]) -> bool {
+        match self {
+            Self::Regex(regex) => regex.is_match(path),
+            Self::Glob(glob) => glob.matches(&String::from_utf8_lossy(path)),
+            Self::Text(text) => path == text.as_slice(),
+        }
+    }
 }
 
 /// `key:value` joined by comma and blank, without annotations and Kubernetes' own labels.
@@ -364,6 +408,9 @@ mod tests {
             "container.mount.source[/data]",
             "container.mount.rdwr[/srv]",
             "container.mount.dest[/nope]",
+            "container.mount.dest[*oc/x]",
+            "container.mount.dest[^/s.v$]",
+            "container.mount.dest[ro]",
             "container.mount.mode[7]",
         ];
         let wanted = [
@@ -384,6 +431,9 @@ mod tests {
             "/srv",
             "true",
             "-",
+            "/host/proc",
+            "/data",
+            "/host/proc",
             "-",
         ];
         assert_eq!(texts(300, contained(Some(&metadata)), &fields), wanted);

@@ -23,7 +23,8 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: ProcessField, ar
     let Some(thread) = context.thread else { return Extracted::Absent };
     let state = context.state;
     let parent = || state.parent(thread);
-    let usage = || state.usage(thread).filter(|_| !thread.placeholder);
+    let memory = || state.memory(thread);
+    let faults = || state.faults(thread);
     match field {
         ProcessField::ProcExe => borrowed(&thread.exe),
         ProcessField::ProcExepath => borrowed(&thread.exepath),
@@ -104,22 +105,27 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: ProcessField, ar
         ProcessField::ProcFdusage => {
             complete(context, || when(fd_usage(state, thread), |usage| Extracted::One(Value::Double(usage))))
         }
-        ProcessField::ProcVmsize => when(usage(), |usage| unsigned(usage.vm_size)),
-        ProcessField::ProcVmrss => when(usage(), |usage| unsigned(usage.vm_rss)),
-        ProcessField::ProcVmswap => when(usage(), |usage| unsigned(usage.vm_swap)),
-        ProcessField::ThreadPfmajor => when(usage(), |usage| unsigned(usage.pf_major)),
-        ProcessField::ThreadPfminor => when(usage(), |usage| unsigned(usage.pf_minor)),
+        ProcessField::ProcVmsize => when(memory(), |usage| unsigned(usage.vm_size)),
+        ProcessField::ProcVmrss => when(memory(), |usage| unsigned(usage.vm_rss)),
+        ProcessField::ProcVmswap => when(memory(), |usage| unsigned(usage.vm_swap)),
+        ProcessField::ThreadPfmajor => when(faults(), |usage| unsigned(usage.pf_major)),
+        ProcessField::ThreadPfminor => when(faults(), |usage| unsigned(usage.pf_minor)),
         ProcessField::ThreadTid => signed(context.event.tid),
         ProcessField::ThreadIsmain => if_introduced(thread, || truth(thread.is_main())),
         ProcessField::ThreadNametid => owned([&thread.comm, context.event.tid.to_string().as_bytes()].concat()),
         ProcessField::ThreadCgroups => when(Some(joined(&thread.cgroups)).filter(|cgroups| !cgroups.is_empty()), cow),
         ProcessField::ThreadCgroup => when(key(arg).and_then(|name| cgroup(&thread.cgroups, name)), borrowed),
+        ProcessField::ThreadCpu => percent(state.ticks_spent(thread), |(user, system)| user.saturating_add(system)),
+        ProcessField::ThreadCpuUser => percent(state.ticks_spent(thread), |(user, _)| user),
+        ProcessField::ThreadCpuSystem => percent(state.ticks_spent(thread), |(_, system)| system),
+        ProcessField::ThreadExectime => when(state.time_on_processor(thread), |(last, _)| unsigned(last)),
+        ProcessField::ThreadTotexectime => when(state.time_on_processor(thread), |(_, all)| unsigned(all)),
         ProcessField::ProcNthreads => complete(context, || unsigned(state.thread_count(thread) as u64)),
         ProcessField::ProcNchilds => complete(context, || unsigned(state.other_thread_count(thread) as u64)),
-        ProcessField::ThreadVmsize => when(usage(), |usage| of_leader(thread, usage.vm_size)),
-        ProcessField::ThreadVmrss => when(usage(), |usage| of_leader(thread, usage.vm_rss)),
-        ProcessField::ThreadVmsizeB => when(usage(), |usage| of_leader(thread, usage.vm_size.saturating_mul(1024))),
-        ProcessField::ThreadVmrssB => when(usage(), |usage| of_leader(thread, usage.vm_rss.saturating_mul(1024))),
+        ProcessField::ThreadVmsize => when(memory(), |usage| of_leader(thread, usage.vm_size)),
+        ProcessField::ThreadVmrss => when(memory(), |usage| of_leader(thread, usage.vm_rss)),
+        ProcessField::ThreadVmsizeB => when(memory(), |usage| of_leader(thread, usage.vm_size.saturating_mul(1024))),
+        ProcessField::ThreadVmrssB => when(memory(), |usage| of_leader(thread, usage.vm_rss.saturating_mul(1024))),
         ProcessField::ProcStdinType => when(state.fd(thread, 0), fd_type),
         ProcessField::ProcStdoutType => when(state.fd(thread, 1), fd_type),
         ProcessField::ProcStderrType => when(state.fd(thread, 2), fd_type),
@@ -142,6 +148,12 @@ fn known<'e>(number: u64) -> Extracted<'e> {
 /// Whether two ids are equal, when both are known.
 fn same<'e>(a: i64, b: i64) -> Extracted<'e> {
     if a == -1 || b == -1 { Extracted::Absent } else { truth(a == b) }
+}
+
+/// Ticks of a hundredth of a second in the second between two events of this kind: percent of one processor, at most all
+/// of it, as libs counts.
+fn percent<'e>(spent: Option<(u64, u64)>, which: impl FnOnce((u64, u64)) -> u64) -> Extracted<'e> {
+    when(spent.map(which), |ticks| Extracted::One(Value::Double(ticks.min(100) as f64)))
 }
 
 /// Memory of a process is reported on its leader only.
@@ -202,7 +214,7 @@ fn joined(list: &[u8]) -> Cow<'_, [u8]> {
 
 /// The exec that brought the program was lost, and no event has told its arguments since.
 fn nothing_told(thread: &Thread) -> bool {
-    thread.program_lost && thread.args.is_empty() && *thread.comm == *b"<NA>"
+    thread.placeholder || thread.program_lost && thread.args.is_empty() && *thread.comm == *b"<NA>"
 }
 
 /// A fact about the executable, which is not known after a lost exec.
@@ -272,6 +284,9 @@ fn ancestor_args<'e>(context: &'e EventContext<'_>, arg: &FieldArg) -> Extracted
         return when(ancestor(context, level), |thread| cow(joined(&thread.args)));
     }
     let Some(thread) = context.thread else { return Extracted::Absent };
+    if context.state.ancestors(thread).any(nothing_told) {
+        return Extracted::Absent; // A line with a piece missing would pass for the whole.
+    }
     let all: Vec<Cow<'_, [u8]>> =
         context.state.ancestors(thread).map(|t| joined(&t.args)).filter(|args| !args.is_empty()).collect();
     owned(all.join(&b' '))

@@ -20,6 +20,12 @@ pub const MAX_USERS: usize = 1 << 16;
 pub const MAX_USER_LISTS: usize = 1 << 12;
 /// Length of a text; longer ones are cut. Parameters of events cannot be longer, snapshots' texts neither.
 pub const MAX_TEXT: usize = 1 << 16;
+/// Bytes of all texts of threads and descriptors together: a hundred times what busy hosts have.
+pub const TEXT_BUDGET: usize = 256 << 20;
+/// Bytes of new texts after which all are weighed.
+pub const TEXT_CHECK: usize = 64 << 20;
+/// Length of a text while there are more than [`TEXT_BUDGET`].
+pub const SHORT_TEXT: usize = 256;
 /// Length of a container's metadata.
 pub const MAX_CONTAINER_JSON: usize = 4 << 20;
 /// Mounts, labels, variables or arguments of one container, each.

@@ -149,9 +149,32 @@ impl State {
         self.losses.tell();
     }
 
-    /// Memory and faults of a thread; `None` where losses may have left them behind.
-    pub fn usage<'s>(&self, thread: &'s Thread) -> Option<&'s super::Usage> {
-        (!self.losses.any() || thread.usage_step == self.steps).then_some(&thread.usage)
+    /// Memory of a thread as an event told it; `None` where losses may have left it behind, and of a thread of which only
+    /// the number is known.
+    pub fn memory<'s>(&self, thread: &'s Thread) -> Option<&'s super::Usage> {
+        self.is_current(thread, thread.memory_step).then_some(&thread.usage)
+    }
+
+    /// Faults of a thread; otherwise as [`State::memory`].
+    pub fn faults<'s>(&self, thread: &'s Thread) -> Option<&'s super::Usage> {
+        self.is_current(thread, thread.faults_step).then_some(&thread.usage)
+    }
+
+    fn is_current(&self, thread: &Thread, step: u64) -> bool {
+        !thread.placeholder && (!self.losses.any() || step == self.steps)
+    }
+
+    /// Ticks of processor time (user, system) that the thread spent between two events that tell them, on the second one.
+    pub fn ticks_spent(&self, thread: &Thread) -> Option<(u64, u64)> {
+        let (spent, step) = thread.ticks_spent?;
+        (step == self.steps && !self.losses.any()).then_some(spent)
+    }
+
+    /// Time in ns that the thread was on its processor, on the event that takes it away: since the switch before, and
+    /// over all.
+    pub fn time_on_processor(&self, thread: &Thread) -> Option<(u64, u64)> {
+        let (last, step) = thread.ran_last?;
+        (step == self.steps && !self.losses.any()).then_some((last, thread.ran))
     }
 
     /// When a thread began, ns since the epoch: the first half of its clone. `None` unknown; where events are missing,

@@ -41,6 +41,7 @@ pub mod table;
 pub mod thread;
 mod tree;
 pub mod user;
+mod weight;
 
 #[cfg(test)]
 mod tests;
@@ -151,11 +152,15 @@ pub struct State {
     /// Containers whose removal was reported, the first one first.
     pub(crate) containers_gone: VecDeque<Text>,
     pub(crate) texts: Texts,
+    /// How much all texts weigh.
+    pub(crate) weight: weight::Weight,
     /// Source of versions: how often anything changed.
     pub(crate) changes: u64,
     pub(crate) rows: step::Rows,
     /// What the capture shows of its own losses.
     pub(crate) losses: doubt::Losses,
+    /// Last switch of each processor, ns.
+    pub(crate) switched: Map<u16, u64>,
     /// Events applied so far: tells values of this event from those of earlier ones.
     pub(crate) steps: u64,
     /// Snapshots came in and the ends of their sockets are not sorted out yet.
@@ -169,7 +174,7 @@ pub struct State {
 
 keep!(State {
     machine, interfaces, threads, by_tid, groups, tables, open_fds, users, containers, places, described,
-    containers_gone, texts, changes, losses, steps, unsettled, recent_exits, leaving, closing,
+    containers_gone, texts, weight, changes, losses, switched, steps, unsettled, recent_exits, leaving, closing,
 } else {
     // One for all states.
     rows: step::Rows::default(),
@@ -240,12 +245,12 @@ impl State {
         self.changes
     }
 
-    /// Shared copy of a text, cut at [`limits::MAX_TEXT`].
+    /// Shared copy of a text, cut at [`limits::MAX_TEXT`], or shorter where there are too many ([`weight`]).
     pub(crate) fn text(&self, bytes: &[u8]) -> Text {
         if bytes.is_empty() {
             return Arc::clone(&self.texts.empty);
         }
-        Arc::from(&bytes[..bytes.len().min(limits::MAX_TEXT)])
+        Arc::from(&bytes[..self.weight.take_in(bytes.len())])
     }
 
     /// Shared copy of a list of NUL-terminated texts; the last NUL may be missing in an event. A lone NUL is an empty

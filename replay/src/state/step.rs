@@ -135,6 +135,9 @@ impl State {
             Subject::Anybody => self.known_or_placeholder(event.tid, ledger),
         };
         self.steps += 1;
+        if self.weight.is_due() {
+            self.weigh(ledger);
+        }
         let mut step = Step { event, thread, fx: Effects { thread, ..Effects::default() }, ledger };
         if row.is_deed {
             self.check_order(&mut step);

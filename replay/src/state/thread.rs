@@ -94,8 +94,19 @@ pub struct Thread {
     pub exe_from_memfd: bool,
     /// Memory and faults.
     pub usage: Usage,
-    /// Step of the state at which an event told `usage`.
-    pub(crate) usage_step: u64,
+    /// Step of the state at which an event told the memory in `usage`.
+    pub(crate) memory_step: u64,
+    /// Step of the state at which an event told the faults in `usage`.
+    pub(crate) faults_step: u64,
+    /// Processor time in ticks (user, system) as of the last event that told it, and how much more that was than the
+    /// one before.
+    pub(crate) ticks: Option<(u64, u64)>,
+    /// See `ticks`; with the step of the state at which it was found.
+    pub(crate) ticks_spent: Option<((u64, u64), u64)>,
+    /// Time on a processor, in ns, over all switches seen; and of the last one, with the step of the state at it.
+    pub(crate) ran: u64,
+    /// See `ran`.
+    pub(crate) ran_last: Option<(u64, u64)>,
     /// Step of the state at which its program began or was inherited; 0 before the capture.
     pub(crate) image_step: u64,
     /// What of its clone was seen.
@@ -174,7 +185,12 @@ keep!(Thread {
     exe_lower_layer,
     exe_from_memfd,
     usage,
-    usage_step,
+    memory_step,
+    faults_step,
+    ticks,
+    ticks_spent,
+    ran,
+    ran_last,
     image_step,
     halves,
     awaited,
@@ -272,7 +288,12 @@ impl Thread {
             exe_lower_layer: false,
             exe_from_memfd: false,
             usage: Usage::default(),
-            usage_step: 0,
+            memory_step: 0,
+            faults_step: 0,
+            ticks: None,
+            ticks_spent: None,
+            ran: 0,
+            ran_last: None,
             image_step: 0,
             halves: Halves::Both,
             awaited: 0,
@@ -291,6 +312,12 @@ impl Thread {
             enter: None,
             last_enter: u16::MAX,
         }
+    }
+
+    /// One half of its clone is lost, and it may have been the first: nobody knows when it began.
+    pub(crate) fn half_lost(&mut self) {
+        self.halves = Halves::OneLost;
+        self.clone_ts = 0;
     }
 
     /// Not enough is known to place it in the tree.

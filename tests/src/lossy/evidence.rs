@@ -46,7 +46,7 @@ const TOLD: [Tells; 14] = [
     Tells { fields: &["proc.exe_ino"], events: EXECS, param: "exe_ino" },
     Tells { fields: &["user.uid"], events: CLONES_TOO, param: "uid" },
     Tells { fields: &["group.gid"], events: CLONES_TOO, param: "gid" },
-    Tells { fields: &["container.id", "thread.cgroups"], events: CLONES_TOO, param: "cgroups" },
+    Tells { fields: &["container.id", "thread.cgroups"], events: EXECS, param: "cgroups" },
     Tells { fields: &["proc.vmsize", "proc.vmrss"], events: &["brk", "mmap", "munmap"], param: "vm_size" },
 ];
 
@@ -128,7 +128,9 @@ impl Evidence {
             seen.opened.clear();
         }
         for (told, tells) in seen.told.iter_mut().zip(&TOLD) {
-            if tells.events.contains(&kind) && result.is_some_and(|result| result >= 0) && param(event, tells.param).is_some()
+            if tells.events.contains(&kind)
+                && result.is_some_and(|result| result >= 0)
+                && param(event, tells.param).is_some()
             {
                 *told = now;
             }
@@ -160,7 +162,9 @@ impl Evidence {
         let Some(at) = TOLD.iter().position(|tells| tells.fields.contains(&field)) else { return false };
         let tells = &TOLD[at];
         let event = context.event;
-        if tells.events.contains(&kind) && event.i64(0).is_some_and(|result| result >= 0) && param(event, tells.param).is_some()
+        if tells.events.contains(&kind)
+            && event.i64(0).is_some_and(|result| result >= 0)
+            && param(event, tells.param).is_some()
         {
             return true;
         }

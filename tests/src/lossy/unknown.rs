@@ -52,6 +52,11 @@ fn tokens_say_less(whole: &[u8], reduced: &[u8]) -> bool {
             (None, None) => return true,
             (Some(whole), Some(reduced)) if whole == reduced => {}
             (Some(_), Some(reduced)) if reduced.ends_with(b"=<NA>") => {}
+            // A number whose name is not known.
+            (Some(whole), Some(reduced))
+                if reduced
+                    .strip_suffix(b"(<NA>)")
+                    .is_some_and(|number| whole.strip_prefix(number).is_some_and(|name| name.starts_with(b"("))) => {}
             (Some(whole), Some(reduced))
                 if whole.strip_prefix(reduced).is_some_and(|rest| rest.starts_with(b"(") || rest.starts_with(b"<")) => {
             }

@@ -7,6 +7,7 @@ use casebook_formats::event::Event;
 use casebook_formats::ledger::Counter;
 use casebook_formats::tables::ppme::PPME_SYSCALL_VFORK_20_X;
 
+use crate::state::cgroup::Place;
 use crate::state::flags::{
     CHILD_IN_PIDNS, CLONE_FILES, CLONE_INVERTED, CLONE_NEWPID, CLONE_PARENT, CLONE_THREAD, CLONE_VFORK,
 };
@@ -65,10 +66,14 @@ fn parent_half(state: &mut State, step: &mut Step<'_, '_>, child_tid: i64) {
         super::lost::parent_told(state, step, caller, event.i64(PTID));
         let id_at = |at: usize| event.u64(at).map(|id| id as u32);
         super::lost::ids_told(state, step, caller, id_at(UID), id_at(GID));
+        // Its control groups as well; but Falco, and the rules written for it, hear of a move at the next exec only.
+        if let Some(limit) = event.i64(FDLIMIT) {
+            super::process::set_fdlimit(state, caller, limit);
+        }
     } else {
-        describe_caller(state, caller, event);
+        describe_caller(state, step, caller);
     }
-    let awaited = note_half(state, caller);
+    let awaited = note_half(state, step, caller, child_tid);
     let Some(parent) = state.threads.get(caller.0) else { return };
     let flags = flags_of(event);
     // The result is the child's id as the parent's namespace sees it. Files from before the flag existed show a
@@ -124,7 +129,10 @@ fn introduce(state: &mut State, step: &mut Step<'_, '_>, tid: i64) -> Option<Thr
 /// The event describes its caller too, as parent and child are equal at this moment. libs takes over the program only
 /// where it goes on to make the child; what a container runtime runs is known here also when its children are in a
 /// pid namespace of their own.
-fn describe_caller(state: &mut State, caller: ThreadId, event: &Event<'_>) {
+fn describe_caller(state: &mut State, step: &mut Step<'_, '_>, caller: ThreadId) {
+    let event = step.event;
+    let id_at = |at: usize| event.u64(at).map(|id| id as u32).filter(|&id| id != u32::MAX);
+    let place = event.param(CGROUPS).map(|cgroups| state.place_of(cgroups, step.ledger));
     let (vtid, vpid) = virtual_ids(event);
     let exe = state.text(event.text(EXE).unwrap_or_default());
     let comm = event.text(COMM).map_or_else(|| Arc::clone(&exe), |comm| state.comm_told(&exe, comm));
@@ -137,6 +145,13 @@ fn describe_caller(state: &mut State, caller: ThreadId, event: &Event<'_>) {
         thread.ptid = event.i64(PTID).unwrap_or(-1);
         thread.vtid = vtid;
         thread.vpid = vpid;
+        (thread.uid, thread.gid) = (id_at(UID).or(thread.uid), id_at(GID).or(thread.gid));
+        thread.fdlimit = event.i64(FDLIMIT).unwrap_or(thread.fdlimit);
+        if let Some(place) = place {
+            thread.cgroups = place.cgroups;
+            thread.container_id = place.container_id;
+        }
+        thread.program_lost = true; // Which file it runs, nothing has told.
     }
     state.link(caller);
 }
@@ -172,7 +187,8 @@ fn child_half(state: &mut State, step: &mut Step<'_, '_>) {
     };
     let model_was_known = state.threads.get(model.0).is_some_and(|thread| !thread.is_invalid());
     if !model_was_known && is_thread {
-        describe_leader(state, model, &child);
+        let place = event.param(CGROUPS).map(|cgroups| state.place_of(cgroups, step.ledger));
+        describe_leader(state, model, &child, place);
     }
     inherit(state, step, &mut child, model, model_was_known);
     // Who called is the parent, but for a thread, and for a child that the caller gave its own parent.
@@ -188,14 +204,23 @@ fn both_halves(state: &mut State, child: i64) {
     }
 }
 
-/// A parent's half came; whether its child's came before.
-fn note_half(state: &mut State, caller: ThreadId) -> bool {
+/// A parent's half came; whether its child's came before. A half that names another child is not the one that was
+/// awaited: that one is lost.
+fn note_half(state: &mut State, step: &mut Step<'_, '_>, caller: ThreadId, result: i64) -> bool {
     let Some(parent) = state.threads.get_mut(caller.0) else { return false };
-    let child = std::mem::take(&mut parent.awaited);
-    if child != 0 {
-        both_halves(state, child);
+    let awaited = std::mem::take(&mut parent.awaited);
+    if awaited == 0 {
+        return false;
     }
-    child != 0
+    let Some(child) = state.id_of(awaited).and_then(|id| state.threads.get_mut(id.0)) else { return true };
+    let is_it = child.tid == result || child.vtid == result || child.in_pid_namespace();
+    if is_it {
+        child.halves = Halves::Both;
+    } else {
+        child.half_lost();
+        state.lost(step.ledger, Counter::LostClones);
+    }
+    is_it
 }
 
 /// A parent's half came that does not name its child by a number of the host: the child's will match it.
@@ -217,7 +242,7 @@ fn await_half(state: &mut State, parent: ThreadId, child: i64) -> Halves {
 }
 
 /// An unknown leader gets what it shares with its new thread.
-fn describe_leader(state: &mut State, leader: ThreadId, child: &Thread) {
+fn describe_leader(state: &mut State, leader: ThreadId, child: &Thread, place: Option<Place>) {
     let comm = state.comm_told(&child.exe, &child.comm);
     if let Some(thread) = state.change(leader) {
         thread.pid = child.pid;
@@ -227,6 +252,12 @@ fn describe_leader(state: &mut State, leader: ThreadId, child: &Thread) {
         thread.exe = Arc::clone(&child.exe);
         thread.comm = comm;
         thread.args = Arc::clone(&child.args);
+        thread.fdlimit = child.fdlimit;
+        if let Some(place) = place {
+            thread.cgroups = place.cgroups;
+            thread.container_id = place.container_id;
+        }
+        thread.program_lost = true;
     }
     state.link(leader);
 }
@@ -256,7 +287,6 @@ fn new_thread(state: &mut State, event: &Event<'_>, tid: i64, flags: u32) -> Thr
     child.args = state.list(event.param(ARGS).unwrap_or_default());
     child.fdlimit = event.i64(FDLIMIT).unwrap_or(-1);
     super::process::read_usage(&mut child.usage, event, PGFT_MAJ);
-    child.usage_step = state.steps;
     child.image_step = state.steps;
     child.uid = event.u64(UID).map(|uid| uid as u32).filter(|&uid| uid != u32::MAX);
     child.gid = event.u64(GID).map(|gid| gid as u32).filter(|&gid| gid != u32::MAX);

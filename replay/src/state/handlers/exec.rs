@@ -163,8 +163,9 @@ fn path_of_enter(state: &State, id: ThreadId, enter: &Enter) -> Option<Vec<u8>> 
 fn put_numbers(thread: &mut Thread, event: &Event<'_>, now: u64) {
     let u32_of = |at: usize| event.u64(at).map(|value| value as u32);
     thread.fdlimit = event.i64(FDLIMIT).unwrap_or(thread.fdlimit);
-    super::process::read_usage(&mut thread.usage, event, PGFT_MAJ);
-    thread.usage_step = now;
+    if super::process::read_usage(&mut thread.usage, event, PGFT_MAJ) {
+        (thread.memory_step, thread.faults_step) = (now, now);
+    }
     thread.image_step = now;
     thread.tty = u32_of(TTY).unwrap_or(thread.tty);
     thread.vpgid = event.i64(VPGID).unwrap_or(thread.vpgid);

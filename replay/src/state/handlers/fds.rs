@@ -81,12 +81,15 @@ fn copy_to(state: &mut State, step: &mut Step<'_, '_>, number: i64, cloexec: boo
         step.fx.fd = Some(number);
         return; // dup2 of a number onto itself does nothing.
     }
-    let fd = if fd.cloexec == cloexec {
+    let fd = if fd.cloexec == cloexec && fd.opened == state.steps {
         fd
     } else {
         let mut copy = Fd::clone(&fd);
+        copy.opened = state.steps;
+        if copy.cloexec != cloexec {
+            copy.version = state.next_version();
+        }
         copy.cloexec = cloexec;
-        copy.version = state.next_version();
         if cloexec {
             copy.open_flags |= O_CLOEXEC;
         } else {

@@ -16,7 +16,7 @@ use super::exec::{close_on_exec, leave_threads_behind};
 use crate::state::step::Step;
 use crate::state::table::{TableId, ThreadId};
 use crate::state::thread::Halves;
-use crate::state::{Fd, FdKind, State, Text, Thread};
+use crate::state::{Fd, FdKind, State, Text};
 
 /// Clone calls, as seen by the one who returns from them.
 const CLONES: [EventType; 4] =
@@ -28,12 +28,8 @@ impl State {
     pub(crate) fn check_order(&mut self, step: &mut Step<'_, '_>) {
         let Some(thread) = step.thread.and_then(|id| self.threads.get_mut(id.0)) else { return };
         let result = if CLONES.contains(&step.event.etype) { step.event.i64(0) } else { None };
-        let half_lost = |thread: &mut Thread| {
-            thread.halves = Halves::OneLost;
-            thread.clone_ts = 0;
-        };
         if thread.halves == Halves::Parents && result != Some(0) {
-            half_lost(thread);
+            thread.half_lost();
             self.lost(step.ledger, Counter::LostClones);
         } else if thread.awaited != 0 && result.is_none_or(|child| child <= 0) {
             let child = std::mem::take(&mut thread.awaited);
@@ -43,7 +39,7 @@ impl State {
             if let Some(child) = self.id_of(child).and_then(|id| self.threads.get_mut(id.0))
                 && child.halves == Halves::Childs
             {
-                half_lost(child);
+                child.half_lost();
             }
             self.lost(step.ledger, Counter::LostClones);
         }

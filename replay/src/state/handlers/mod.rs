@@ -56,6 +56,7 @@ pub(crate) static HANDLERS: &[(&[EventType], Handler)] = &[
     (&[PPME_SYSCALL_GETRLIMIT_X, PPME_SYSCALL_SETRLIMIT_X], process::rlimit),
     (&[PPME_SYSCALL_PRLIMIT_X], process::prlimit),
     (&[PPME_SCHEDSWITCH_6_E], process::switched),
+    (&[PPME_PROCINFO_E], process::ticks_told),
     (
         &[PPME_SYSCALL_BRK_4_X, PPME_SYSCALL_MMAP_X, PPME_SYSCALL_MMAP2_X, PPME_SYSCALL_MUNMAP_X],
         process::memory_changed,

@@ -10,14 +10,16 @@ use crate::state::step::Step;
 use crate::state::table::ThreadId;
 use crate::state::{State, Usage};
 
-/// Reads major faults, minor faults, size, resident size and swap, which follow each other; all or none are there.
-pub(super) fn read_usage(usage: &mut Usage, event: &Event<'_>, first: usize) {
+/// Reads major faults, minor faults, size, resident size and swap, which follow each other; all or none are there
+/// (false).
+pub(super) fn read_usage(usage: &mut Usage, event: &Event<'_>, first: usize) -> bool {
     if event.param(first + 4).is_none() {
-        return;
+        return false;
     }
     let number = |at: usize| event.u64(first + at).unwrap_or(0);
     *usage =
         Usage { pf_major: number(0), pf_minor: number(1), vm_size: number(2), vm_rss: number(3), vm_swap: number(4) };
+    true
 }
 
 /// chdir; getcwd as well, which repairs what a lost chdir left wrong.
@@ -158,7 +160,7 @@ pub(super) fn prlimit(state: &mut State, step: &mut Step<'_, '_>) {
 }
 
 /// -1 is "no new limit" (and "unlimited", which nobody can have for descriptors).
-fn set_fdlimit(state: &mut State, id: ThreadId, limit: i64) {
+pub(super) fn set_fdlimit(state: &mut State, id: ThreadId, limit: i64) {
     if limit != -1
         && let Some(main) = state.main_id_of(id)
         && state.threads.get(main.0).is_some_and(|thread| thread.fdlimit != limit)
@@ -168,9 +170,35 @@ fn set_fdlimit(state: &mut State, id: ThreadId, limit: i64) {
     }
 }
 
+/// Ticks of processor time in user and kernel mode since the thread began, as recorders of old told of every thread once a
+/// second.
+pub(super) fn ticks_told(state: &mut State, step: &mut Step<'_, '_>) {
+    let (Some(user), Some(system)) = (step.event.u64(0), step.event.u64(1)) else { return };
+    let now = state.steps;
+    let Some(thread) = step.thread.and_then(|id| state.threads.get_mut(id.0)) else { return };
+    if let Some((user_before, system_before)) = thread.ticks.replace((user, system)) {
+        thread.ticks_spent = Some(((user.saturating_sub(user_before), system.saturating_sub(system_before)), now));
+    }
+}
+
+/// The thread leaves its processor, on which it has been since the switch before.
+fn left_processor(state: &mut State, step: &Step<'_, '_>, id: ThreadId) {
+    let event = step.event;
+    let Some(since) = state.switched.insert(event.cpu, event.ts) else { return };
+    let (Some(ran), now) = (event.ts.checked_sub(since), state.steps) else { return };
+    if let Some(thread) = state.threads.get_mut(id.0) {
+        thread.ran = thread.ran.saturating_add(ran);
+        thread.ran_last = Some((ran, now));
+    }
+}
+
 /// Faults are the thread's, memory is the process's.
 pub(super) fn switched(state: &mut State, step: &mut Step<'_, '_>) {
-    let Some(id) = step.thread else { return };
+    let Some(id) = step.thread else {
+        state.switched.insert(step.event.cpu, step.event.ts);
+        return;
+    };
+    left_processor(state, step, id);
     let mut seen = Usage::default();
     if step.event.param(5).is_none() {
         return;
@@ -178,12 +206,12 @@ pub(super) fn switched(state: &mut State, step: &mut Step<'_, '_>) {
     read_usage(&mut seen, step.event, 1);
     let now = state.steps;
     if let Some(thread) = state.threads.get_mut(id.0) {
-        thread.usage_step = now;
+        thread.faults_step = now;
         thread.usage.pf_major = seen.pf_major;
         thread.usage.pf_minor = seen.pf_minor;
     }
     if let Some(main) = state.main_id_of(id).and_then(|main| state.threads.get_mut(main.0)) {
-        main.usage_step = now;
+        main.memory_step = now;
         main.usage.vm_size = seen.vm_size;
         main.usage.vm_rss = seen.vm_rss;
         main.usage.vm_swap = seen.vm_swap;
@@ -198,13 +226,13 @@ pub(super) fn memory_changed(state: &mut State, step: &mut Step<'_, '_>) {
     let event = step.event;
     let now = state.steps;
     let Some(thread) = step.thread.and_then(|id| state.threads.get_mut(id.0)) else { return };
-    thread.usage_step = now;
     if let Some(size) = event.u64(1) {
         thread.usage.vm_size = size;
     }
     if let (Some(rss), Some(swap)) = (event.u64(2), event.u64(3)) {
         thread.usage.vm_rss = rss;
         thread.usage.vm_swap = swap;
+        thread.memory_step = now;
     }
 }
 

@@ -221,13 +221,13 @@ fn what_rests_on_everything_is_unknown_after_a_loss() {
     let mut bench = Bench::new();
     bench.apply(&brk(10, 0x1000, 500));
     bench.apply(&nothing(10));
-    assert_eq!(bench.state.usage(bench.thread(10)).map(|usage| usage.vm_size), Some(500));
+    assert_eq!(bench.state.memory(bench.thread(10)).map(|usage| usage.vm_size), Some(500));
     bench.apply(&event(PPME_DROP_E, -1).num("ratio", 2));
     assert!(bench.state.has_losses());
     bench.apply(&nothing(10));
-    assert!(bench.state.usage(bench.thread(10)).is_none());
+    assert!(bench.state.memory(bench.thread(10)).is_none());
     bench.apply(&brk(10, 0x1000, 600));
-    assert_eq!(bench.state.usage(bench.thread(10)).map(|usage| usage.vm_size), Some(600));
+    assert_eq!(bench.state.memory(bench.thread(10)).map(|usage| usage.vm_size), Some(600));
 }
 
 // A loader looks for its preload list, and a C library names its thread, once in the life of a program.

@@ -65,6 +65,30 @@ fn lost_exits_end_with_the_reuse_of_the_number() {
     assert_eq!(bench.thread(10).children.len(), 100);
 }
 
+// Many threads with long texts of their own: new ones are cut when all together are too much, and whole again when the
+// old ones are gone.
+#[test]
+fn texts_have_a_budget() {
+    let mut bench = Bench::new();
+    let long = |n: i64| [format!("N={n}").as_bytes(), &[b'x'; 60_000], b"\0"].concat();
+    let pids = 1000..(1000 + 2 * (crate::state::limits::TEXT_BUDGET as i64 + (128 << 20)) / 60_000);
+    for pid in pids.clone() {
+        bench.apply(&clone_child(pid, 1, 0));
+        bench.apply(&exec(pid, pid, "hog").raw("env", &long(pid)));
+    }
+    let held: usize = bench.state.threads.iter().map(|thread| thread.env.len()).sum();
+    let bound = crate::state::limits::TEXT_BUDGET + crate::state::limits::TEXT_CHECK;
+    assert!(held > bound / 2 && held <= bound + (2 << 20), "{held}");
+    assert!(bench.ledger.get(Counter::StateLimit) > 0);
+    for pid in pids {
+        bench.apply(&exit(pid));
+    }
+    bench.apply(&nothing(10));
+    bench.state.weigh(&mut Ledger::default());
+    bench.apply(&exec(10, 10, "sh").raw("env", &long(10)));
+    assert!(bench.thread(10).env.len() > 60_000);
+}
+
 /// The figure for a million processes; run it with `--ignored --nocapture` under `/usr/bin/time -v`.
 #[test]
 #[ignore = "takes half a minute; the figure is in replay/BENCH.md"]
