@@ -3,7 +3,7 @@
 use super::*;
 
 fn brk(tid: i64, addr: i64, vm_size: i64) -> Build {
-    event(PPME_SYSCALL_BRK_4_X, tid).num("addr", addr).num("vm_size", vm_size)
+    event(PPME_SYSCALL_BRK_4_X, tid).num("addr", addr).num("vm_size", vm_size).num("vm_rss", 1).num("vm_swap", 0)
 }
 
 // The child of a fork asks for the heap's beginning: a program started there, and its exec is missing. What the
