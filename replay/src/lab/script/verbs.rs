@@ -341,6 +341,8 @@ fn thread(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
 fn enter(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
     let container = t.container_named(call.value)?;
     let child = t.trace.enter(call.task, &container);
+    // The runtime's helper leads a session of its own before it becomes the program.
+    t.trace.setsid(child);
     let program = match call.entries.take("run") {
         Some(line) => t.execute(call, child, line)?,
         None => "runc".to_owned(),
