@@ -322,6 +322,33 @@ fn enter_halves_are_found_far_back() {
 }
 
 #[test]
+fn a_frame_that_needs_too_many_enter_halves_is_read_from_the_start() {
+    let threads = 1..=17_000_i64;
+    let mut writer = SeekableWriter::new(Vec::new(), Options { frame_bytes: 8 << 20, level: 1 }).unwrap();
+    let enters = threads.clone().map(|tid| ev(1, tid, ppme::PPME_SYSCALL_READ_E, &[&tid.to_le_bytes(), &[9; 4]]));
+    let between = (0..100).map(|_| ev(2, 0, ppme::PPME_SYSCALL_FCHDIR_X, &[&[0; 8], &[3; 8]]));
+    let exits = threads.map(|tid| ev(3, tid, ppme::PPME_SYSCALL_READ_X, &[&tid.to_le_bytes(), b"data"]));
+    let parts = [
+        [shb(), enters.collect::<Vec<_>>().concat()].concat(),
+        between.collect::<Vec<_>>().concat(),
+        exits.collect::<Vec<_>>().concat(),
+    ];
+    for part in &parts {
+        writer.write_all(part).unwrap();
+        writer.cut().unwrap();
+    }
+    let file = open(&writer.finish().unwrap().0);
+    assert_eq!(file.frames().iter().map(|frame| frame.stands_alone).collect::<Vec<_>>(), [true, true, false]);
+    let whole = read(&parts.concat());
+    let found = drain(&mut file.select(&Selection::all().from(3), 0).unwrap());
+    assert_eq!((found.events, found.ledger), (whole.events, whole.ledger));
+    // Who insists is told what is missing.
+    let alone = drain(&mut file.resume(2..3, None, 0).unwrap());
+    assert_eq!(alone.ledger.get(Counter::LostEnterHalves), 17_000);
+    assert_eq!(alone.events.first().map(|event| event.num), Some(101));
+}
+
+#[test]
 fn a_file_without_index_is_scanned() {
     let plain = striped(2000);
     let packed = pack(&plain, 5_000);
