@@ -3,7 +3,8 @@
 //! Data flow: the kernel side (`bpf/`, eBPF) puts one record an event into a ring buffer → [`probe`] loads it and
 //! reads the ring → [`record`] takes records apart → [`encode`] makes normal-form events of them, by the table of
 //! [`calls`] → [`order`] sorts by time → [`sink`] compresses and writes, in a thread of its own. [`session`] runs all
-//! this and accounts for losses; [`snapshot`] says what was there before the first event.
+//! this and accounts for losses; [`snapshot`] says what was there before the first event, and
+//! [`containers`] describes each container when it is first seen.
 //!
 //! This crate runs as root on somebody's production machine, so it stays small enough to audit: no rule engine, no data
 //! frames, no network; `unsafe` only in [`sys`], block by block.
@@ -13,6 +14,7 @@
 mod calls;
 pub mod check;
 pub mod cli;
+mod containers;
 mod encode;
 mod filter;
 mod flags;

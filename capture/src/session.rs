@@ -3,17 +3,20 @@
 //! A single loop reads the ring, encodes, orders and hands batches to the writer ([`crate::sink`]). It looks at the
 //! ring every few milliseconds instead of being woken: that is what keeps recording cheap for the recorded machine.
 
+use std::path::Path;
 use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
 use aya::maps::{MapData, RingBuf};
 use casebook_formats::ledger::{Counter, Ledger};
+use casebook_formats::tables::ppme::PPME_CONTAINER_JSON_2_E;
 use casebook_formats::write::CaptureWriter;
 
+use crate::containers::Containers;
 use crate::encode::Encoder;
 use crate::order::{Order, WINDOW};
 use crate::probe::{Count, Counts, Probe, ProbeError, Settings};
-use crate::record::Record;
+use crate::record::{Item, Record};
 use crate::sink::Sink;
 use crate::snapshot::Snapshot;
 use crate::sys;
@@ -85,6 +88,9 @@ pub(crate) fn run(
     let attached = sys::since_boot();
     let mut snapshot = session.describe(&mut probe, &mut ring, settings, attached, boot)?;
     session.open(&mut snapshot);
+    for path in snapshot.cgroups() {
+        session.contained(&path, attached);
+    }
     // Only now: /proc of other users' processes was read.
     let kept_capabilities = sys::drop_capabilities().err().map(|error| error.to_string());
     let raw = probe.raw;
@@ -111,6 +117,8 @@ pub(crate) fn run(
 struct Session {
     encoder: Encoder,
     writer: CaptureWriter<Vec<u8>>,
+    containers: Containers,
+    boot: u64,
     order: Order,
     sink: Sink,
     batch: Vec<u8>,
@@ -133,6 +141,8 @@ impl Session {
         Self {
             encoder: Encoder::new(boot),
             writer: CaptureWriter::new(Vec::new()),
+            containers: Containers::new(Path::new("/")),
+            boot,
             order: Order::default(),
             sink,
             batch: Vec::with_capacity(BATCH + BATCH / 4),
@@ -250,6 +260,11 @@ impl Session {
             return;
         };
         self.follow_number(record.head.cpu, record.head.seq);
+        for kind in [Item::Cgroup, Item::CgroupV1] {
+            if let Some(path) = record.path(kind) {
+                self.contained(&path, record.head.ts);
+            }
+        }
         self.writer.get_mut().clear();
         match self.encoder.encode(&record, &mut self.writer) {
             Ok(true) => {
@@ -258,6 +273,21 @@ impl Session {
             }
             Ok(false) => {}
             Err(_) => self.losses.count(Counter::UnsoundRecords),
+        }
+    }
+
+    /// Something happened in this cgroup: if it is that of a container that was not seen before, its description goes
+    /// ahead.
+    fn contained(&mut self, path: &[u8], ts: u64) {
+        let Some(description) = self.containers.first_seen(path) else { return };
+        let text = [description.as_bytes(), b"\0"].concat();
+        self.writer.get_mut().clear();
+        let written = self.writer.event(self.boot.wrapping_add(ts), -1, 0, PPME_CONTAINER_JSON_2_E, &[&text]);
+        if written.is_ok() {
+            let event = self.writer.get_mut();
+            self.order.push(ts, event);
+        } else {
+            self.losses.count(Counter::UnsoundRecords);
         }
     }
 

@@ -74,6 +74,12 @@ impl Snapshot {
         })
     }
 
+    /// Cgroup paths of its threads, each once.
+    pub(crate) fn cgroups(&self) -> BTreeSet<Vec<u8>> {
+        let entries = self.threads.iter().flat_map(|thread| thread.cgroups.split(|&byte| byte == 0));
+        entries.filter_map(|entry| Some(entry.splitn(2, |&byte| byte == b'=').nth(1)?.to_vec())).collect()
+    }
+
     /// Threads and descriptors in it.
     pub(crate) fn sizes(&self) -> (usize, usize) {
         (self.threads.len(), self.fds.iter().map(|list| list.fds.len()).sum())
