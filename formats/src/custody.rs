@@ -1,7 +1,7 @@
 //! The chain of custody: which tool made a file, by which operation, from which parents, on whose behalf.
 //!
 //! A `.scap.zst` ends with its custody entries, oldest first ([`crate::seekable::SeekableWriter::custody`]); the last one
-//! tells how the file itself came to be. Who derives a file from others hands their entries on: [`derive`] puts them
+//! tells how the file itself came to be. Who derives a file from others hands their entries on: [`derive()`] puts them
 //! together, `origin` finds them while the parents are read. Plain and gzip captures have no place for any of this.
 //!
 //! An entry holds no clock, no user, no host and no path of the machine that runs the tool, unless somebody gives them:

@@ -122,6 +122,42 @@ impl Codec {
     }
 }
 
+/// How a field is stored, for who shows its bytes.
+#[cfg_attr(not(feature = "cli"), allow(dead_code))]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Form {
+    Signed(usize),
+    Unsigned(usize),
+    Text,
+}
+
+#[cfg_attr(not(feature = "cli"), allow(dead_code))]
+impl Field {
+    fn form(&self) -> (&'static str, Form) {
+        let form = match self.codec {
+            Codec::I64(_) => Form::Signed(8),
+            Codec::U64(_) => Form::Unsigned(8),
+            Codec::U32(_) => Form::Unsigned(4),
+            Codec::Bool(_) => Form::Unsigned(1),
+            Codec::Text(..) => Form::Text,
+        };
+        (self.name, form)
+    }
+}
+
+/// The fields that every entry of this version has, in file order.
+#[cfg_attr(not(feature = "cli"), allow(dead_code))]
+pub(crate) fn head(version: u8) -> impl Iterator<Item = (&'static str, Form)> {
+    HEAD.iter().filter(move |field| field.since <= version).map(Field::form)
+}
+
+/// The fields that may follow them in version 9, when so many bytes of the entry are left.
+#[cfg_attr(not(feature = "cli"), allow(dead_code))]
+pub(crate) fn tail(left: usize) -> impl Iterator<Item = (&'static str, Form)> {
+    let inserted = if left > OLD_TAIL { INSERTED } else { &[] };
+    inserted.iter().chain(TAIL).map(Field::form)
+}
+
 const fn prefix(version: u8) -> Prefix {
     if version < 9 { Prefix::None } else { Prefix::WithItself }
 }

@@ -98,9 +98,13 @@ pub(super) struct DumpArgs {
     #[arg(long)]
     pub(super) raw: bool,
 
-    /// Stop after so many blocks
+    /// Stop after so many blocks, or pieces
     #[arg(short = 'n', value_name = "BLOCKS")]
     pub(super) count: Option<u64>,
+
+    /// Show the pieces of a .scap.zst instead of the capture in it: frames, records, custody, index, seal, seek table
+    #[arg(long, conflicts_with_all = ["from", "to", "frames"])]
+    pub(super) pieces: bool,
 
     #[command(flatten)]
     pub(super) window: WindowArgs,

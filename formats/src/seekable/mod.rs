@@ -35,3 +35,7 @@ pub use frames::Frame;
 pub use select::Selection;
 pub use storage::Storage;
 pub use write::{FRAME_BYTES, Options, SeekableWriter};
+
+/// Bytes of a zstd frame before its first block, by the byte after its magic number.
+#[cfg(feature = "cli")]
+pub(crate) use zstd_frame::header_len as zstd_header_len;

@@ -8,7 +8,7 @@ pub(super) const BLOCK_HEADER: usize = 3;
 
 /// Bytes up to the first block, the magic number and the descriptor among them; `None` when the descriptor has a bit
 /// that no frame has.
-pub(super) fn header_len(descriptor: u8) -> Option<usize> {
+pub(crate) fn header_len(descriptor: u8) -> Option<usize> {
     if descriptor & 0x08 != 0 {
         return None;
     }

@@ -1,7 +1,7 @@
 //! Is this file what was written? Every frame, the chain of records and custody entries, index, seal and seek table.
 //!
-//! One pass takes the file apart ([`super::pieces`]) and hashes frames on all cores while it reads on; [`survey`] keeps
-//! what stands in which place, [`judge`] compares: what was changed, what is missing, what is there twice. Nothing is
+//! One pass takes the file apart ([`super::pieces`]) and hashes frames on all cores while it reads on; `survey` keeps
+//! what stands in which place, `judge` compares: what was changed, what is missing, what is there twice. Nothing is
 //! unpacked. A file that somebody wrote anew as a whole is consistent in itself: against that only a root hash, a SHA-256
 //! or a signature helps (`crate::signature`).
 

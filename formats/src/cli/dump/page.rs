@@ -1,21 +1,15 @@
-//! `casebook dump`: the bytes of a capture with their meaning, block by block.
-//!
-//! One line for each field: offset in the uncompressed stream, bytes, meaning. Events show their header, the length of
-//! each parameter, and the values as stored, with the names that the event table has for them.
+//! The lines of a dump: offset, bytes, meaning; blocks of fixed fields and events.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::args::DumpArgs;
-use super::exit::Exit;
-use super::window::{NoPart, Window};
-use super::{say, time};
+use super::super::time;
+use super::lists::Walk;
 use crate::blocks::event::{self, Stored};
 use crate::blocks::frame::{Block, Blocks};
 use crate::blocks::{EventLayout, Kind};
 use crate::event::EventType;
-use crate::ledger::{Counter, Ledger};
-use crate::source::Source;
 use crate::tables::{self, Direction, ParamType};
 use crate::terminal::Safe;
 
@@ -25,108 +19,38 @@ const WIDTH: usize = 8;
 /// Bytes shown of a long value without --raw.
 const SHOWN: usize = 64;
 
-/// Runs the subcommand.
-pub(super) fn run(args: &DumpArgs, out: &mut (dyn Write + Send), err: &mut (dyn Write + Send)) -> Exit {
-    let name = args.capture.display().to_string();
-    let (source, mut window) = match open(args, &name) {
-        Ok(opened) => opened,
-        Err(why) => {
-            say(err, &why);
-            return Exit::Unreadable;
-        }
-    };
-    let mut page = Page { text: String::new(), shown: if args.raw { usize::MAX } else { SHOWN } };
-    let (mut stream, mut ledger) = (Blocks::new(source), Ledger::default());
-    let (mut count, mut end, mut found) = (0, 0, false);
-    while args.count.is_none_or(|limit| count < limit) {
-        let block = match stream.next(&mut ledger) {
-            Ok(Some(block)) => block,
-            Ok(None) => match stream.next_run(&mut ledger) {
-                Ok(Some(run)) => {
-                    end = run.raw_offset;
-                    continue;
-                }
-                Ok(None) => break,
-                Err(error) => {
-                    say(err, &format!("{name}: {error}"));
-                    return Exit::Unreadable;
-                }
-            },
-            Err(error) => {
-                say(err, &format!("{name}: {error}"));
-                return Exit::Unreadable;
-            }
-        };
-        if block.offset > end {
-            let _ = writeln!(
-                page.text,
-                "{end:08x}  {} bytes passed over: damaged, or blocks of unknown type",
-                block.offset - end
-            );
-        }
-        end = stream.offset();
-        found = true;
-        if !(window.is_open() || time_of(&stream, &block).is_some_and(|ts| window.holds(ts))) {
-            page.text.clear();
-            continue;
-        }
-        page.block(&stream, &block);
-        count += 1;
-        if let Err(error) = page.write(out) {
-            return Exit::of_output(&error);
-        }
-    }
-    if let Err(error) = out.flush() {
-        return Exit::of_output(&error);
-    }
-    for (def, count) in ledger.findings() {
-        say(err, &format!("{name}: {}: {count}  ({})", def.name, def.advice));
-    }
-    let damage = [Counter::TruncatedInput, Counter::BrokenCompression, Counter::DamagedBlocks, Counter::DamagedFrames];
-    if !found && args.window.is_whole() {
-        say(err, &format!("{name}: no block of a scap capture"));
-        Exit::Unreadable
-    } else if damage.iter().any(|&counter| ledger.get(counter) > 0) {
-        Exit::Incomplete
-    } else {
-        Exit::Complete
-    }
-}
-
-/// The stream to show, and which events of it.
-fn open(args: &DumpArgs, name: &str) -> Result<(Source, Window), String> {
-    match args.window.part(&args.capture) {
-        Ok(Some(part)) => Ok((part.file.source(&part.frames), part.window)),
-        Ok(None) => {
-            let source = Source::open(&args.capture).map_err(|error| format!("{name}: {error}"))?;
-            Ok((source, args.window.window()))
-        }
-        Err(NoPart::Unreadable(error)) => Err(error.to_string()),
-        Err(NoPart::Frames(why)) => Err(format!("{name}: {why}")),
-    }
-}
-
-/// Time of an event block that can be read.
-fn time_of(stream: &Blocks, block: &Block) -> Option<u64> {
-    let Kind::Event(layout) = block.kind else { return None };
-    event::decode(stream.bytes(block.body.clone()), layout).ok().map(|stored| stored.ts)
-}
+/// Characters shown of its text.
+const TEXT_SHOWN: usize = 200;
 
 /// Lines waiting to be written.
-struct Page {
-    text: String,
+pub(super) struct Page {
+    pub text: String,
     shown: usize,
 }
 
 impl Page {
-    fn write(&mut self, out: &mut (dyn Write + Send)) -> io::Result<()> {
+    /// An empty page; with `raw` it shows all bytes of long values.
+    pub(super) fn new(raw: bool) -> Self {
+        Self { text: String::new(), shown: if raw { usize::MAX } else { SHOWN } }
+    }
+
+    pub(super) fn write(&mut self, out: &mut (dyn Write + Send)) -> io::Result<()> {
         let result = out.write_all(self.text.as_bytes());
         self.text.clear();
         result
     }
 
+    /// A line for bytes that are no block of a known type, where there are any.
+    pub(super) fn passed_over(&mut self, bytes: std::ops::Range<u64>) {
+        if !bytes.is_empty() {
+            let (from, count) = (bytes.start, bytes.end - bytes.start);
+            // Writing to a string cannot fail.
+            let _ = writeln!(self.text, "{from:08x}  {count} bytes passed over: damaged, or blocks of unknown type");
+        }
+    }
+
     /// One field: as many lines as its bytes take, the meaning on the first.
-    fn field(&mut self, offset: u64, bytes: &[u8], meaning: &str) {
+    pub(super) fn field(&mut self, offset: u64, bytes: &[u8], meaning: &str) {
         let shown = &bytes[..bytes.len().min(self.shown)];
         let meaning = Safe(meaning.as_bytes());
         // Writing to a string cannot fail.
@@ -148,7 +72,7 @@ impl Page {
         }
     }
 
-    fn block(&mut self, stream: &Blocks, block: &Block) {
+    pub(super) fn block(&mut self, stream: &Blocks, block: &Block) {
         let body = stream.bytes(block.body.clone());
         let head = stream.bytes(block.body.start.saturating_sub(8)..block.body.start);
         let tail = stream.bytes(block.body.end..block.body.end + 4);
@@ -160,14 +84,17 @@ impl Page {
             Kind::Event(layout) => self.event(offset, body, layout),
             Kind::Section => self.fixed(offset, body, SECTION, "options"),
             Kind::Machine => self.fixed(offset, body, MACHINE, "reserved"),
-            _ => self.field(offset, body, "entries"),
+            Kind::Threads(version) => Walk::new(self, offset, body).threads(version),
+            Kind::Fds(version) => Walk::new(self, offset, body).fds(version),
+            Kind::Interfaces(version) => Walk::new(self, offset, body).interfaces(version),
+            Kind::Users(version) => Walk::new(self, offset, body).users(version),
         }
         self.field(offset + body.len() as u64, tail, "total length again");
         self.text.push('\n');
     }
 
     /// A body of fixed fields, and what comes after them.
-    fn fixed(&mut self, offset: u64, body: &[u8], layout: &[(&str, usize, Shape)], rest: &str) {
+    pub(super) fn fixed(&mut self, offset: u64, body: &[u8], layout: &[(&str, usize, Shape)], rest: &str) {
         let mut at = 0;
         for (name, len, shape) in layout {
             let Some(bytes) = body.get(at..at + len) else { break };
@@ -219,7 +146,8 @@ impl Page {
         }
         for index in 0..count {
             let Some(bytes) = body.get(at..at + stored.length(index)) else {
-                self.field(offset + at as u64, &[], &format!("{}: does not fit the event", name(index)));
+                let rest = body.get(at..).unwrap_or_default();
+                self.field(offset + at as u64, rest, &format!("{}: does not fit the event", name(index)));
                 return;
             };
             let ty = params.get(index).map(|param| param.ty);
@@ -234,20 +162,26 @@ impl Page {
 
 /// How the bytes of a fixed field read.
 #[derive(Clone, Copy)]
-enum Shape {
+pub(super) enum Shape {
     Number,
+    Signed,
     Hex,
     Text,
     Time,
+    V4,
+    V6,
 }
 
 impl Shape {
-    fn show(self, bytes: &[u8]) -> String {
+    pub(super) fn show(self, bytes: &[u8]) -> String {
         match self {
             Self::Number => number(bytes).to_string(),
             Self::Hex => format!("0x{:x}", number(bytes)),
             Self::Text => text(bytes),
             Self::Time => time::utc(number(bytes)),
+            Self::Signed => signed(bytes).to_string(),
+            Self::V4 => bytes.first_chunk::<4>().map_or_else(String::new, |ip| Ipv4Addr::from(*ip).to_string()),
+            Self::V6 => bytes.first_chunk::<16>().map_or_else(String::new, |ip| Ipv6Addr::from(*ip).to_string()),
         }
     }
 }
@@ -285,8 +219,27 @@ fn title(kind: Kind) -> String {
 }
 
 /// A little-endian number of up to eight bytes.
-fn number(bytes: &[u8]) -> u64 {
+pub(super) fn number(bytes: &[u8]) -> u64 {
     bytes.iter().take(8).rev().fold(0, |value, &byte| value << 8 | u64::from(byte))
+}
+
+/// A little-endian number of up to eight bytes, sign extended.
+fn signed(bytes: &[u8]) -> i64 {
+    match bytes.len() {
+        0 => 0,
+        len @ 1..=8 => (number(bytes) << (64 - 8 * len)) as i64 >> (64 - 8 * len),
+        _ => 0,
+    }
+}
+
+/// Texts that follow each other, each with a NUL at its end, on one line.
+pub(super) fn texts(bytes: &[u8]) -> String {
+    let bytes = bytes.strip_suffix(&[0]).unwrap_or(bytes);
+    let text: String = String::from_utf8_lossy(bytes).chars().map(|c| if c == '\0' { ' ' } else { c }).collect();
+    match text.char_indices().nth(TEXT_SHOWN) {
+        Some((end, _)) => format!("\"{}…", &text[..end]),
+        None => format!("\"{text}\""),
+    }
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -294,7 +247,7 @@ fn text(bytes: &[u8]) -> String {
     format!("\"{}\"", String::from_utf8_lossy(&bytes[..end]))
 }
 
-fn kind_name(etype: u16) -> String {
+pub(super) fn kind_name(etype: u16) -> String {
     match tables::event(EventType(etype)) {
         Some(def) => {
             let direction = if def.dir == Direction::Enter { '>' } else { '<' };
@@ -306,11 +259,6 @@ fn kind_name(etype: u16) -> String {
 
 /// A parameter as its type reads; what takes more than its bytes to read is left to the field catalogue.
 fn value(ty: Option<ParamType>, bytes: &[u8]) -> String {
-    let signed = || match bytes.len() {
-        0 => 0,
-        len @ 1..=8 => (number(bytes) << (64 - 8 * len)) as i64 >> (64 - 8 * len),
-        _ => 0,
-    };
     match ty {
         _ if bytes.is_empty() => "unknown".to_owned(),
         Some(ParamType::Charbuf | ParamType::Fspath | ParamType::Fsrelpath) => text(bytes),
@@ -324,7 +272,7 @@ fn value(ty: Option<ParamType>, bytes: &[u8]) -> String {
             | ParamType::Pid
             | ParamType::Fd32
             | ParamType::Pid32,
-        ) if bytes.len() <= 8 => signed().to_string(),
+        ) if bytes.len() <= 8 => signed(bytes).to_string(),
         Some(ty) if ty.width().is_some() && bytes.len() <= 8 => format!("{0} = 0x{0:x}", number(bytes)),
         _ => format!("{} bytes", bytes.len()),
     }
