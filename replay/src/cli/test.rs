@@ -25,7 +25,7 @@ use crate::lab::changes::Snapshot;
 use crate::lab::results::Tally;
 use crate::lab::runner::{self, Outcome, Verdict};
 use crate::lab::suite::Suite;
-use crate::lab::{bless, junit, page, repeat};
+use crate::lab::{bless, junit, page, provenance, repeat};
 
 mod baseline;
 
@@ -100,6 +100,10 @@ pub(super) struct TestArgs {
     #[arg(short = 'q', long, help_heading = "Output")]
     quiet: bool,
 
+    /// Print where the captures of the cases come from and their licences, as a page of Markdown; run nothing
+    #[arg(long, conflicts_with_all = ["bless", "watch", "json", "junit", "digest", "verify_determinism", "baseline"], help_heading = "Output")]
+    provenance: bool,
+
     /// Print the reference page of case files (fixtures/CASES.md in the source)
     #[arg(long, exclusive = true)]
     docs: bool,
@@ -123,6 +127,15 @@ pub(super) fn run(args: &TestArgs, out: &mut dyn Write, err: &mut dyn Write, ter
     }
     if args.watch {
         return watch(args, out, err, terminals);
+    }
+    if args.provenance {
+        return match load(args, err, terminals) {
+            Ok(suite) => match out.write_all(provenance::page(&suite).as_bytes()).and_then(|()| out.flush()) {
+                Ok(()) => Exit::Complete,
+                Err(error) => broken(&error, err),
+            },
+            Err(exit) => exit,
+        };
     }
     let mut exit = Exit::Complete;
     if !args.paths.is_empty() {

@@ -20,6 +20,7 @@ pub mod explain;
 pub mod junit;
 pub mod mutation;
 pub mod page;
+pub mod provenance;
 pub mod repeat;
 pub mod results;
 pub mod runner;

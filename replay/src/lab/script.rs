@@ -40,8 +40,18 @@ const INIT: &str = "init";
 #[derive(Clone, Copy, Debug)]
 struct Actor {
     task: Task,
-    /// Its name was given, not taken from its program: no other process gets it.
-    named: bool,
+    named: Named,
+}
+
+/// Where a process has its name from. Stronger names come later.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Named {
+    /// From its program.
+    ByProgram,
+    /// From the event that started it; the next one may take it over.
+    ByEvent,
+    /// From the stage: its own, for good.
+    ByStage,
 }
 
 /// A script being told.
@@ -73,7 +83,7 @@ pub(super) fn tell(
     let host = host.map(str::to_owned).or_else(|| shared.as_ref().and_then(|stage| stage::host(stage)));
     let mut teller = Teller {
         trace: Trace::new(host.as_deref().unwrap_or("node-1")),
-        actors: BTreeMap::from([(INIT.to_owned(), Actor { task: Task(1), named: true })]),
+        actors: BTreeMap::from([(INIT.to_owned(), Actor { task: Task(1), named: Named::ByStage })]),
         containers: BTreeMap::new(),
         descriptors: BTreeMap::new(),
         bound: Vec::new(),
@@ -216,17 +226,16 @@ impl Teller<'_> {
     fn introduce(&mut self, task: Task, given: Option<(&str, FileSpan)>, program: &str) -> Option<()> {
         let program = program.rsplit('/').next().unwrap_or(program);
         let name = given.map_or(program, |(name, _)| name);
-        if self.actors.get(name).is_some_and(|actor| actor.named) {
-            return match given {
-                // In a loop the same line introduces one process after the other.
-                Some((_, span)) if self.bound.is_empty() => {
-                    self.notes.wrong(span, format!("there is a process `{name}` already"))
-                }
-                Some(_) => self.actors.insert(name.to_owned(), Actor { task, named: true }).map(|_| ()),
-                None => Some(()),
-            };
+        let named = if given.is_some() { Named::ByEvent } else { Named::ByProgram };
+        match (self.actors.get(name).map(|actor| actor.named), given) {
+            (Some(Named::ByStage), Some((_, span))) => {
+                return self.notes.wrong(span, format!("there is a process `{name}` already"));
+            }
+            (Some(other), _) if other > named => {}
+            _ => {
+                self.actors.insert(name.to_owned(), Actor { task, named });
+            }
         }
-        self.actors.insert(name.to_owned(), Actor { task, named: given.is_some() });
         Some(())
     }
 }

@@ -6,7 +6,7 @@ use casebook_rules::diagnostics::did_you_mean;
 use casebook_rules::source::FileSpan;
 use casebook_rules::yaml::Node;
 
-use super::{Actor, Teller, words};
+use super::{Actor, Named, Teller, words};
 use crate::lab::tree::Entries;
 
 /// Number of the first process that does not say its own.
@@ -158,7 +158,7 @@ impl Teller<'_> {
         }
         entries.end("a process", self.notes);
         let task = self.trace.process(process);
-        self.actors.insert(name.to_owned(), Actor { task, named: true });
+        self.actors.insert(name.to_owned(), Actor { task, named: Named::ByStage });
         Some(())
     }
 
