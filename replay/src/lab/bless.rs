@@ -134,17 +134,17 @@ fn addition(case: &Case, text: &str, added: &[(String, String)]) -> Edit {
         Some((key, value)) => {
             let (key, value) = (range(key), range(value));
             let written = text.get(value.clone()).unwrap_or_default();
+            // What is behind the colon when there is nothing, or nothing in brackets.
+            let colon = key.end + text.get(key.end..).and_then(|rest| rest.find(':')).map_or(0, |at| at + 1);
             if written.starts_with('[') && written.trim_matches(['[', ']']).trim().is_empty() {
-                return Edit { range: value, text: format!("[{}]", flow(", ")) };
+                return Edit { range: colon..value.end, text: block("  ") };
             }
             if written.starts_with('[') {
                 let at = value.end.saturating_sub(1);
                 return Edit { range: at..at, text: format!(", {}", flow(", ")) };
             }
             if written.trim().is_empty() {
-                // Nothing behind the colon.
-                let at = key.end + text.get(key.end..).and_then(|rest| rest.find(':')).map_or(0, |at| at + 1);
-                return Edit { range: at..at, text: block("  ") };
+                return Edit { range: colon..colon, text: block("  ") };
             }
             let indent = " ".repeat(column(text, value.start));
             let at = end_of_node(text, &value);

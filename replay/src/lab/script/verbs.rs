@@ -186,6 +186,15 @@ impl Teller<'_> {
         }
     }
 
+    /// A number.
+    fn number<N: std::str::FromStr>(&mut self, node: &Node) -> Option<N> {
+        let text = self.text(node)?;
+        match text.parse() {
+            Ok(number) => Some(number),
+            Err(_) => self.notes.wrong(node.span, format!("`{text}` is no number that fits here")),
+        }
+    }
+
     /// A descriptor: its number or its name.
     pub(super) fn descriptor(&mut self, node: &Node) -> Option<i64> {
         let text = self.text(node)?;
@@ -351,7 +360,7 @@ fn enter(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
 }
 
 fn exit(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let status = t.notes.number(call.value)?;
+    let status = t.number(call.value)?;
     t.trace.exit(call.task, status);
     Some(())
 }
@@ -563,14 +572,14 @@ fn socket(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
 }
 
 fn setuid(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let uid = t.notes.number(call.value)?;
+    let uid = t.number(call.value)?;
     let result = t.result(call)?.unwrap_or(0);
     t.trace.setuid(call.task, uid, result);
     Some(())
 }
 
 fn setresuid(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let uid = t.notes.number(call.value)?;
+    let uid = t.number(call.value)?;
     let result = t.result(call)?.unwrap_or(0);
     t.trace.setresuid(call.task, uid, result);
     Some(())
@@ -587,7 +596,7 @@ fn setpgid(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
 }
 
 fn login(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let uid = t.notes.number(call.value)?;
+    let uid = t.number(call.value)?;
     t.trace.audit_login(call.task, uid);
     Some(())
 }
