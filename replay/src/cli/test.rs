@@ -157,8 +157,8 @@ fn worse(one: Exit, other: Exit) -> Exit {
 }
 
 /// Runs the cases of a suite, prints and writes what was asked for.
-fn cases(args: &TestArgs, suite: Suite, out: &mut dyn Write, err: &mut dyn Write, terminals: Terminals) -> Exit {
-    let (mut suite, mut outcomes) = (suite, Vec::new());
+fn cases(args: &TestArgs, mut suite: Suite, out: &mut dyn Write, err: &mut dyn Write, terminals: Terminals) -> Exit {
+    let mut outcomes = Vec::new();
     for blessed in [false, true] {
         let begun = Instant::now();
         let order: Vec<usize> = (0..suite.cases.len()).collect();

@@ -383,10 +383,8 @@ impl Expectations {
             };
             for (operator, value) in pairs {
                 let term = match (operator.as_str(), value.sequence()) {
-                    ("exists", _) => match notes.yes(value)? {
-                        true => format!("{field} exists"),
-                        false => format!("not {field} exists"),
-                    },
+                    ("exists", _) if notes.yes(value)? => format!("{field} exists"),
+                    ("exists", _) => format!("not {field} exists"),
                     (operator, Some(items)) => {
                         let items: Option<Vec<String>> =
                             items.iter().map(|item| notes.text(item).map(quoted)).collect();

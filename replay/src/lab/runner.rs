@@ -78,9 +78,6 @@ impl Outcome {
     }
 }
 
-/// The order in which cases are begun.
-pub type Order = Vec<usize>;
-
 /// Runs all cases, `jobs` at a time, begun in the order given; outcomes come in the order of the cases. `done` hears of
 /// each.
 pub fn run(suite: &Suite, jobs: usize, order: &[usize], done: &(dyn Fn(usize) + Sync)) -> Vec<Outcome> {

@@ -23,6 +23,9 @@ pub(super) struct Call<'n> {
 
 type Told = Option<()>;
 
+/// A mistake was noted.
+struct Noted;
+
 /// A verb.
 struct Verb {
     name: &'static str,
@@ -163,11 +166,8 @@ impl Teller<'_> {
     }
 
     /// The text of an option; nothing when it is not there.
-    fn option(&mut self, call: &mut Call<'_>, key: &'static str) -> Option<Option<String>> {
-        match call.entries.take(key) {
-            Some(node) => self.text(node).map(Some),
-            None => Some(None),
-        }
+    fn option(&mut self, call: &mut Call<'_>, key: &'static str) -> Result<Option<String>, Noted> {
+        call.entries.take(key).map(|node| self.text(node).ok_or(Noted)).transpose()
     }
 
     /// The text of an option that has to be there.
@@ -177,13 +177,11 @@ impl Teller<'_> {
     }
 
     /// `res`: 0 unless told otherwise.
-    fn result(&mut self, call: &mut Call<'_>) -> Option<Option<i64>> {
-        let Some(node) = call.entries.take("res") else { return Some(None) };
-        let text = self.text(node)?;
-        match words::result(&text) {
-            Some(result) => Some(Some(result)),
-            None => self.notes.wrong(node.span, format!("`{text}` is no result: 0, a number, or an error like ENOENT")),
-        }
+    fn result(&mut self, call: &mut Call<'_>) -> Result<Option<i64>, Noted> {
+        let Some(node) = call.entries.take("res") else { return Ok(None) };
+        let text = self.text(node).ok_or(Noted)?;
+        let wrong = || format!("`{text}` is no result: 0, a number, or an error like ENOENT");
+        words::result(&text).or_else(|| self.notes.wrong(node.span, wrong())).map(Some).ok_or(Noted)
     }
 
     /// A number.
@@ -269,8 +267,8 @@ impl Teller<'_> {
             None => None,
         };
         let env: Option<Vec<&str>> = env.as_ref().map(|env| env.iter().map(String::as_str).collect());
-        let comm = self.option(call, "comm")?;
-        let resolved = self.option(call, "resolved")?;
+        let comm = self.option(call, "comm").ok()?;
+        let resolved = self.option(call, "resolved").ok()?;
         let mut exec = Exec::new(&path).argv(&argv);
         if let Some(env) = &env {
             exec = exec.env(env);
@@ -282,10 +280,8 @@ impl Teller<'_> {
             exec = exec.resolved(resolved);
         }
         if let Some(file) = call.entries.take("file") {
-            exec = match self.notes.one_of(file, &[("upper", true), ("memory", false)])? {
-                true => exec.upper_layer(),
-                false => exec.memfd(),
-            };
+            let upper = self.notes.one_of(file, &[("upper", true), ("memory", false)])?;
+            exec = if upper { exec.upper_layer() } else { exec.memfd() };
         }
         if let Some(tty) = call.entries.take("tty") {
             exec = exec.tty(self.tty(tty)?);
@@ -298,7 +294,7 @@ impl Teller<'_> {
         {
             exec = exec.at();
         }
-        match self.result(call)? {
+        match self.result(call).ok()? {
             None | Some(0) => self.trace.exec(task, &exec),
             Some(error) => self.trace.exec_failed(task, &exec, error),
         };
@@ -381,7 +377,7 @@ fn open(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
         (None, Some(flags)) => t.flags(flags, "file_flags")?,
         (None, None) => READ,
     };
-    if let Some(error) = t.result(call)?.filter(|result| *result < 0) {
+    if let Some(error) = t.result(call).ok()?.filter(|result| *result < 0) {
         t.trace.open_failed(call.task, &path, flags, error);
         return Some(());
     }
@@ -391,14 +387,14 @@ fn open(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
 
 fn read(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
     let fd = t.descriptor(call.value)?;
-    let data = t.option(call, "data")?.unwrap_or_default();
+    let data = t.option(call, "data").ok()?.unwrap_or_default();
     t.trace.read(call.task, fd, data.as_bytes());
     Some(())
 }
 
 fn write(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
     let fd = t.descriptor(call.value)?;
-    let data = t.option(call, "data")?.unwrap_or_default();
+    let data = t.option(call, "data").ok()?.unwrap_or_default();
     t.trace.write(call.task, fd, data.as_bytes());
     Some(())
 }
@@ -469,8 +465,8 @@ fn chmod(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
 
 fn mount(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
     let device = t.text(call.value)?;
-    let (dir, kind) = (t.needed(call, "on")?, t.option(call, "type")?.unwrap_or_else(|| "ext4".to_owned()));
-    let result = t.result(call)?.unwrap_or(0);
+    let (dir, kind) = (t.needed(call, "on")?, t.option(call, "type").ok()?.unwrap_or_else(|| "ext4".to_owned()));
+    let result = t.result(call).ok()?.unwrap_or(0);
     t.trace.mount(call.task, &device, &dir, &kind, result);
     Some(())
 }
@@ -499,7 +495,7 @@ fn connect(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
     }
     let remote = t.endpoint(call.value)?;
     let from = source(t, call, remote)?;
-    let fd = match t.result(call)? {
+    let fd = match t.result(call).ok()? {
         None => t.trace.connect(call.task, from, remote),
         Some(result) => {
             let family = if remote.ip.is_ipv4() { flags::AF_INET } else { flags::AF_INET6 };
@@ -533,7 +529,7 @@ fn accept(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
 fn send(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
     let remote = t.endpoint(call.value)?;
     let from = source(t, call, remote)?;
-    let data = t.option(call, "data")?.unwrap_or_default();
+    let data = t.option(call, "data").ok()?.unwrap_or_default();
     let fd = t.trace.send_datagram(call.task, from, remote, data.as_bytes());
     t.name_descriptor(call, fd)
 }
@@ -573,14 +569,14 @@ fn socket(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
 
 fn setuid(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
     let uid = t.number(call.value)?;
-    let result = t.result(call)?.unwrap_or(0);
+    let result = t.result(call).ok()?.unwrap_or(0);
     t.trace.setuid(call.task, uid, result);
     Some(())
 }
 
 fn setresuid(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
     let uid = t.number(call.value)?;
-    let result = t.result(call)?.unwrap_or(0);
+    let result = t.result(call).ok()?.unwrap_or(0);
     t.trace.setresuid(call.task, uid, result);
     Some(())
 }
@@ -606,14 +602,14 @@ fn ptrace(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
     t.flags(call.value, "ptrace_requests")?;
     let of = call.entries.need("of", "`ptrace`", t.notes)?;
     let target = t.actor(of)?;
-    let result = t.result(call)?.unwrap_or(0);
+    let result = t.result(call).ok()?.unwrap_or(0);
     t.trace.ptrace(call.task, &request, target, result);
     Some(())
 }
 
 fn write_memory(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
     let target = t.actor(call.value)?;
-    let data = t.option(call, "data")?.unwrap_or_default();
+    let data = t.option(call, "data").ok()?.unwrap_or_default();
     t.trace.write_memory(call.task, target, data.as_bytes());
     Some(())
 }
@@ -624,28 +620,28 @@ fn setns(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
         Some(kind) => t.flags(kind, "clone_flags")?,
         None => 0,
     };
-    let result = t.result(call)?.unwrap_or(0);
+    let result = t.result(call).ok()?.unwrap_or(0);
     t.trace.setns(call.task, fd, kind, result);
     Some(())
 }
 
 fn unshare(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
     let kinds = t.flags(call.value, "clone_flags")?;
-    let result = t.result(call)?.unwrap_or(0);
+    let result = t.result(call).ok()?.unwrap_or(0);
     t.trace.unshare(call.task, kinds, result);
     Some(())
 }
 
 fn init_module(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
     let arguments = if call.value.is_null() { String::new() } else { t.text(call.value)? };
-    let result = t.result(call)?.unwrap_or(0);
+    let result = t.result(call).ok()?.unwrap_or(0);
     t.trace.init_module(call.task, &arguments, result);
     Some(())
 }
 
 fn finit_module(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
     let fd = t.descriptor(call.value)?;
-    let result = t.result(call)?.unwrap_or(0);
+    let result = t.result(call).ok()?.unwrap_or(0);
     t.trace.finit_module(call.task, fd, result);
     Some(())
 }
