@@ -45,8 +45,11 @@ impl Folder {
 
     /// A case with these events and this rest.
     fn case(&self, name: &str, events: &[&str], rest: &str) {
-        let events: String = events.iter().map(|event| format!("    - {event}\n")).collect();
-        self.write(&format!("{name}/case.yaml"), &format!("{HEAD}  events:\n{events}rules: ../rules.yaml\n{rest}"));
+        let mut text = format!("{HEAD}  events:\n");
+        for event in events {
+            text.push_str(&["    - ", event, "\n"].concat());
+        }
+        self.write(&format!("{name}/case.yaml"), &format!("{text}rules: ../rules.yaml\n{rest}"));
     }
 
     fn test(&self, args: &[&str]) -> (Exit, String, String) {

@@ -84,7 +84,7 @@ pub(super) struct TestArgs {
     #[arg(long, help_heading = "Output")]
     json: bool,
 
-    /// Also write the results to this file, as JUnit XML
+    /// Also write the results to this file, as `JUnit` XML
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     junit: Option<PathBuf>,
 

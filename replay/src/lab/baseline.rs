@@ -61,7 +61,7 @@ pub fn measure(
     advance: &(dyn Fn(u64, u64) + Sync),
 ) -> Baseline {
     let begin =
-        |_| Counts { rules, matching, memo: rules.memo(), hits: Vec::new(), counts: vec![0; rules.rules().len()] };
+        |_| Counts { rules, matching, memo: rules.memo(), hits: Vec::new(), by_rule: vec![0; rules.rules().len()] };
     let watched = watch(captures, jobs, advance, begin);
     let mut noise: Vec<Noise> = rules
         .rules()
@@ -76,7 +76,7 @@ pub fn measure(
         .collect();
     let mut reports = Vec::new();
     for (report, counts) in watched {
-        for (noise, count) in noise.iter_mut().zip(&counts.counts).filter(|(_, count)| **count > 0) {
+        for (noise, count) in noise.iter_mut().zip(&counts.by_rule).filter(|(_, count)| **count > 0) {
             noise.alerts += count;
             noise.captures.insert(report.name.clone());
         }
@@ -96,7 +96,7 @@ struct Counts<'r> {
     matching: Matching,
     memo: Memo,
     hits: Vec<u32>,
-    counts: Vec<u64>,
+    by_rule: Vec<u64>,
 }
 
 impl Watcher for Counts<'_> {
@@ -109,7 +109,7 @@ impl Watcher for Counts<'_> {
             ledger.count(Counter::EvaluationErrors);
         }
         for hit in &self.hits {
-            if let Some(count) = self.counts.get_mut(*hit as usize) {
+            if let Some(count) = self.by_rule.get_mut(*hit as usize) {
                 *count += 1;
             }
         }

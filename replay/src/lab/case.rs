@@ -19,7 +19,7 @@ use casebook_rules::yaml::Node;
 use super::expect::{Expectations, Unexpected};
 use super::script;
 use super::suite::RuleBooks;
-use super::tree::{Entries, Notes};
+use super::tree::{Entries, Notes, several};
 use crate::run::Source;
 
 /// Name of the files that hold cases.
@@ -115,10 +115,10 @@ pub(super) fn read(file: &Path, name: &str, documents: &[Arc<Node>], reading: &m
         reading.notes.wrong::<()>(extra.span, format!("more than {MAX_DOCUMENTS} cases in one file"));
         return Vec::new();
     }
-    let several = documents.len() > 1;
+    let shared = documents.len() > 1;
     let mut cases: Vec<Case> = Vec::new();
     for document in documents {
-        let Some(case) = reading.case(file, name, several, document) else { continue };
+        let Some(case) = reading.case(file, name, shared, document) else { continue };
         if cases.iter().any(|other| other.name == case.name) {
             reading.notes.wrong::<()>(document.span, format!("there are two cases `{}`", case.name));
         }
@@ -128,12 +128,12 @@ pub(super) fn read(file: &Path, name: &str, documents: &[Arc<Node>], reading: &m
 }
 
 impl Reading<'_> {
-    fn case(&mut self, file: &Path, folder_name: &str, several: bool, document: &Arc<Node>) -> Option<Case> {
+    fn case(&mut self, file: &Path, folder_name: &str, shared: bool, document: &Arc<Node>) -> Option<Case> {
         let before = self.notes.mistakes.len();
         let folder = file.parent().unwrap_or(Path::new("")).to_path_buf();
         let mut entries = Entries::of(document, "a case", self.notes)?;
         let own_name = entries.take("name").and_then(|own| self.notes.words(own));
-        if several && own_name.is_none() {
+        if shared && own_name.is_none() {
             self.notes.wrong::<()>(entries.start(), "a case that shares its file with others needs `name`");
         }
         let purpose = entries.need("purpose", "a case", self.notes).and_then(|text| self.notes.words(text));
@@ -161,7 +161,7 @@ impl Reading<'_> {
             warnings: warnings.map(|node| node.span),
         };
         let warnings = warnings.map(|node| {
-            let items = self.notes.several(node).iter();
+            let items = several(node).iter();
             items.filter_map(|item| self.notes.words(item).map(str::to_owned)).collect()
         });
         entries.end("a case", self.notes);
@@ -198,7 +198,7 @@ impl Reading<'_> {
     /// ATT&CK ids.
     fn techniques(&mut self, node: &Arc<Node>) -> Vec<String> {
         let mut ids = Vec::new();
-        for item in self.notes.several(node) {
+        for item in several(node) {
             let Some(id) = self.notes.words(item) else { continue };
             let digits = id.trim_start_matches(['T', 'A']);
             let shape = id.starts_with('T') && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
@@ -215,7 +215,7 @@ impl Reading<'_> {
         let mut environment = Environment::default();
         let Some(mut entries) = Entries::of(node, "`requires`", self.notes) else { return environment };
         if let Some(names) = entries.take("env") {
-            for name in self.notes.several(names) {
+            for name in several(names) {
                 let Some(name) = self.notes.words(name) else { continue };
                 match std::env::var(name) {
                     Ok(value) if !value.is_empty() => environment.variables.push((name.to_owned(), value)),
@@ -224,7 +224,7 @@ impl Reading<'_> {
             }
         }
         if let Some(paths) = entries.take("file") {
-            for node in self.notes.several(paths) {
+            for node in several(paths) {
                 let Some(path) = self.notes.words(node) else { continue };
                 let file = folder.join(environment.expand(path));
                 if !file.exists() {
@@ -257,8 +257,7 @@ impl Reading<'_> {
         let (one, more) = (entries.take("capture"), entries.take("captures"));
         let script = entries.take("synthetic");
         let mut captures = Vec::new();
-        let nodes: Vec<&Arc<Node>> =
-            one.into_iter().chain(more.map(|more| self.notes.several(more)).unwrap_or_default()).collect();
+        let nodes: Vec<&Arc<Node>> = one.into_iter().chain(more.map(several).unwrap_or_default()).collect();
         if nodes.len() > MAX_CAPTURES {
             return self.notes.wrong(entries.start(), format!("more than {MAX_CAPTURES} captures in a case"));
         }
@@ -292,7 +291,7 @@ impl Reading<'_> {
     fn rules(&mut self, node: Option<&Arc<Node>>, folder: &Path) -> Option<usize> {
         let mut paths = Vec::new();
         let mut with_default = node.is_none();
-        for item in node.map(|node| self.notes.several(node)).unwrap_or_default() {
+        for item in node.map(several).unwrap_or_default() {
             match self.notes.words(item)? {
                 "default" if paths.is_empty() => with_default = true,
                 "default" => return self.notes.wrong(item.span, "`default` comes first: files build on it"),

@@ -14,7 +14,7 @@ use casebook_rules::schema::FieldRef;
 use casebook_rules::source::{FileSpan, Sources};
 use casebook_rules::yaml::Node;
 
-use super::tree::{Entries, Notes, place_in};
+use super::tree::{Entries, Notes, place_in, several};
 use crate::context::EventContext;
 use crate::fields::Catalogue;
 use crate::fields::catalogue::SYSCALL_SOURCE;
@@ -275,7 +275,7 @@ impl Expectations {
         };
         if let Some(steps) = entries.take("sequence") {
             let mut patterns = Vec::new();
-            for step in notes.several(steps) {
+            for step in several(steps) {
                 let mut entries = Entries::of(step, "a step", notes)?;
                 patterns.push(self.pattern(&mut entries, rules, sources, notes)?);
                 entries.end("a step", notes);

@@ -1,4 +1,4 @@
-//! Outcomes as JUnit XML, the form that CI systems show.
+//! Outcomes as `JUnit` XML, the form that CI systems show.
 //!
 //! One suite a folder of cases, one test case a case. No times and no machine: the file is a function of the cases.
 

@@ -120,7 +120,7 @@ impl Suite {
         let _ = write!(text, "\n         got       {}", failure.got);
         for fired in failure.alerts.iter().take(MAX_LISTED) {
             let Some(alert) = outcome.alerts.get(fired) else { continue };
-            let _ = write!(text, "\n           event {} {}", self.event_name(case, fired), alert.output);
+            let _ = write!(text, "\n           event {} {}", Self::event_name(case, fired), alert.output);
         }
         for line in &failure.nearest {
             let _ = write!(text, "\n         {line}");
@@ -131,7 +131,7 @@ impl Suite {
     }
 
     /// The number of an event, with its capture where the case has several.
-    fn event_name(&self, case: &Case, fired: &Fired) -> String {
+    fn event_name(case: &Case, fired: &Fired) -> String {
         match case.captures.get(fired.capture as usize) {
             Some(capture) if case.captures.len() > 1 => format!("{} of {}", fired.event, capture.name()),
             _ => fired.event.to_string(),

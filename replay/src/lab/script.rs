@@ -21,7 +21,7 @@ use casebook_rules::diagnostics::did_you_mean;
 use casebook_rules::source::{FileSpan, RuleFile, Sources};
 use casebook_rules::yaml::{self, Node};
 
-use super::tree::{Entries, Notes};
+use super::tree::{Entries, Notes, several};
 
 pub(super) use verbs::page;
 
@@ -47,11 +47,11 @@ struct Actor {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Named {
     /// From its program.
-    ByProgram,
+    Program,
     /// From the event that started it; the next one may take it over.
-    ByEvent,
+    Event,
     /// From the stage: its own, for good.
-    ByStage,
+    Stage,
 }
 
 /// A script being told.
@@ -83,7 +83,7 @@ pub(super) fn tell(
     let host = host.map(str::to_owned).or_else(|| shared.as_ref().and_then(|stage| stage::host(stage)));
     let mut teller = Teller {
         trace: Trace::new(host.as_deref().unwrap_or("node-1")),
-        actors: BTreeMap::from([(INIT.to_owned(), Actor { task: Task(1), named: Named::ByStage })]),
+        actors: BTreeMap::from([(INIT.to_owned(), Actor { task: Task(1), named: Named::Stage })]),
         containers: BTreeMap::new(),
         descriptors: BTreeMap::new(),
         bound: Vec::new(),
@@ -181,7 +181,7 @@ impl Teller<'_> {
             return self.notes.wrong(node.span, format!("more than {MAX_LOOPS} loops in each other"));
         }
         let mistakes = self.notes.mistakes.len();
-        for text in self.notes.several(each) {
+        for text in several(each) {
             let text = self.text(text)?;
             self.bound.push((name.clone(), text));
             self.play(steps?);
@@ -226,9 +226,9 @@ impl Teller<'_> {
     fn introduce(&mut self, task: Task, given: Option<(&str, FileSpan)>, program: &str) -> Option<()> {
         let program = program.rsplit('/').next().unwrap_or(program);
         let name = given.map_or(program, |(name, _)| name);
-        let named = if given.is_some() { Named::ByEvent } else { Named::ByProgram };
+        let named = if given.is_some() { Named::Event } else { Named::Program };
         match (self.actors.get(name).map(|actor| actor.named), given) {
-            (Some(Named::ByStage), Some((_, span))) => {
+            (Some(Named::Stage), Some((_, span))) => {
                 return self.notes.wrong(span, format!("there is a process `{name}` already"));
             }
             (Some(other), _) if other > named => {}

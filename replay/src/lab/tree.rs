@@ -84,11 +84,6 @@ impl Notes {
         self.wrong(node.span, format!("`{text}` is none of {}", names.join(", ")))
     }
 
-    /// A sequence, or one element in its place.
-    pub(super) fn several<'n>(&mut self, node: &'n Arc<Node>) -> &'n [Arc<Node>] {
-        node.sequence().unwrap_or_else(|| if node.is_null() { &[] } else { std::slice::from_ref(node) })
-    }
-
     /// A length of time, ns: `1.5s`, `200ms`, `2m`, `1h`.
     pub(super) fn span(&mut self, node: &Node) -> Option<u64> {
         let text = self.text(node)?;
@@ -97,6 +92,11 @@ impl Notes {
             None => self.wrong(node.span, format!("`{text}` is no length of time like 1.5s, 200ms or 2m")),
         }
     }
+}
+
+/// The elements of a sequence, or one element in its place.
+pub(super) fn several(node: &Arc<Node>) -> &[Arc<Node>] {
+    node.sequence().unwrap_or_else(|| if node.is_null() { &[] } else { std::slice::from_ref(node) })
 }
 
 /// `1.5s` and its like in ns.
@@ -113,14 +113,14 @@ fn time_span(text: &str) -> Option<u64> {
 #[derive(Debug)]
 pub(super) struct Entries<'n> {
     node: &'n Node,
-    entries: &'n [(Arc<Node>, Arc<Node>)],
+    pairs: &'n [(Arc<Node>, Arc<Node>)],
     asked: Vec<&'static str>,
 }
 
 impl<'n> Entries<'n> {
     pub(super) fn of(node: &'n Node, what: &str, notes: &mut Notes) -> Option<Self> {
         match node.mapping() {
-            Some(entries) => Some(Self { node, entries, asked: Vec::new() }),
+            Some(pairs) => Some(Self { node, pairs, asked: Vec::new() }),
             None => notes.wrong(node.span, format!("{what} is a mapping of keys to values, not {}", node.kind_name())),
         }
     }
@@ -141,12 +141,12 @@ impl<'n> Entries<'n> {
 
     /// Where the mapping begins: a place for what is missing in it.
     pub(super) fn start(&self) -> FileSpan {
-        self.entries.first().map_or(self.node.span, |(key, _)| key.span)
+        self.pairs.first().map_or(self.node.span, |(key, _)| key.span)
     }
 
     /// Keys and values that nobody asked for so far.
     pub(super) fn others(&self) -> impl Iterator<Item = &'n (Arc<Node>, Arc<Node>)> + '_ {
-        self.entries.iter().filter(|(key, _)| !key.scalar().is_some_and(|key| self.asked.contains(&key.value.as_str())))
+        self.pairs.iter().filter(|(key, _)| !key.scalar().is_some_and(|key| self.asked.contains(&key.value.as_str())))
     }
 
     /// Ends the reading: what nobody asked for does not exist.

@@ -7,7 +7,7 @@ use casebook_rules::source::FileSpan;
 use casebook_rules::yaml::Node;
 
 use super::{Actor, Named, Teller, words};
-use crate::lab::tree::Entries;
+use crate::lab::tree::{Entries, several};
 
 /// Number of the first process that does not say its own.
 const FIRST_PID: i64 = 1000;
@@ -86,7 +86,7 @@ impl Teller<'_> {
             container = container.privileged();
         }
         if let Some(mounts) = entries.take("mounts") {
-            for mount in self.notes.several(mounts) {
+            for mount in several(mounts) {
                 let text = self.notes.words(mount)?;
                 let (paths, rw) = match text.strip_suffix(":ro") {
                     Some(paths) => (paths, false),
@@ -158,7 +158,7 @@ impl Teller<'_> {
         }
         entries.end("a process", self.notes);
         let task = self.trace.process(process);
-        self.actors.insert(name.to_owned(), Actor { task, named: Named::ByStage });
+        self.actors.insert(name.to_owned(), Actor { task, named: Named::Stage });
         Some(())
     }
 

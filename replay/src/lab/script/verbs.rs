@@ -71,8 +71,8 @@ const VERBS: &[Verb] = &[
     Verb { name: "socket", value: "`DOMAIN TYPE [PROTOCOL]`, such as `AF_PACKET SOCK_RAW 768`", options: "`as`", does: "socket", tell: socket },
     Verb { name: "setuid", value: "number", options: "`res`", does: "setuid", tell: setuid },
     Verb { name: "setresuid", value: "number", options: "`res`", does: "setresuid with that number three times", tell: setresuid },
-    Verb { name: "setsid", value: "nothing", options: "", does: "setsid", tell: setsid },
-    Verb { name: "setpgid", value: "nothing", options: "", does: "setpgid(0, 0), as shells do it for what they start", tell: setpgid },
+    Verb { name: "setsid", value: "`~`", options: "", does: "setsid", tell: setsid },
+    Verb { name: "setpgid", value: "`~`", options: "", does: "setpgid(0, 0), as shells do it for what they start", tell: setpgid },
     Verb { name: "login", value: "number", options: "", does: "the audit identity changes; no event tells it, the next exec carries it", tell: login },
     Verb { name: "ptrace", value: "request, such as `PTRACE_ATTACH`", options: "`of`: process; `res`", does: "ptrace", tell: ptrace },
     Verb { name: "write_memory", value: "process", options: "`data`", does: "process_vm_writev", tell: write_memory },
@@ -82,7 +82,7 @@ const VERBS: &[Verb] = &[
     Verb { name: "finit_module", value: "descriptor", options: "`res`", does: "finit_module", tell: finit_module },
     Verb { name: "bpf", value: "command, such as `BPF_PROG_LOAD`", options: "`as`", does: "bpf", tell: bpf },
     Verb { name: "memfd", value: "name", options: "`as`", does: "memfd_create", tell: memfd },
-    Verb { name: "userfaultfd", value: "nothing", options: "`as`", does: "userfaultfd", tell: userfaultfd },
+    Verb { name: "userfaultfd", value: "`~`", options: "`as`", does: "userfaultfd", tell: userfaultfd },
     Verb { name: "container", value: "container", options: "`async: true`", does: "the metadata of a container, once more; no `by`", tell: container },
 ];
 
@@ -114,26 +114,24 @@ impl Teller<'_> {
             None => Task(-1),
         };
         let name = key.scalar().map_or("", |name| name.value.as_str());
-        match verb.filter(|_| value.mapping().is_none()) {
-            Some(verb) => {
-                if by.is_none() && verb.name != "container" {
-                    return self.notes.wrong(key.span, format!("`{name}` needs `by`: who does it"));
-                }
-                entries.take(verb.name);
-                let mut call = Call { task, value, entries };
-                (verb.tell)(self, &mut call)?;
-                call.entries.end(&format!("`{name}`"), self.notes);
+        if let Some(verb) = verb.filter(|_| value.mapping().is_none()) {
+            if by.is_none() && verb.name != "container" {
+                return self.notes.wrong(key.span, format!("`{name}` needs `by`: who does it"));
             }
-            None => {
-                self.table_event(name, key, value, task)?;
-                let stray = entries.others().find(|(other, _)| other.span != key.span);
-                if let Some((other, _)) = stray {
-                    let message = format!("the parameters of `{name}` stand in its mapping; beside it: by, after, at");
-                    return self.notes.wrong(other.span, message);
-                }
+            entries.take(verb.name);
+            let mut call = Call { task, value, entries };
+            (verb.tell)(self, &mut call)?;
+            call.entries.end(&format!("`{name}`"), self.notes);
+            return Some(());
+        }
+        self.table_event(name, key, value, task)?;
+        match entries.others().find(|(other, _)| other.span != key.span) {
+            None => Some(()),
+            Some((other, _)) => {
+                let message = format!("the parameters of `{name}` stand in its mapping; beside it: by, after, at");
+                self.notes.wrong(other.span, message)
             }
         }
-        Some(())
     }
 
     /// `after: 1.5s` since the last event, or `at: +1.5s` since the beginning.
@@ -218,13 +216,10 @@ impl Teller<'_> {
     /// `address:port`.
     pub(super) fn endpoint(&mut self, node: &Node) -> Option<Endpoint> {
         let text = self.text(node)?;
-        match parse_endpoint(&text) {
-            Some(end) => Some(end),
-            None => {
-                let message = format!("`{text}` is no address and port like 203.0.113.9:443 or [2001:db8::9]:443");
-                self.notes.wrong(node.span, message)
-            }
-        }
+        parse_endpoint(&text).or_else(|| {
+            let message = format!("`{text}` is no address and port like 203.0.113.9:443 or [2001:db8::9]:443");
+            self.notes.wrong(node.span, message)
+        })
     }
 
     /// Flags by the names of a table.
@@ -256,7 +251,7 @@ impl Teller<'_> {
         let mut words = self.words(line)?;
         let path = words.first()?.clone();
         if let Some(first) = words.first_mut() {
-            *first = path.rsplit('/').next().unwrap_or(&path).to_owned();
+            path.rsplit('/').next().unwrap_or(&path).clone_into(first);
         }
         if let Some(argv) = call.entries.take("argv") {
             words = self.words(argv)?;
@@ -581,12 +576,19 @@ fn setresuid(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
     Some(())
 }
 
+/// A call without arguments takes no value.
+fn nothing(t: &mut Teller<'_>, call: &Call<'_>) -> Told {
+    if call.value.is_null() { Some(()) } else { t.notes.wrong(call.value.span, "this takes no value: `~`") }
+}
+
 fn setsid(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
+    nothing(t, call)?;
     t.trace.setsid(call.task);
     Some(())
 }
 
 fn setpgid(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
+    nothing(t, call)?;
     t.trace.setpgid(call.task);
     Some(())
 }
