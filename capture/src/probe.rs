@@ -322,3 +322,49 @@ impl Mode {
         self as u32
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a failing test may panic
+
+    use std::io::Write;
+
+    use super::*;
+    use crate::record::{Kind, Record};
+
+    /// The programs that stand in where the kernel takes none with types: they load, attach and record too.
+    #[test]
+    fn raw_tracepoints_record_as_well() {
+        let calls = Calls::new();
+        let wanted = crate::select::select("default", &calls).unwrap();
+        let mut filters = Filters::default();
+        filters.comm("casebook-raw").unwrap();
+        let settings = Settings { snaplen: 80, ring_bytes: 1 << 20, wanted, filters };
+        let btf = Btf::from_sys_fs();
+        let started = btf
+            .map_err(|error| error.to_string())
+            .and_then(|btf| Probe::load(RAW, true, &btf, &calls, &settings).map_err(|error| error.to_string()));
+        let (mut probe, mut ring) = match started {
+            Ok(started) => started,
+            Err(why) if why.contains("not permitted") || why.contains("/sys/kernel/btf") => {
+                writeln!(std::io::stderr().lock(), "SKIPPED: eBPF is not permitted here: {why}").unwrap();
+                return;
+            }
+            Err(why) => panic!("{why}"),
+        };
+        assert!(probe.raw);
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("casebook-raw");
+        std::fs::copy("/bin/true", &program).unwrap();
+        assert!(std::process::Command::new(&program).status().unwrap().success());
+        probe.detach();
+        let mut kinds = Vec::new();
+        while let Some(bytes) = ring.next() {
+            kinds.push(Record::parse(&bytes).unwrap().head.kind);
+        }
+        for kind in [Kind::Exec, Kind::Call, Kind::Exit] {
+            assert!(kinds.contains(&kind), "{kind:?} in {kinds:?}");
+        }
+        assert_eq!(probe.counts().begun, kinds.len() as u64 + probe.counts().lost());
+    }
+}

@@ -56,6 +56,8 @@ pub(crate) struct Outcome {
     pub command: Option<ExitStatus>,
     /// Threads and descriptors of the snapshot.
     pub snapshot: (usize, usize),
+    /// Command lines and environments that could not be read for want of permission.
+    pub forbidden: u64,
     pub raw: bool,
     /// Capabilities could not be given up.
     pub kept_capabilities: Option<String>,
@@ -106,6 +108,7 @@ pub(crate) fn run(
         losses: session.losses,
         command,
         snapshot: snapshot.sizes(),
+        forbidden: snapshot.forbidden,
         raw,
         kept_capabilities,
         took: sys::since_boot() - began,

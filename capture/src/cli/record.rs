@@ -242,6 +242,13 @@ fn summary(outcome: &Outcome, events: u64, written: u64, shown: &str, err: &mut 
         printable(shown)
     )?;
     writeln!(err, "CPU of the recorder: {:.2} s", outcome.cpu as f64 / 1e9)?;
+    if outcome.forbidden > 0 {
+        writeln!(
+            err,
+            "note: {} environments of other users' processes may not be read by this user",
+            outcome.forbidden
+        )?;
+    }
     if outcome.raw {
         writeln!(err, "note: the kernel took only programs without types (raw tracepoints)")?;
     }

@@ -27,6 +27,8 @@ pub(crate) struct Snapshot {
     fds: Vec<FdList>,
     /// Entries that do not fit the format.
     pub left_out: u64,
+    /// Command lines and environments that this user may not read.
+    pub forbidden: u64,
 }
 
 /// A thread as the iterator described it.
@@ -43,11 +45,11 @@ impl Snapshot {
             records(&walked).filter_map(|record| Some(Seen { task: record.task()?, record })).collect();
         let before = seen.iter().filter(|seen| seen.task.start < attached).collect::<Vec<_>>();
         let kept = kept(&before, filters, Path::new("/proc"));
-        let mut threads = Vec::new();
+        let (mut threads, mut forbidden) = (Vec::new(), 0);
         let mut described = BTreeSet::new();
         for seen in &before {
             if let Some(&whole) = kept.get(&seen.task.tgid) {
-                threads.push(threads::entry(seen, boot, whole, Path::new("/proc")));
+                threads.push(threads::entry(seen, boot, whole, Path::new("/proc"), &mut forbidden));
                 if seen.task.tid == seen.task.tgid && whole {
                     described.insert(seen.task.tgid);
                 }
@@ -71,6 +73,7 @@ impl Snapshot {
             threads,
             fds,
             left_out: 0,
+            forbidden,
         })
     }
 

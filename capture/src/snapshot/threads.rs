@@ -17,13 +17,14 @@ const LIST_MAX: usize = 4096;
 /// Largest path that readers accept.
 const PATH_MAX: usize = 1023;
 
-/// The entry. Of an ancestor of what is recorded (`whole` is false) no environment is kept.
-pub(super) fn entry(seen: &Seen<'_>, boot: u64, whole: bool, proc: &Path) -> ThreadEntry {
+/// The entry. Of an ancestor of what is recorded (`whole` is false) no environment is kept. Lists that may not be read
+/// are counted in `forbidden`.
+pub(super) fn entry(seen: &Seen<'_>, boot: u64, whole: bool, proc: &Path, forbidden: &mut u64) -> ThreadEntry {
     let task = &seen.task;
     let record = &seen.record;
     let file = record.file();
     let folder = proc.join(task.tgid.to_string());
-    let command = list(&folder.join("cmdline"));
+    let command = list(&folder.join("cmdline"), forbidden);
     let (exe, args) = split_program(&command);
     let path = |kind: Item| record.path(kind).map(|path| cut(path, PATH_MAX)).unwrap_or_default();
     let mut groups = Vec::new();
@@ -42,7 +43,7 @@ pub(super) fn entry(seen: &Seen<'_>, boot: u64, whole: bool, proc: &Path) -> Thr
         exe: if command.is_empty() { task.comm.clone() } else { cut(exe.to_vec(), PATH_MAX) },
         exepath: path(Item::Exe),
         args: args.to_vec(),
-        env: if whole { list(&folder.join("environ")) } else { Vec::new() },
+        env: if whole { list(&folder.join("environ"), forbidden) } else { Vec::new() },
         cwd: path(Item::Cwd),
         root: path(Item::Root),
         cgroups: cut(groups, LIST_MAX),
@@ -71,11 +72,11 @@ pub(super) fn entry(seen: &Seen<'_>, boot: u64, whole: bool, proc: &Path) -> Thr
     }
 }
 
-/// A list of texts from `/proc`, as far as readers accept it; nothing when it may not be read.
-fn list(path: &Path) -> Vec<u8> {
+/// A list of texts from `/proc`, as far as readers accept it; empty when it may not be read, or the process is gone.
+fn list(path: &Path, forbidden: &mut u64) -> Vec<u8> {
     let mut bytes = Vec::new();
-    // Who may not read it learns nothing: an empty list says so.
-    let _ = std::fs::File::open(path).and_then(|file| file.take(LIST_MAX as u64).read_to_end(&mut bytes));
+    let read = std::fs::File::open(path).and_then(|file| file.take(LIST_MAX as u64).read_to_end(&mut bytes));
+    *forbidden += u64::from(read.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied));
     bytes
 }
 
