@@ -80,8 +80,9 @@ fn every_command_of_the_guide_does_what_it_says() {
     // What the text around the commands says of them.
     let said = |begin: &str| &told.iter().find(|(line, _)| line.starts_with(begin)).expect(begin).1;
     assert!(said("casebook-replay events").contains("wget -qO /dev/shm/.d"));
-    assert!(said("casebook-replay --example").contains("Hidden program in a container: 1"));
-    assert!(said("casebook-replay explain").contains("proc.exepath"));
+    assert!(said("casebook-replay --example").contains("Hidden program in a container: 2"));
+    assert!(said("casebook-replay explain").contains("stands earlier"));
+    assert!(said("casebook-replay explain").contains("missed by one comparison"));
     assert!(said("casebook-replay test cases/").contains("2 cases: 2 passed"));
     assert!(said("casebook-replay coverage --mutants --survivors 5 cases/").contains("Hidden program in a container"));
     assert!(said("casebook-replay test --junit").contains("digest: blake3:"));
