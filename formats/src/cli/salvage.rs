@@ -41,83 +41,38 @@ struct Input {
     findings: Findings,
 }
 
+/// Why a run ends early.
+enum Stop {
+    Input(String),
+    Output(io::Error),
+    /// It has been said already.
+    Exit(Exit),
+}
+
+/// A run that came to its end.
+struct Done {
+    saved: Saved,
+    found: Found,
+    origin: Origin,
+    seal: Option<Seal>,
+}
+
 /// Runs the subcommand.
 pub(super) fn run(args: &SalvageArgs, out: &mut (dyn Write + Send), err: &mut (dyn Write + Send)) -> Exit {
     let name = args.capture.display().to_string();
-    let unreadable = |err: &mut dyn Write, error: &dyn std::fmt::Display| {
-        say(err, &format!("{name}: {error}"));
-        Exit::Unreadable
-    };
-    let Input { source, total, watch, findings } = match input(&args.capture) {
-        Ok(input) => input,
-        Err(error) => return unreadable(err, &error),
-    };
-    let mut saved = Saved::default();
-    let mut stream = Blocks::new(source);
-    let begun = match begin(&mut stream, &mut saved.ledger) {
-        Ok(Ok(begun)) => begun,
-        Ok(Err(_)) if watch.bytes() == 0 => return unreadable(err, &"it is empty"),
-        Ok(Err(found)) => {
-            return unreadable(err, &format!("no sound block of a capture near its beginning, which is {found}"));
-        }
-        Err(error) => return unreadable(err, &error),
-    };
-    let to_stdout = args.target.output.as_os_str() == "-";
-    let (origin, seal) = {
-        let mut output = match open(&args.target, &mut *out, err) {
-            Ok(output) => output,
-            Err(exit) => return exit,
-        };
-        let mut progress = Progress::new(&name, total, true);
-        if !begun {
-            let mut body = Vec::new();
-            section::encode(&mut body);
-            if let Err(error) = write_block(&mut output, blocks::SHB, &body) {
-                return failed(err, &args.target, &error);
-            }
-        }
-        let mut told = Told::default();
-        loop {
-            let block = match stream.next(&mut saved.ledger) {
-                Ok(Some(block)) => block,
-                Ok(None) => break,
-                Err(error) => return unreadable(err, &error),
-            };
-            told.tell(&mut output, &saved.ledger, &findings);
-            if let Err(error) = saved.take(&stream, &block, &mut output) {
-                return failed(err, &args.target, &error);
-            }
-            progress.update(|| watch.bytes(), saved.events);
-        }
-        told.tell(&mut output, &saved.ledger, &findings);
-        progress.finish();
-        drop(stream);
-        let origin = watch.finish().map(|mut origin| {
-            // A damaged file is understood by whoever takes it apart, not by whoever watches it pass.
-            if let Ok(mut found) = findings.lock() {
-                origin.entries.append(&mut found.custody);
-                origin.parent.root = origin.parent.root.or(found.root);
-            }
-            origin
-        });
-        let origin = match origin {
-            Ok(origin) => origin,
-            Err(error) => return unreadable(err, &error),
-        };
-        hand_on(&mut output, std::slice::from_ref(&origin), &args.target.custody.step("salvage"), err);
-        match output.finish() {
-            Ok(seal) => (origin, seal),
-            Err(error) => return failed(err, &args.target, &error),
+    let done = match save(args, &name, &mut *out, err) {
+        Ok(done) => done,
+        Err(Stop::Exit(exit)) => return exit,
+        Err(Stop::Output(error)) => return failed(err, &args.target, &error),
+        Err(Stop::Input(why)) => {
+            say(err, &format!("{name}: {why}"));
+            return Exit::Unreadable;
         }
     };
-    let found = findings.lock().map(|mut found| std::mem::take(&mut *found)).unwrap_or_default();
-    saved.ledger.add(Counter::MissingFrames, found.missing);
-    saved.ledger.add(Counter::DoubtfulBytes, found.gaps.iter().map(|gap| gap.doubtful).sum());
-    saved.ledger.add(Counter::MissingEvents, found.gaps.iter().map(|gap| gap.events).sum());
     if args.json {
-        let text = saved.as_json(args, &found, &origin, seal.as_ref());
+        let text = done.as_json(args);
         // Standard output takes the capture, or the report.
-        let written = if to_stdout {
+        let written = if args.target.output.as_os_str() == "-" {
             err.write_all(text.as_bytes())
         } else {
             out.write_all(text.as_bytes()).and_then(|()| out.flush())
@@ -126,9 +81,55 @@ pub(super) fn run(args: &SalvageArgs, out: &mut (dyn Write + Send), err: &mut (d
             return Exit::of_output(&error);
         }
     } else {
-        saved.report(&name, &found, err);
+        done.report(&name, err);
     }
-    if saved.is_whole(&found) { Exit::Complete } else { Exit::Incomplete }
+    if done.is_whole() { Exit::Complete } else { Exit::Incomplete }
+}
+
+/// Writes what is left of the input into the output.
+fn save(
+    args: &SalvageArgs,
+    name: &str,
+    out: &mut (dyn Write + Send),
+    err: &mut (dyn Write + Send),
+) -> Result<Done, Stop> {
+    let unreadable = |error: io::Error| Stop::Input(error.to_string());
+    let Input { source, total, watch, findings } = input(&args.capture).map_err(unreadable)?;
+    let mut saved = Saved::default();
+    let mut stream = Blocks::new(source);
+    let begun = begin(&mut stream, &mut saved.ledger).map_err(unreadable)?.map_err(|found| {
+        Stop::Input(match watch.bytes() {
+            0 => "it is empty".to_owned(),
+            _ => format!("no sound block of a capture near its beginning, which is {found}"),
+        })
+    })?;
+    let mut output = open(&args.target, out, err).map_err(Stop::Exit)?;
+    let mut progress = Progress::new(name, total, true);
+    if !begun {
+        let mut body = Vec::new();
+        section::encode(&mut body);
+        write_block(&mut output, blocks::SHB, &body).map_err(Stop::Output)?;
+    }
+    let mut told = Told::default();
+    while let Some(block) = stream.next(&mut saved.ledger).map_err(unreadable)? {
+        told.tell(&mut output, &saved.ledger, &findings);
+        saved.take(&stream, &block, &mut output).map_err(Stop::Output)?;
+        progress.update(|| watch.bytes(), saved.events);
+    }
+    told.tell(&mut output, &saved.ledger, &findings);
+    progress.finish();
+    drop(stream);
+    let mut origin = watch.finish().map_err(unreadable)?;
+    let mut found = findings.lock().map(|mut found| std::mem::take(&mut *found)).unwrap_or_default();
+    // A damaged file is understood by whoever takes it apart, not by whoever watches it pass.
+    origin.entries.append(&mut found.custody);
+    origin.parent.root = origin.parent.root.or(found.root);
+    hand_on(&mut output, std::slice::from_ref(&origin), &args.target.custody.step("salvage"), err);
+    let seal = output.finish().map_err(Stop::Output)?;
+    saved.ledger.add(Counter::MissingFrames, found.missing);
+    saved.ledger.add(Counter::DoubtfulBytes, found.gaps.iter().map(|gap| gap.doubtful).sum());
+    saved.ledger.add(Counter::MissingEvents, found.gaps.iter().map(|gap| gap.events).sum());
+    Ok(Done { saved, found, origin, seal })
 }
 
 /// The stream to save from: of zstd files every frame for itself where that can be, of others as far as it can be
@@ -197,14 +198,17 @@ impl Saved {
         self.blocks += 1;
         write_block(output, number, body)
     }
+}
 
-    fn is_whole(&self, found: &Found) -> bool {
-        found.gaps.is_empty() && self.ledger.findings().next().is_none()
+impl Done {
+    fn is_whole(&self) -> bool {
+        self.found.gaps.is_empty() && self.saved.ledger.findings().next().is_none()
     }
 
-    fn report(&self, name: &str, found: &Found, err: &mut dyn Write) {
+    fn report(&self, name: &str, err: &mut dyn Write) {
         use std::fmt::Write as _;
-        say(err, &format!("{name}: {} blocks saved, {} of them events", self.blocks, self.events));
+        let Self { saved, found, .. } = self;
+        say(err, &format!("{name}: {} blocks saved, {} of them events", saved.blocks, saved.events));
         for gap in &found.gaps {
             let place = gap.offset.map_or_else(|| "the end of the file".to_owned(), |offset| format!("byte {offset}"));
             let mut line = format!("at {place}: {}", gap.text);
@@ -217,12 +221,13 @@ impl Saved {
             }
             say(err, &line);
         }
-        for (def, count) in self.ledger.findings() {
+        for (def, count) in saved.ledger.findings() {
             say(err, &format!("{}: {count}  ({})", def.name, def.advice));
         }
     }
 
-    fn as_json(&self, args: &SalvageArgs, found: &Found, origin: &Origin, seal: Option<&Seal>) -> String {
+    fn as_json(&self, args: &SalvageArgs) -> String {
+        let Self { saved, found, origin, seal } = self;
         let gaps = found.gaps.iter().map(|gap| {
             let times = (gap.times.1 > 0).then_some(gap.times);
             json!({
@@ -240,13 +245,13 @@ impl Saved {
             "bytes": origin.parent.bytes,
             "sha256": hex(&origin.parent.sha256),
             "output": args.target.output.display().to_string(),
-            "root": seal.map(|seal| hex(&seal.root)),
-            "whole": self.is_whole(found),
-            "blocks": self.blocks,
-            "events": self.events,
+            "root": seal.as_ref().map(|seal| hex(&seal.root)),
+            "whole": self.is_whole(),
+            "blocks": saved.blocks,
+            "events": saved.events,
             "missing_frames": found.missing,
             "gaps": gaps.collect::<Vec<_>>(),
-            "ledger": self.ledger.findings().map(|(def, count)| (def.name, count)).collect::<std::collections::BTreeMap<_, _>>(),
+            "ledger": saved.ledger.findings().map(|(def, count)| (def.name, count)).collect::<std::collections::BTreeMap<_, _>>(),
         });
         format!("{object}\n")
     }

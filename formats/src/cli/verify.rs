@@ -214,6 +214,14 @@ impl Checked {
             (false, Exit::Faults) => {
                 "NOT SOUND: no .scap.zst with frame records, and without a good signature".to_owned()
             }
+            (false, _)
+                if report
+                    .faults
+                    .iter()
+                    .any(|fault| fault.wrong == Wrong::Truncated && fault.text.contains("cut off")) =>
+            {
+                "cut off before its first frame record, if it is a .scap.zst: nothing in it to check against".to_owned()
+            }
             (false, _) => "no .scap.zst with frame records: nothing in it to check against".to_owned(),
             (true, Exit::Complete) => format!("sound: {}, sealed, {signed}", frames(report.intact)),
             (true, Exit::Incomplete) => format!(
