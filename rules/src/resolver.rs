@@ -18,6 +18,8 @@ use crate::text::{LoadedText, Place, Via};
 
 /// Most parts of a condition (terms, groups, constants) after macros are put in.
 const MAX_PARTS: usize = 500_000;
+/// Longest text that can be another name of a macro.
+const MAX_ALIAS: usize = 1024;
 /// Places shown for one chain of macros or lists.
 const MAX_CHAIN: usize = 8;
 
@@ -287,31 +289,39 @@ impl Places {
     /// Where text `outer` uses the macro of text `inner`, by its own name or by that of a macro that is nothing but
     /// another name for it: the name that stands there, and its place, in the order of the text.
     pub(crate) fn macro_uses(&self, outer: u32, inner: u32) -> Vec<(&str, ast::Span)> {
-        let is = |used: &&MacroUse| used.place.text == outer && self.means(used.to, inner);
+        let aliases = self.aliases();
+        let means = |mut text: u32| {
+            for _ in 0..MAX_CHAIN {
+                if text == inner {
+                    return true;
+                }
+                let Some(&other) = aliases.get(&text) else { return false };
+                text = other;
+            }
+            false
+        };
         let mut uses: Vec<_> = self
             .uses
             .iter()
-            .filter(is)
+            .filter(|used| used.place.text == outer && means(used.to))
             .map(|used| (self.item(used.to).map_or("", |item| &*item.name), used.place))
             .collect();
         uses.sort_by_key(|(_, place)| place.start);
         uses
     }
 
-    /// Whether the macro of a text is that of text `inner`, or another name for it.
-    fn means(&self, text: u32, inner: u32) -> bool {
-        let mut at = text;
-        for _ in 0..MAX_CHAIN {
-            if at == inner {
-                return true;
+    /// Texts that are nothing but the name of a macro, with that macro's text.
+    fn aliases(&self) -> HashMap<u32, u32, foldhash::fast::FixedState> {
+        let is_all = |used: &&MacroUse| {
+            let whole = self.text(used.place.text).map_or("", LoadedText::text);
+            // Cheap for long texts, which are no names: most uses are in one.
+            if whole.len() > MAX_ALIAS {
+                return false;
             }
-            let Some(whole) = self.text(at) else { return false };
-            let bare = whole.text().trim_matches(|c: char| c.is_whitespace() || c == '(' || c == ')');
-            let alias = |used: &&MacroUse| used.place.text == at && used.place.slice(whole.text()) == Some(bare);
-            let Some(used) = self.uses.iter().find(alias) else { return false };
-            at = used.to;
-        }
-        false
+            let bare = whole.trim_matches(|c: char| c.is_whitespace() || c == '(' || c == ')');
+            used.place.slice(whole) == Some(bare)
+        };
+        self.uses.iter().filter(is_all).map(|used| (used.place.text, used.to)).collect()
     }
 
     /// The uses that lead from text `to` back to text `root`, the innermost first.

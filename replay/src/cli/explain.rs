@@ -209,7 +209,7 @@ impl Watcher for Wanted<'_> {
         let here = match (self.event, self.time) {
             (Some(wanted), _) if event.num > wanted => return ControlFlow::Break(()),
             (Some(wanted), _) => event.num == wanted,
-            (None, Some(time)) => event.ts >= time.at(first_ts) && self.explainer.asks(event.etype.0),
+            (None, Some(time)) => event.ts >= time.at(first_ts) && self.explainer.asks(context),
             (None, None) => false,
         };
         if !here {

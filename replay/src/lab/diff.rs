@@ -12,14 +12,13 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use casebook_formats::ledger::{Counter, Ledger};
-use casebook_formats::tables::ppme;
 use casebook_rules::leaf::{LeafId, Memo};
 use casebook_rules::ruleset::{Matching, RuleSet};
 use serde::Serialize;
 
 use super::verdicts::{Watcher, watch};
 use crate::context::EventContext;
-use crate::fields::catalogue::SYSCALL_SOURCE;
+use crate::detect::source_of;
 use crate::run::Source;
 use crate::summary::{CaptureReport, iso_time};
 
@@ -178,7 +177,7 @@ impl<'r> Side<'r> {
     fn ask(&mut self, context: &EventContext<'_>) -> bool {
         self.fired.clear();
         let Self { rules, memo, .. } = self;
-        let Some(source) = rules.source_id(SYSCALL_SOURCE) else { return true };
+        let Some(source) = source_of(rules, context) else { return true };
         memo.start_event();
         for &number in rules.candidates(source, context.event.etype.0) {
             let Some(rule) = rules.rules().get(number as usize) else { continue };
@@ -229,9 +228,6 @@ struct Both<'r> {
 
 impl Watcher for Both<'_> {
     fn event(&mut self, context: &EventContext<'_>, ledger: &mut Ledger) -> ControlFlow<()> {
-        if context.event.etype == ppme::PPME_PLUGINEVENT_E {
-            return ControlFlow::Continue(());
-        }
         let whole = self.old.ask(context) & self.new.ask(context);
         if !whole {
             ledger.count(Counter::EvaluationErrors);

@@ -259,8 +259,17 @@ impl<'o> Explainer<'o> {
         self.tree.verdicts(&|n| leaves.get(n))
     }
 
-    /// Whether the rule is asked about events of this type, when it runs.
-    pub fn asks(&self, etype: u16) -> bool {
+    /// Whether an event is of the source that the rule is for.
+    pub fn concerns(&self, context: &EventContext<'_>) -> bool {
+        context.source() == Some(self.rule().source.as_str())
+    }
+
+    /// Whether the rule is asked about an event, when it runs.
+    pub fn asks(&self, context: &EventContext<'_>) -> bool {
+        let etype = context.event.etype.0;
+        if !self.concerns(context) {
+            return false;
+        }
         let types = self.rule().event_types.as_ref();
         types.is_none_or(|types| types.contains(etype)) || Catalogue::new().async_event_types().contains(&etype)
     }
@@ -308,7 +317,7 @@ impl<'o> Explainer<'o> {
         };
         let aborted = marks.errors.iter().any(|(n, _)| marks.reached.get(*n));
         let active = self.rules.is_active(self.number as usize);
-        let asks = self.asks(context.event.etype.0);
+        let asks = self.asks(context);
         let earlier = self.earlier(context, memo);
         let fate = match () {
             () if aborted => Fate::Aborted,

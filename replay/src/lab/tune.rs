@@ -22,7 +22,6 @@ use super::explain::Explainer;
 use super::verdicts::{Watcher, value, watch};
 use crate::context::EventContext;
 use crate::fields::Catalogue;
-use crate::fields::catalogue::SYSCALL_SOURCE;
 use crate::run::Source;
 use crate::summary::{CaptureReport, Completeness};
 
@@ -44,6 +43,11 @@ const FIELDS: &[(&str, i64, i64)] = &[
     ("fd.sip", 12, 6),
     ("fd.sport", 30, 0),
     ("fs.path.name", 6, 5),
+    ("ka.user.name", 12, 0),
+    ("ka.useragent", 24, 4),
+    ("ka.target.namespace", 30, 0),
+    ("ka.target.name", 14, 6),
+    ("ka.target.resource", 40, 0),
 ];
 
 /// Most hits of a capture that are looked at.
@@ -265,14 +269,14 @@ struct Collector<'c> {
 impl<'c> Collector<'c> {
     fn new(explainer: &'c Explainer<'c>) -> Self {
         let catalogue = Catalogue::new();
-        let fields = FIELDS.iter().map(|(name, ..)| catalogue.parse(SYSCALL_SOURCE, name).ok()).collect();
+        let fields = FIELDS.iter().map(|(name, ..)| catalogue.parse(&explainer.rule().source, name).ok()).collect();
         Self { memo: explainer.memo(), explainer, fields, hits: Vec::new(), count: 0 }
     }
 }
 
 impl Watcher for Collector<'_> {
     fn event(&mut self, context: &EventContext<'_>, _: &mut Ledger) -> ControlFlow<()> {
-        if !self.explainer.asks(context.event.etype.0) || !self.explainer.is_true(context, &mut self.memo) {
+        if !self.explainer.asks(context) || !self.explainer.is_true(context, &mut self.memo) {
             return ControlFlow::Continue(());
         }
         self.count += 1;

@@ -17,7 +17,6 @@ use std::thread;
 use casebook_formats::ledger::Ledger;
 use casebook_rules::event::EventFields;
 use casebook_rules::render;
-use casebook_rules::ruleset::RuleSet;
 use casebook_rules::schema::{FieldRef, Schema};
 use smallvec::SmallVec;
 
@@ -223,15 +222,4 @@ pub fn value(context: &EventContext<'_>, field: &FieldRef) -> Option<String> {
         text.push('…');
     }
     Some(text)
-}
-
-/// The number of the active rule that is reported on an event when the first true one is; `None` when none is true.
-/// An evaluation that Falco would abort ends the search, as there.
-pub fn first_true(rules: &RuleSet, context: &EventContext<'_>, memo: &mut casebook_rules::leaf::Memo) -> Option<u32> {
-    let source = crate::detect::source_of(rules, context)?;
-    let mut found = Vec::new();
-    let mode = casebook_rules::ruleset::Matching::First;
-    // What was true before an abort is reported.
-    let _ = rules.matching(context, context.event.etype.0, source, mode, memo, &mut found);
-    found.first().copied()
 }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use casebook_formats::ledger::{Counter, Ledger};
 use casebook_rules::leaf::Memo;
@@ -66,7 +67,7 @@ pub struct Search<'e> {
 #[derive(Clone)]
 enum Known {
     True,
-    Misses(Vec<usize>),
+    Misses(Arc<[usize]>),
 }
 
 impl<'e> Search<'e> {
@@ -91,7 +92,7 @@ impl<'e> Search<'e> {
 
     fn fired(&mut self, context: &EventContext<'_>) {
         let explainer = self.explainer;
-        if !explainer.asks(context.event.etype.0) {
+        if !explainer.asks(context) {
             return;
         }
         if explainer.earlier(context, &mut self.memo).is_empty() {
@@ -159,6 +160,9 @@ impl Watcher for Search<'_> {
         if context.source() != Some(self.explainer.rule().source.as_str()) {
             return ControlFlow::Continue(());
         }
+        if !self.explainer.concerns(context) {
+            return ControlFlow::Continue(());
+        }
         let asked = self.explainer.ask(context, &mut self.memo);
         if !asked.errors.is_empty() {
             ledger.count(Counter::EvaluationErrors);
@@ -169,7 +173,7 @@ impl Watcher for Search<'_> {
             let verdicts = self.explainer.parts(&asked.leaves);
             let known = match self.explainer.tree.distance(&verdicts) {
                 (0, _) => Known::True,
-                (_, turns) => Known::Misses(turns),
+                (_, turns) => Known::Misses(turns.into()),
             };
             if self.known.len() < MAX_VECTORS {
                 self.known.insert(asked.leaves, known.clone());

@@ -98,6 +98,15 @@ fn event_line(explanation: &Explanation) -> String {
         let pid = event.field("proc.pid").map(|pid| format!(" (pid {})", short(pid, 20))).unwrap_or_default();
         let _ = write!(line, " by {}{pid}", short(name, 40));
     }
+    if let Some(verb) = event.field("ka.verb") {
+        let _ = write!(line, ": {}", short(verb, 40));
+        if let Some(uri) = event.field("ka.uri") {
+            let _ = write!(line, " {}", short(uri, 120));
+        }
+        if let Some(user) = event.field("ka.user.name") {
+            let _ = write!(line, " by {}", short(user, 80));
+        }
+    }
     if let Some(container) = event.field("container.name").filter(|name| *name != "host") {
         let _ = write!(line, " in container {}", short(container, 60));
     }
