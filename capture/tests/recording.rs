@@ -572,3 +572,32 @@ fn a_full_disk_ends_the_recording_at_a_whole_frame() {
         "{report:?}"
     );
 }
+
+/// 32-bit calls on a 64-bit kernel are what they are, not what their numbers mean to 64-bit programs.
+#[test]
+fn calls_of_32_bits_are_recognised() {
+    let test = "calls_of_32_bits_are_recognised";
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("compat");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/compat.c");
+    let flags = ["-O1", "-nostdlib", "-static", "-no-pie", "-fno-stack-protector", "-o"];
+    if !Command::new("gcc").args(flags).arg(&program).arg(source).output().is_ok_and(|gcc| gcc.status.success()) {
+        return skip(&format!("{test}: gcc is not installed"));
+    }
+    if Command::new(&program).status().unwrap().code() != Some(3) {
+        return skip(&format!("{test}: this kernel takes no 32-bit calls"));
+    }
+    if !permitted(test) {
+        return;
+    }
+    let file = folder.path().join("x.scap.zst");
+    let output = record(&file, &[], &[program.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let events = events(&file);
+    let own = events.iter().skip_while(|event| event.name != "execve").skip(1).collect::<Vec<_>>();
+    let names: Vec<_> = own.iter().map(|event| event.name).collect();
+    assert_eq!(names, ["open", "read", "socket", "connect", "setuid", "procexit"]);
+    assert_eq!(own[0].texts, [b"/etc/hostname"]);
+    assert_eq!(own[3].result, Some(-111), "nobody listens there");
+    assert_eq!(own[5].result, Some(3 << 8));
+}
