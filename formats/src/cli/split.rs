@@ -55,7 +55,9 @@ pub(super) fn run(args: &SplitArgs, out: &mut (dyn Write + Send), err: &mut (dyn
         Ok(stream) => stream,
         Err(exit) => return exit,
     };
-    let mut split = Split { args, form, origin, part: None, parts: 0, begun: None, opening: Vec::new(), whole: true };
+    let progress = Progress::new(&stream.name, stream.bytes().1, true);
+    let (opening, begun) = (Vec::new(), None);
+    let mut split = Split { args, form, progress, origin, part: None, parts: 0, begun, opening, whole: true };
     match split.all(stream, out, err) {
         Ok(exit) | Err(exit) => exit,
     }
@@ -64,6 +66,7 @@ pub(super) fn run(args: &SplitArgs, out: &mut (dyn Write + Send), err: &mut (dyn
 struct Split<'a> {
     args: &'a SplitArgs,
     form: Form,
+    progress: Progress,
     /// What the input is; a pipe is known only when it has ended.
     origin: Option<Origin>,
     part: Option<Part>,
@@ -91,7 +94,6 @@ struct Part {
 
 impl Split<'_> {
     fn all(&mut self, mut stream: Stream, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit, Exit> {
-        let mut progress = Progress::new(&stream.name, stream.bytes().1, true);
         let mut events = 0;
         loop {
             let piece = stream.next().map_err(|error| {
@@ -108,9 +110,9 @@ impl Split<'_> {
             if let Some(part) = &mut self.part {
                 part.losses.tell(&stream.ledger, &mut part.output);
             }
-            progress.update(|| stream.bytes().0, events);
+            self.progress.update(|| stream.bytes().0, events);
         }
-        progress.finish();
+        self.progress.finish();
         if self.part.is_none() {
             self.begin(None, err)?;
         }
@@ -137,7 +139,8 @@ impl Split<'_> {
         let kept: u64 = self.opening.iter().map(Piece::len).sum();
         if self.whole && kept + piece.len() > MAX_BLOCK as u64 {
             self.whole = false;
-            say(err, "the snapshots are too large to be repeated: later parts begin with some of them");
+            let text = "the snapshots are too large to be repeated: later parts begin with some of them";
+            self.progress.suspend(|| say(err, text));
         }
         if self.whole {
             self.opening.push(piece);
@@ -213,7 +216,8 @@ impl Split<'_> {
         } else {
             Safe(name.as_os_str().as_encoded_bytes()).to_string()
         };
-        writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| Exit::of_output(&error))
+        let told = self.progress.suspend(|| writeln!(out, "{line}").and_then(|()| out.flush()));
+        told.map_err(|error| Exit::of_output(&error))
     }
 }
 
