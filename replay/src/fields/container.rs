@@ -40,8 +40,9 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: ContainerField, 
         _ => {}
     }
     if thread.container_id.is_empty() {
-        // A thread of which only the number is known may be anywhere.
-        return if thread.placeholder { Extracted::Absent } else { on_host(field) };
+        // A thread of which only the number is known, or no more than a clone tells, may be anywhere.
+        let untold = thread.placeholder || (thread.program_lost && thread.cgroups.is_empty());
+        return if untold { Extracted::Absent } else { on_host(field) };
     }
     match (field, context.state.container_of(thread)) {
         (ContainerField::ContainerId, _) => borrowed(&thread.container_id),

@@ -132,7 +132,7 @@ fn introduce(state: &mut State, step: &mut Step<'_, '_>, tid: i64) -> Option<Thr
 fn describe_caller(state: &mut State, step: &mut Step<'_, '_>, caller: ThreadId) {
     let event = step.event;
     let id_at = |at: usize| event.u64(at).map(|id| id as u32).filter(|&id| id != u32::MAX);
-    let place = event.param(CGROUPS).map(|cgroups| state.place_of(cgroups, step.ledger));
+    let place = place_of_unknown(state, step);
     let (vtid, vpid) = virtual_ids(event);
     let exe = state.text(event.text(EXE).unwrap_or_default());
     let comm = event.text(COMM).map_or_else(|| Arc::clone(&exe), |comm| state.comm_told(&exe, comm));
@@ -154,6 +154,15 @@ fn describe_caller(state: &mut State, step: &mut Step<'_, '_>, caller: ThreadId)
         thread.program_lost = true; // Which file it runs, nothing has told.
     }
     state.link(caller);
+}
+
+/// Control groups that a clone tells of a thread which nothing introduced. They are those of now, and what is kept of a
+/// thread are those of its last exec, so they stand for these only where no exec can have been missed.
+fn place_of_unknown(state: &mut State, step: &mut Step<'_, '_>) -> Option<Place> {
+    if state.losses.any() {
+        return None;
+    }
+    step.event.param(CGROUPS).map(|cgroups| state.place_of(cgroups, step.ledger))
 }
 
 /// The call returned in the child.
@@ -187,7 +196,7 @@ fn child_half(state: &mut State, step: &mut Step<'_, '_>) {
     };
     let model_was_known = state.threads.get(model.0).is_some_and(|thread| !thread.is_invalid());
     if !model_was_known && is_thread {
-        let place = event.param(CGROUPS).map(|cgroups| state.place_of(cgroups, step.ledger));
+        let place = place_of_unknown(state, step);
         describe_leader(state, model, &child, place);
     }
     inherit(state, step, &mut child, model, model_was_known);

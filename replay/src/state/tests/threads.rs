@@ -321,3 +321,25 @@ fn many_threads_come_and_go() {
     assert_eq!(bench.state.groups[&10].tids.len(), 1);
     assert_eq!(bench.thread(1).children.len(), 1);
 }
+
+// Ticks of processor time are told once a second, and what counts is the difference; a thread that leaves its processor
+// was on it since the switch before.
+#[test]
+fn time_on_processors() {
+    let mut bench = Bench::new();
+    let ticks = |user, system| event(PPME_PROCINFO_E, 10).num("cpu_usr", user).num("cpu_sys", system);
+    bench.apply(&ticks(100, 10));
+    assert_eq!(bench.state.ticks_spent(bench.thread(10)), None, "one count is no difference");
+    bench.apply(&ticks(130, 15));
+    assert_eq!(bench.state.ticks_spent(bench.thread(10)), Some((30, 5)));
+    bench.apply(&nothing(10));
+    assert_eq!(bench.state.ticks_spent(bench.thread(10)), None, "on the event that tells it only");
+    for (tid, next, at, ran) in
+        [(1, 10, 1_000, None), (10, 1, 1_500, Some((500, 500))), (1, 10, 1_600, Some((100, 100)))]
+    {
+        bench.apply(&event(PPME_SCHEDSWITCH_6_E, tid).num("next", next).at(at));
+        assert_eq!(bench.state.time_on_processor(bench.thread(tid)), ran);
+    }
+    bench.apply(&event(PPME_SCHEDSWITCH_6_E, 10).num("next", 1).at(2_000));
+    assert_eq!(bench.state.time_on_processor(bench.thread(10)), Some((400, 900)));
+}
