@@ -66,6 +66,8 @@ struct Watch<'d> {
     session: Session<'d>,
     names: &'d [String],
     wanted: &'d Wanted,
+    /// Only alerts about these events.
+    only: Option<&'d [u64]>,
     matched: Vec<u32>,
     alerts: Vec<String>,
     /// Numbers of the events they are about.
@@ -77,13 +79,15 @@ impl<'d> Watch<'d> {
     fn new(detector: &'d Detector, names: &'d [String], wanted: &'d Wanted) -> Self {
         let session = detector.session(Form::Text);
         let (matched, alerts, about) = (Vec::new(), Vec::new(), Vec::new());
-        Self { session, names, wanted, matched, alerts, about, kin: BTreeSet::new() }
+        Self { session, names, wanted, only: None, matched, alerts, about, kin: BTreeSet::new() }
     }
 }
 
 impl Visitor for Watch<'_> {
     fn event(&mut self, context: &EventContext<'_>) -> ControlFlow<()> {
-        if context.event.etype == ppme::PPME_PLUGINEVENT_E {
+        let num = context.event.num;
+        let left_out = self.only.is_some_and(|only| only.binary_search(&num).is_err());
+        if left_out || context.event.etype == ppme::PPME_PLUGINEVENT_E {
             return ControlFlow::Continue(());
         }
         self.session.matching(context, &mut Ledger::default(), &mut self.matched);
@@ -99,8 +103,8 @@ impl Visitor for Watch<'_> {
             let mut line = Vec::new();
             self.session.render(rule, &placeless, Vec::new(), &mut line);
             self.alerts.push(format!("{name}: {}", String::from_utf8_lossy(&line)));
-            if self.about.last() != Some(&context.event.num) {
-                self.about.push(context.event.num);
+            if self.about.last() != Some(&num) {
+                self.about.push(num);
             }
             if let Some(thread) = context.thread {
                 kin_of(thread, context.state, &mut self.kin);
@@ -212,6 +216,23 @@ fn shrink<T: Clone>(items: Vec<T>, mut holds: impl FnMut(&[T]) -> Option<bool>) 
         size = if size == 1 && left_out { 1 } else { size / 2 };
     }
     items
+}
+
+/// All alerts of `detector` on a capture, or on those of its events whose numbers are in `only` (ascending), as texts
+/// without what tells the place of an event: for comparing an excerpt with the whole.
+///
+/// # Errors
+///
+/// When the capture cannot be read.
+pub fn alerts(source: &Source, detector: &Detector, only: Option<&[u64]>) -> Result<Vec<String>, ExcerptError> {
+    let names: Vec<String> = detector.labels().into_iter().map(|label| label.name).collect();
+    let wanted = Wanted { rules: Vec::new(), count: None };
+    let mut watch = Watch::new(detector, &names, &wanted);
+    watch.only = only;
+    let mut reader = source.open().map_err(ExcerptError::Capture)?;
+    let end = Replay::new().run_with(&mut reader, &mut watch);
+    end.map_err(|error| ExcerptError::Capture(error.to_string()))?;
+    Ok(watch.alerts)
 }
 
 /// Finds the smallest capture on which the wanted alerts of `source` fire. `names` are the rules of `detector` by number.

@@ -61,9 +61,13 @@ fn refuse_sections(replay: &Replay, reader: &CaptureReader) -> Result<(), Excerp
     ))
 }
 
-/// Writes an excerpt: the snapshot, then the wanted blocks of `source` in order. `wanted` ascends. Gives the bytes of
-/// the event blocks.
-pub(crate) fn write(
+/// Writes an excerpt: the snapshot, then the wanted blocks of `source` (the whole capture, packed or not) in order.
+/// `wanted` ascends.
+///
+/// # Errors
+///
+/// When something cannot be read or written, or a wanted block is not there.
+pub fn write(
     snapshot: &Snapshot,
     source: Box<dyn Read + Send>,
     wanted: &[Block],
