@@ -4,7 +4,7 @@
 //! behind a false `evt.type` nothing is exercised. A macro or an exception counts the same way as a whole; an element of a
 //! list when a value was it while its comparison decided something, an entry of an exception when it was true.
 //!
-//! [`record`] watches captures, [`annotate`] lays the verdicts over the rule files, [`text`] and [`html`] show them.
+//! `record` watches captures, [`annotate`] lays the verdicts over the rule files, [`text`] and [`html`] show them.
 
 pub mod annotate;
 pub mod html;

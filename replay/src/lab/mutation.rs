@@ -8,7 +8,7 @@
 //! capture without expectations stands for a case that expects exactly the alerts there are. What nobody notices
 //! survives. Only what is reported counts: with first-match rules a difference behind an earlier rule is none.
 //!
-//! [`operators`] makes the mutants, [`record`] replays each capture once and asks for all of them at the same time,
+//! `operators` makes the mutants, `record` replays each capture once and asks for all of them at the same time,
 //! [`text`] prints. No capture is replayed once per mutant: a mutant is one more condition over verdicts that are there.
 
 mod operators;

@@ -1,8 +1,8 @@
 //! Tune: exceptions for a rule, from the alerts it gives on ordinary work, none of which may silence an attack.
 //!
 //! The rule's hits are collected on benign captures and on captures on which it must fire. Every combination of up to
-//! two candidate fields ([`FIELDS`]) is tried: its value tuples on benign hits, without those that some attack hit has,
-//! too. The best by [`Candidate::worth`] are written as YAML ([`yaml`]), loaded on top of the rules, and replayed: what a
+//! two candidate fields (`FIELDS`) is tried: its value tuples on benign hits, without those that some attack hit has,
+//! too. The best by `Candidate::worth` are written as YAML ([`yaml`]), loaded on top of the rules, and replayed: what a
 //! proposal says of itself is what the replay gave, not what was hoped.
 
 pub mod yaml;
