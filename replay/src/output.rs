@@ -10,7 +10,7 @@
 //! that finds out that the ones after it are of no use drops them ([`CaptureOutput::rest`]).
 //!
 //! Where captures and audit logs come together ([`Sequencer::by_time`]), the order is that of time instead: see
-//! [`merge`].
+//! `merge`.
 //!
 //! What is said *about* a capture (heading, errors, losses) passes through here too, because its place is between
 //! the captures' outputs; it goes to the [`Talk`] of the run and not into the data.

@@ -3,7 +3,7 @@
 //! [`Source`]s → [`crate::engine`] → fields → `casebook-rules` → alert lines into the [`Sequencer`], one
 //! [`CaptureReport`] a capture. Captures are independent of each other: each starts with fresh state, so any number
 //! of them is replayed at the same time, and the sequencer puts their lines into the order of the captures. A capture with
-//! checkpoints is divided itself ([`crate::parts`]).
+//! checkpoints is divided itself (`crate::parts`).
 //!
 //! What to run comes in a [`Plan`]; where it comes from (options, files) is the business of [`crate::cli`].
 

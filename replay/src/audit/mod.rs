@@ -1,6 +1,6 @@
 //! Audit events: the second kind of input, JSON documents instead of system calls.
 //!
-//! Kubernetes audit logs (JSON lines, arrays, `EventList`s; plain, gzip, zstd, pipes) → [`split`] → [`AuditReader`] →
+//! Kubernetes audit logs (JSON lines, arrays, `EventList`s; plain, gzip, zstd, pipes) → `split` → [`AuditReader`] →
 //! [`AuditEvent`]s → [`stream`]: a capture of plugin events, as Falco's own plugin writes it. From there on a log *is* a
 //! capture: the engine parses the payload of plugin events ([`AuditEvent::from_plugin`]) and hands it to fields with the
 //! event; rules, filters, cases and every command see one kind of input.

@@ -4,7 +4,7 @@
 //! does ([`Replay`]: the state of the machine, its ledger, the times so far). Both together are a function of the bytes
 //! before that place, and everything that follows is a function of both and of the bytes after it. So reading from a
 //! checkpoint gives what reading from the start gives, and equal checkpoints prove equal futures: that is how
-//! [`crate::parts`] knows that the checkpoints it uses are true.
+//! `crate::parts` knows that the checkpoints it uses are true.
 //!
 //! [`make`] takes checkpoints at the frame boundaries of a `.scap.zst`; [`sidecar`] is the file that they are in, beside the
 //! capture, which stays as it is. They are a cache and no evidence: `casebook-replay index --check` makes them again and
