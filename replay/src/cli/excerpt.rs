@@ -152,18 +152,18 @@ fn store(
     err: &mut dyn Write,
     fill: impl FnOnce(&mut dyn Write) -> Result<(), ExcerptError>,
 ) -> Result<(), Exit> {
-    let (target, mut file) = Target::open(args, err)?;
+    let (target, mut sink) = Target::open(args, err)?;
     let packed = args.output.as_os_str().as_encoded_bytes().ends_with(b".zst");
     let stored = (|| {
         if packed {
-            let mut writer = SeekableWriter::new(file, Options::default())?;
+            let mut writer = SeekableWriter::new(sink, Options::default())?;
             fill(&mut writer)?;
             writer.custody(custody::derive(&[origin::of_file(&args.capture)?], step));
-            file = writer.finish()?.0;
+            sink = writer.finish()?.0;
         } else {
-            fill(&mut file)?;
+            fill(&mut sink)?;
         }
-        Ok(target.finish(file)?)
+        Ok(target.finish(sink)?)
     })();
     stored.map_err(|error: ExcerptError| failed(&args.capture, &error, err))
 }
@@ -325,7 +325,7 @@ fn least(args: &MinimizeArgs, err: &mut (dyn Write + Send), terminals: Terminals
         names => format!("alerts of {}", names.join(", ")),
     };
     if let Some(count) = args.count {
-        note.push_str(&format!(", the first {count}"));
+        note = format!("{note}, the first {count}");
     }
     store(&args.file, &step("minimize", note), err, |out| Ok(out.write_all(&minimal.bytes)?))?;
     if !args.file.quiet {

@@ -118,10 +118,10 @@ fn tell(file: &Path, target: &Path, made: &Made, out: &mut dyn Write, err: &mut 
     let mut line =
         format!("{}: {count} in {frames} frames, {own} bytes ({share:.1} % of the capture)", target.display());
     if *missed > 0 {
-        line.push_str(&format!("; none at {missed} boundaries inside damage or unknown blocks"));
+        line = format!("{line}; none at {missed} boundaries inside damage or unknown blocks");
     }
     if *too_large > 0 {
-        line.push_str(&format!("; none at {too_large} boundaries where the state is too large"));
+        line = format!("{line}; none at {too_large} boundaries where the state is too large");
     }
     put(&line, out, err)
 }

@@ -156,7 +156,9 @@ fn take(args: &StillArgs, err: &mut (dyn Write + Send), terminals: Terminals) ->
     meter.finish();
     match taken {
         Ok(still) => {
-            still.notes.iter().for_each(|note| say(err, note));
+            for note in &still.notes {
+                say(err, note);
+            }
             let nothing = still.report.completeness == Completeness::Unreadable && still.report.events == 0;
             if nothing { Err(Exit::Unreadable) } else { Ok((source, still)) }
         }
@@ -173,7 +175,9 @@ fn no_still(why: &NoStill, err: &mut dyn Write) -> Exit {
         }
         NoStill::NoEvents => say(err, "error: --at: the capture holds no event; without --at its tables can be seen"),
         NoStill::Outside { asked, first, last, notes } => {
-            notes.iter().for_each(|note| say(err, note));
+            for note in notes {
+                say(err, note);
+            }
             let begin = iso_time(*first);
             let span = match last {
                 Some(last) => format!("lasts from {begin} to {} (+{})", iso_time(*last), seconds(last - first)),

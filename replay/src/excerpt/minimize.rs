@@ -278,7 +278,9 @@ pub fn minimize(
     let kept = shrink_events(&pieces, &header, &mut trial, progress);
     shrink_snapshot(&mut snapshot, &kept, &mut trial, progress)?;
     let mut bytes = bytes_of(&snapshot)?;
-    kept.iter().for_each(|piece| bytes.extend_from_slice(&piece.bytes));
+    for piece in &kept {
+        bytes.extend_from_slice(&piece.bytes);
+    }
     Ok(Minimal {
         bytes,
         events: kept.len() as u64,
@@ -349,9 +351,9 @@ fn shrink_events<'p>(
     threads.sort_by_key(|numbers| std::cmp::Reverse(numbers.len()));
     for numbers in threads {
         let mut rest = left.clone();
-        numbers.iter().for_each(|number| {
+        for number in &numbers {
             rest.remove(number);
-        });
+        }
         if !trial.is_spent() && attempt(trial, &rest) {
             left = rest;
         }

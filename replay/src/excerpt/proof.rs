@@ -54,7 +54,7 @@ impl Questions {
         let catalogue = Catalogue::new();
         let mut questions = Vec::new();
         for row in catalogue.rows().iter().filter(|row| row.offline().is_none()) {
-            let name: &str = &row.def.name;
+            let name: &str = row.def.name;
             if OF_PLACE.iter().any(|place| name.starts_with(place)) {
                 continue;
             }
