@@ -23,6 +23,7 @@ const FILES: &[(&str, &str)] = &[
     ("default/60-impact.yaml", include_str!("../default/60-impact.yaml")),
     ("default/70-network.yaml", include_str!("../default/70-network.yaml")),
     ("default/80-execution.yaml", include_str!("../default/80-execution.yaml")),
+    ("default/90-kubernetes.yaml", include_str!("../default/90-kubernetes.yaml")),
 ];
 
 /// The rule files of the default ruleset, in load order.

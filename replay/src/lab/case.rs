@@ -17,6 +17,7 @@ use casebook_rules::source::{FileSpan, Sources};
 use casebook_rules::yaml::Node;
 
 use super::expect::{Expectations, Unexpected};
+use super::requests;
 use super::script;
 use super::suite::RuleBooks;
 use super::tree::{Entries, Notes, several};
@@ -34,6 +35,8 @@ const MAX_CAPTURES: usize = 64;
 pub enum CaseCapture {
     /// Made from the script in the case.
     Synthetic(Arc<[u8]>),
+    /// An audit log made from the requests in the case.
+    Audit(Arc<[u8]>),
     /// A file.
     File(PathBuf),
 }
@@ -42,7 +45,7 @@ impl CaseCapture {
     /// The capture as everything that replays captures takes it.
     pub fn source(&self) -> Source {
         match self {
-            Self::Synthetic(bytes) => Source::Memory { name: self.name(), bytes: Arc::clone(bytes) },
+            Self::Synthetic(bytes) | Self::Audit(bytes) => Source::Memory { name: self.name(), bytes: Arc::clone(bytes) },
             Self::File(path) if fs::metadata(path).is_ok_and(|file| file.is_file()) => Source::File(path.clone()),
             Self::File(path) => Source::Missing { name: path.display().to_string(), reason: "no such file".to_owned() },
         }
@@ -52,6 +55,7 @@ impl CaseCapture {
     pub fn name(&self) -> String {
         match self {
             Self::Synthetic(_) => "synthetic".to_owned(),
+            Self::Audit(_) => "audit".to_owned(),
             Self::File(path) => path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
         }
     }
@@ -247,7 +251,7 @@ impl Reading<'_> {
         environment
     }
 
-    /// `capture:` one file, `captures:` several, `synthetic:` a script.
+    /// `capture:` one file, `captures:` several, `synthetic:` a script, `audit:` requests to a cluster.
     fn captures(
         &mut self,
         entries: &mut Entries<'_>,
@@ -256,6 +260,7 @@ impl Reading<'_> {
     ) -> Option<Vec<CaseCapture>> {
         let (one, more) = (entries.take("capture"), entries.take("captures"));
         let script = entries.take("synthetic");
+        let requests = entries.take("audit");
         let mut captures = Vec::new();
         let nodes: Vec<&Arc<Node>> = one.into_iter().chain(more.map(several).unwrap_or_default()).collect();
         if nodes.len() > MAX_CAPTURES {
@@ -281,8 +286,11 @@ impl Reading<'_> {
             let bytes = script::tell(script, folder, self.files, self.sources, self.notes)?;
             captures.push(CaseCapture::Synthetic(bytes.into()));
         }
+        if let Some(requests) = requests {
+            captures.push(CaseCapture::Audit(requests::tell(requests, self.notes)?.into()));
+        }
         if captures.is_empty() && environment.missing.is_none() {
-            return self.notes.wrong(entries.start(), "a case needs `capture`, `captures` or `synthetic`");
+            return self.notes.wrong(entries.start(), "a case needs `capture`, `captures`, `synthetic` or `audit`");
         }
         Some(captures)
     }

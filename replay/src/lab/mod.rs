@@ -24,6 +24,7 @@ pub mod provenance;
 pub mod repeat;
 pub mod results;
 pub mod runner;
+mod requests;
 mod script;
 pub mod suite;
 mod tree;
