@@ -94,7 +94,7 @@ fn every_rule_says_what_it_is_about() {
         let technique =
             |tag: &String| tag.starts_with('T') && tag[1..].starts_with(|c: char| c == 'A' || c.is_ascii_digit());
         assert!(rule.tags.iter().any(technique), "{name}: a technique");
-        assert!(has("host") || has("container"), "{name}: where it applies");
-        assert!(rule.event_types.is_some(), "{name}: event types");
+        assert!(has("host") || has("container") || has("k8s"), "{name}: where it applies");
+        assert!(rule.event_types.is_some() || rule.source == "k8s_audit", "{name}: event types");
     }
 }
