@@ -45,7 +45,9 @@ impl CaseCapture {
     /// The capture as everything that replays captures takes it.
     pub fn source(&self) -> Source {
         match self {
-            Self::Synthetic(bytes) | Self::Audit(bytes) => Source::Memory { name: self.name(), bytes: Arc::clone(bytes) },
+            Self::Synthetic(bytes) | Self::Audit(bytes) => {
+                Source::Memory { name: self.name(), bytes: Arc::clone(bytes) }
+            }
             Self::File(path) if fs::metadata(path).is_ok_and(|file| file.is_file()) => Source::File(path.clone()),
             Self::File(path) => Source::Missing { name: path.display().to_string(), reason: "no such file".to_owned() },
         }

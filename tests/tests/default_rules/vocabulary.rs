@@ -92,9 +92,10 @@ fn every_macro_and_list_can_be_used() {
         name if ABOUT_AUDIT.contains(&name) => rule(name, name, "k8s_audit"),
         name => rule(name, &format!("evt.type=execve and {name}"), "syscall"),
     });
-    let lists = rules.lists().iter().map(|item| {
-        rule(&item.name, &format!("evt.type=execve and proc.name in ({})", item.name), "syscall")
-    });
+    let lists = rules
+        .lists()
+        .iter()
+        .map(|item| rule(&item.name, &format!("evt.type=execve and proc.name in ({})", item.name), "syscall"));
     let text: String = macros.chain(lists).collect();
     let with = load_with(&[("everything.yaml", &text)]);
     assert_eq!(with.rules().len(), rules.rules().len() + rules.macros().len() + rules.lists().len());
