@@ -52,7 +52,7 @@ fn ask(fields: &OurFields, context: &EventContext<'_>, text: &mut Vec<u8>) -> u6
     text.clear();
     for column in 0..fields.names().len() {
         let told = fields.text(column, context, text);
-        text.push(if told { 1 } else { 0 });
+        text.push(u8::from(told));
     }
     let mut hasher = std::hash::DefaultHasher::new();
     hasher.write(text);

@@ -102,7 +102,7 @@ fn request(id: u32, second: u32, verb: &str) -> Json {
     })
 }
 
-const RULES: &str = r#"
+const RULES: &str = r"
 - rule: secret
   desc: a secret is read
   condition: ka.target.resource = secrets and ka.verb in (get, list) and ka.uri.param[watch] = 1
@@ -126,7 +126,7 @@ const RULES: &str = r#"
   output: login
   priority: NOTICE
   source: aws_cloudtrail
-"#;
+";
 
 #[test]
 fn a_capture_and_a_log_come_in_the_order_of_time_and_each_sees_its_own_rules() {

@@ -313,7 +313,6 @@ mod tests {
     use casebook_formats::tables::ppme;
 
     use super::super::sample::Sample;
-    use super::*;
 
     /// The texts of fields on a document.
     fn texts<const N: usize>(document: &str, fields: [&str; N]) -> [Option<String>; N] {
@@ -426,7 +425,7 @@ mod tests {
     #[test]
     fn without_an_id_only_the_document_speaks() {
         let fields = ["ka.verb", "jevt.value[/verb]", "json.rawtime", "evt.source", "jevt.value[\"\"]"];
-        let wanted = [None, Some("get"), Some("1470326409999999999"), Some("k8s_audit"), Some(r#"{"verb":"get"}"#)];
+        let wanted = [None, Some("get"), Some("1588262409999999999"), Some("k8s_audit"), Some(r#"{"verb":"get"}"#)];
         assert_eq!(texts(r#"{"verb":"get"}"#, fields), wanted.map(|text| text.map(str::to_owned)));
     }
 }

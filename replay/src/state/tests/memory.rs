@@ -70,7 +70,7 @@ fn lost_exits_end_with_the_reuse_of_the_number() {
 #[test]
 fn texts_have_a_budget() {
     let mut bench = Bench::new();
-    let long = |n: i64| [format!("N={n}").as_bytes(), &[b'x'; 60_000], b"\0"].concat();
+    let long = |n: i64| [format!("N={n}").as_bytes(), &vec![b'x'; 60_000], b"\0"].concat();
     let pids = 1000..(1000 + 2 * (crate::state::limits::TEXT_BUDGET as i64 + (128 << 20)) / 60_000);
     for pid in pids.clone() {
         bench.apply(&clone_child(pid, 1, 0));
