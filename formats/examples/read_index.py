@@ -1,24 +1,18 @@
 #!/usr/bin/env python3
-"""Reads frame records, index, seal and seek table of a .scap.zst with nothing but the standard library.
+"""Reads frame records, index, seal and seek table of a .scap.zst with the standard library only (formats/FORMAT.md).
 
-Layout: formats/FORMAT.md. Data frames are jumped over by their zstd block headers. BLAKE3 is not in the standard library,
-so the checks are not tested here: `casebook verify` does that.
-"""
-import struct
-import sys
-
+BLAKE3 is not in the standard library, so the checks are not tested here: `casebook verify` does that."""
+import struct, sys
 
 def zstd_frame_length(data, at):
     descriptor = data[at + 4]
     single = descriptor >> 5 & 1
     end = at + 5 + (1 - single) + (0, 1, 2, 4)[descriptor & 3] + (single, 2, 4, 8)[descriptor >> 6]
-    last = False
-    while not last:
+    header = 0
+    while not header & 1:  # blocks, up to the last one
         header = int.from_bytes(data[end:end + 3], "little")
-        last = header & 1
         end += 3 + (1 if header >> 1 & 3 == 1 else header >> 3)
     return end + (4 if descriptor & 4 else 0) - at
-
 
 class Body:
     def __init__(self, data):
@@ -32,12 +26,8 @@ class Body:
         first = self.take(1)[0]
         return first if first < 251 else int.from_bytes(self.take({251: 2, 252: 4, 253: 8}[first]), "little")
 
-    def bytes(self):
-        return self.take(self.number())
-
     def types(self):
-        return [8 * i + bit for i, byte in enumerate(self.bytes()) for bit in range(8) if byte >> bit & 1]
-
+        return [8 * i + bit for i, byte in enumerate(self.take(self.number())) for bit in range(8) if byte >> bit & 1]
 
 def main(path):
     data = open(path, "rb").read()
@@ -65,6 +55,5 @@ def main(path):
             elif kind == "S":
                 seal = [body.number() for _ in range(6)]
     print(f"index: {index} frames; seek table: {entries} entries; seal: {seal[3] if seal else None} events")
-
 
 main(sys.argv[1])

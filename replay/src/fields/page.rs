@@ -15,8 +15,8 @@ pub fn reference() -> String {
     let with_value = rows.iter().filter(|row| row.offline().is_none()).count();
     let mut out = format!(
         "# Fields\n\n\
-         What conditions compare and outputs print: {} fields, {with_value} of which have values on captures of system \
-         calls. A `*` after a type stands for several values: a list, the ancestors of a process, or both ends of a \
+         What conditions compare and outputs print: {} fields, {with_value} of which can have a value on captures \
+         or audit logs. A `*` after a type stands for several values: a list, the ancestors of a process, or both ends of a \
          connection. Arguments in round brackets can be left out. The list is that of Falco's engine and its container \
          and Kubernetes plugins, so that every rule file loads.\n\n\
          `casebook-replay fields` prints this catalogue, filtered by `--class`, `--source` or text. This page is made \
