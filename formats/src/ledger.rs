@@ -195,6 +195,16 @@ impl Ledger {
         self.findings().any(|(def, _)| def.severity == Severity::DataLoss && def.origin == Origin::File)
     }
 
+    /// The counts of chosen counters.
+    #[must_use]
+    pub fn only(&self, chosen: impl Fn(&CounterDef) -> bool) -> Self {
+        let mut ledger = Self::default();
+        for &counter in ALL.iter().filter(|counter| chosen(counter.def())) {
+            ledger.add(counter, self.get(counter));
+        }
+        ledger
+    }
+
     /// Counters that are not zero, in table order.
     pub fn findings(&self) -> impl Iterator<Item = (&'static CounterDef, u64)> + '_ {
         ALL.iter().map(|&counter| (&COUNTERS[counter as usize], self.get(counter))).filter(|(_, n)| *n > 0)

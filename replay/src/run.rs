@@ -17,6 +17,7 @@ use std::thread;
 
 use casebook_formats::capture::{CaptureReader, FormatError};
 use casebook_formats::ledger::{Ledger, Origin, Severity};
+use casebook_formats::seekable::SeekableFile;
 
 use crate::audit::reader::look_into;
 use crate::audit::{AuditReader, stream};
@@ -96,6 +97,13 @@ impl Source {
             Self::File(_) => Err(io::Error::other("standard input can be read only once")),
             Self::Missing { reason, .. } => Err(io::Error::other(reason.clone())),
         }
+    }
+
+    /// What its recorder lost, where it is a file that says so beside its stream.
+    fn recorded_losses(&self) -> Ledger {
+        let Self::File(path) = self else { return Ledger::default() };
+        let file = SeekableFile::open(path).ok().flatten();
+        file.and_then(|file| file.recorded_losses().ok()).unwrap_or_default()
     }
 
     /// Opens it once more; `None` when it can be read only once, or not at all.
@@ -335,6 +343,7 @@ impl<'c, L: Look> Task<'c, L> {
                 (look, next) => *look = next,
             }
         }
+        all.report.ledger.merge(&self.source.recorded_losses());
         if let Some(unused) = &self.divided.unused {
             all.report.ledger.count(UNUSED);
             output.note(unused.clone());

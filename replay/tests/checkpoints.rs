@@ -9,6 +9,7 @@ use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use casebook_formats::ledger::Counter;
 use casebook_formats::seekable::{Options, SeekableWriter};
 use tempfile::TempDir;
 
@@ -208,4 +209,29 @@ fn folders_pass_over_checkpoints_in_silence() {
     let one = run(folder.path(), &["-q", "with.scap.zst"]);
     assert_eq!((all.code, &all.out, all.err.as_str()), (0, &one.out, ""));
     assert_eq!(run(folder.path(), &["-q", "with.scap.zst*"]).out, one.out);
+}
+
+/// What the recorder lost stands beside the stream, in the frame records: a run says so, once, however it reads.
+#[test]
+fn losses_of_the_recorder_are_in_the_summary() {
+    let folder = tempfile::tempdir().unwrap();
+    let raw = example();
+    let (first, second) = raw.split_at(raw.len() / 2);
+    let options = Options { frame_bytes: 4096, level: 1 };
+    let mut writer = SeekableWriter::new(File::create(folder.path().join("lossy.scap.zst")).unwrap(), options).unwrap();
+    for (part, lost) in [(first, 3), (second, 4)] {
+        writer.lost(Counter::RingFull, lost);
+        // The reader finds markers in the stream itself; here are none.
+        writer.lost(Counter::KernelDrops, 5);
+        writer.write_all(part).unwrap();
+    }
+    writer.finish().unwrap();
+    let says = |args: &[&str]| {
+        let told = run(folder.path(), args);
+        assert!(told.out.contains("ring_full (data loss): 7."), "{told:?}");
+        assert!(!told.out.contains("kernel_drops"), "{told:?}");
+    };
+    says(&["lossy.scap.zst"]);
+    assert_eq!(run(folder.path(), &["index", "--spacing", "0", "lossy.scap.zst"]).code, 0);
+    says(&["-j4", "lossy.scap.zst"]);
 }

@@ -12,7 +12,7 @@ use super::select::Selection;
 use super::storage::Storage;
 use super::table;
 use crate::capture::{CaptureReader, FormatError};
-use crate::ledger::{Counter, Ledger};
+use crate::ledger::{Counter, Ledger, Origin};
 use crate::source::Source;
 
 /// A capture file of ours with the list of its frames. Readers that it gives are independent of each other and may
@@ -44,6 +44,9 @@ pub struct SeekableFile {
     /// What was found when the file was opened.
     ledger: Ledger,
 }
+
+/// Counted by readers of the stream as well.
+const DROP_MARKERS: Counter = Counter::KernelDrops;
 
 impl SeekableFile {
     /// Opens a file; `None` when it is none of ours, or no file at all (a pipe, standard input).
@@ -93,6 +96,23 @@ impl SeekableFile {
     /// Length of the file in bytes.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// What the recorder lost, as its frame records say; the stream itself does not tell. Counters that reading the
+    /// stream finds anew are left out, so that nothing is counted twice.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn recorded_losses(&self) -> io::Result<Ledger> {
+        let mut all = Ledger::default();
+        for frame in self.frames.iter() {
+            let record = frames::read_record(&*self.storage, frame)?;
+            if let Some(losses) = record.and_then(|record| Ledger::from_losses(&record.losses)) {
+                all.merge(&losses);
+            }
+        }
+        Ok(all
+            .only(|def| matches!(def.origin, Origin::Kernel | Origin::Recorder) && def.name != DROP_MARKERS.def().name))
     }
 
     /// What was wrong with the list of frames.
