@@ -5,6 +5,7 @@ use casebook_formats::tables::ppme;
 use jiff::Timestamp;
 
 use super::json::Json;
+use super::split::MAX_DOCUMENT;
 use crate::fields::catalogue::K8S_AUDIT_SOURCE;
 
 /// Longest event that is looked at, as compact JSON; the default of Falco's plugin (`maxEventSize`).
@@ -80,13 +81,14 @@ impl AuditEvent {
     }
 
     /// The payload of a plugin event in a capture (`PPME_PLUGINEVENT_E`: number of the plugin, data); `None` when the
-    /// plugin is not known or the payload is no JSON.
+    /// plugin is not known or the payload is no JSON, or longer than a document may be.
     pub fn from_plugin(event: &Event<'_>) -> Option<Self> {
         if event.etype != ppme::PPME_PLUGINEVENT_E {
             return None;
         }
         let source = source_of(event.u64(0)? as u32)?;
-        let json = Json::parse(event.param(1)?).ok()?;
+        let payload = event.param(1).filter(|payload| payload.len() <= MAX_DOCUMENT)?;
+        let json = Json::parse(payload).ok()?;
         Some(Self { ts: event.ts, source, json })
     }
 }

@@ -4,6 +4,7 @@
 //! is passed over is counted, and the first lines concerned are remembered for the notes of the run.
 
 use std::collections::VecDeque;
+use std::hash::BuildHasher as _;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
@@ -11,6 +12,7 @@ use casebook_formats::capture::Upstream;
 use casebook_formats::ledger::{Counter, Ledger};
 use casebook_formats::unpack::Unpacked;
 use foldhash::HashSet;
+use foldhash::quality::FixedState;
 
 use super::event::{AuditEvent, NoEvent};
 use super::json::Json;
@@ -24,6 +26,8 @@ const LINES: usize = 10;
 const REMEMBERED: usize = 1 << 16;
 /// Bytes of an input that are looked at to see what it is; more than the longest block of a zstd frame.
 const HEAD: usize = 256 << 10;
+/// Blanks in front of a document that are passed over to see what an input is: a few packed bytes can be gigabytes of them.
+const BLANKS: u64 = 4096;
 
 /// Lines on which something was wrong.
 struct Trouble {
@@ -137,17 +141,18 @@ impl AuditReader {
 }
 
 /// Events seen lately. Each stage of a request is an event with the same id; the same stage twice is a repetition.
+/// Hashes stand for ids, which can be as long as whoever wrote the log likes; what two that agree would spoil is a count.
 #[derive(Default)]
 struct Seen {
-    known: HashSet<Box<str>>,
-    order: VecDeque<Box<str>>,
+    known: HashSet<u64>,
+    order: VecDeque<u64>,
 }
 
 impl Seen {
     fn again(&mut self, event: &AuditEvent) -> bool {
         let member = |name| event.json.get(name).and_then(Json::str);
         let Some(id) = member("auditID") else { return false };
-        let key: Box<str> = format!("{id} {}", member("stage").unwrap_or_default()).into();
+        let key = FixedState::default().hash_one((id, member("stage")));
         if self.known.contains(&key) {
             return true;
         }
@@ -156,7 +161,7 @@ impl Seen {
         {
             self.known.remove(&oldest);
         }
-        self.order.push_back(key.clone());
+        self.order.push_back(key);
         self.known.insert(key);
         false
     }
@@ -165,11 +170,11 @@ impl Seen {
 /// Whether an input that begins with these bytes, packed as they are, is JSON: captures begin with a binary block.
 /// `None` when more of them are needed.
 pub fn is_json(head: &[u8]) -> Option<bool> {
-    let mut unpacked = Unpacked::from_reader(Box::new(io::Cursor::new(head.to_vec()))).ok()?;
+    let mut unpacked = Unpacked::from_reader(Box::new(io::Cursor::new(head.to_vec()))).ok()?.take(BLANKS);
     let mut byte = [0];
     loop {
         if unpacked.read(&mut byte).ok()? == 0 {
-            return None;
+            return if unpacked.limit() == 0 { Some(false) } else { None };
         }
         match byte[0] {
             b' ' | b'\t' | b'\r' | b'\n' | 0xEF | 0xBB | 0xBF => {}
@@ -267,6 +272,7 @@ mod tests {
             (b"\x0a\x0d\x0d\x0a\x1c\x00\x00\x00", Some(false)),
             (b"kind: Event", Some(false)),
             (b"\n \n", None),
+            (&[b' '; 5000], Some(false)),
             (b"", None),
         ] {
             assert_eq!(is_json(head), answer, "{head:?}");

@@ -9,8 +9,9 @@
 
 use std::io::{self, BufRead};
 
-/// Longest document that is kept. The default of the API server's batches is 10 MiB, and those are taken apart.
-pub(crate) const MAX_DOCUMENT: usize = 16 << 20;
+/// Longest document that is kept. Lists are taken apart, so this is about single events: ten times what one may have
+/// ([`super::event::MAX_EVENT`]), for those who indent them. A tree takes up to ten times the bytes of its text.
+pub(crate) const MAX_DOCUMENT: usize = 4 << 20;
 
 /// What comes next in a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -69,3 +69,37 @@ impl Read for Stream {
         Ok(n)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    // Logs in memory: what cannot be read is the failure that this test looks for.
+    #![allow(clippy::unwrap_used)]
+
+    use std::io::Cursor;
+
+    use casebook_formats::capture::Item;
+
+    use super::*;
+
+    #[test]
+    fn events_of_every_permitted_length_arrive_in_their_order() {
+        let event = |length: usize| {
+            let long = "y".repeat(length);
+            format!(r#"{{"kind":"Event","auditID":"{length}","stageTimestamp":"2025-03-01T10:00:00.5Z","x":"{long}"}}"#)
+        };
+        // Across the lengths at which blocks and their lengths become larger, and one that is too long.
+        let lengths = [0, 65_000, 65_600, 250_000, super::super::event::MAX_EVENT];
+        let log = lengths.map(event).join("\n");
+        let log = AuditReader::from_reader(Box::new(Cursor::new(log.into_bytes())), "log").unwrap();
+        let mut reader = capture(log, "log").unwrap();
+        let mut ids = Vec::new();
+        while let Some(item) = reader.next_item().unwrap() {
+            if let Item::Event(event) = item {
+                let event = AuditEvent::from_plugin(&event).unwrap();
+                ids.push(event.json.get("auditID").unwrap().text());
+            }
+        }
+        assert_eq!(ids, ["0", "65000", "65600", "250000"]);
+        assert_eq!(reader.upstream().notes, ["note: log: oversized_audit_events 1 (line 5)"]);
+    }
+}
