@@ -88,9 +88,12 @@ pub(super) enum Command {
 pub(super) struct RunArgs {
     /// Captures and Kubernetes audit logs: files, directories, glob patterns, `-` for standard input
     ///
-    /// Audit logs are JSON: an event a line, arrays, lists of kind `EventList`; plain, gzip or zstd. A directory is walked to all depths and gives the files that are named like captures (.scap, .scap.gz,
+    /// A directory is walked to all depths and gives the files that are named like captures (.scap, .scap.gz,
     /// .scap.zst) or begin like one, in the order of their paths. Every capture is replayed on its own, with fresh
     /// state; alerts come in the order of the captures, then one summary for all.
+    ///
+    /// Audit logs are JSON: an event a line, arrays, lists of kind `EventList`; plain, gzip or zstd. They are named one
+    /// by one or by a pattern; a directory is not searched for them.
     #[arg(value_name = "CAPTURE")]
     pub(super) captures: Vec<PathBuf>,
 
