@@ -19,6 +19,7 @@ use crate::absent::Untold;
 use crate::context::EventContext;
 use crate::fields::Catalogue;
 use crate::fields::catalogue::{K8S_AUDIT_SOURCE, SYSCALL_SOURCE};
+use crate::metrics::RuleFacts;
 use crate::summary::RuleLabel;
 
 /// Form of an alert.
@@ -134,6 +135,17 @@ impl Detector {
     pub fn labels(&self) -> Vec<RuleLabel> {
         let label = |rule: &Rule| RuleLabel { name: rule.name.clone(), severity: rule.priority as usize };
         self.rules.rules().iter().map(label).collect()
+    }
+
+    /// All rules as metrics name them, in the same order.
+    pub fn facts(&self) -> Vec<RuleFacts> {
+        let facts = |rule: &Rule| RuleFacts {
+            name: rule.name.clone(),
+            priority: rule.priority,
+            source: rule.source.clone(),
+            tags: rule.tags.iter().cloned().collect(),
+        };
+        self.rules.rules().iter().map(facts).collect()
     }
 
     /// Begins a capture.

@@ -35,6 +35,17 @@ pub trait Visitor {
         let _ = (event, state);
     }
 
+    /// Whether it wants to hear what was lost until an event at `previous`, now that one at `ts` has come.
+    fn is_due(&self, previous: u64, ts: u64) -> bool {
+        let _ = (previous, ts);
+        false
+    }
+
+    /// What was lost since the capture began, until `ts`; see [`Visitor::is_due`].
+    fn lost(&mut self, ts: u64, ledger: &Ledger) {
+        let _ = (ts, ledger);
+    }
+
     /// Now and then, and at the end: bytes of the (compressed) input consumed, and events replayed.
     fn progress(&mut self, bytes_read: u64, events: u64) {
         let _ = (bytes_read, events);
@@ -221,9 +232,13 @@ impl Replay {
             let until = self.position.events + PROGRESS_INTERVAL;
             while self.position.events < until {
                 self.hear_of_gaps(reader.ledger());
+                let previous = self.position.last_ts;
                 let Some(item) = reader.next_item()? else { return Ok(End::Finished) };
                 if let ControlFlow::Break(end) = self.item(item, visitor) {
                     return Ok(end);
+                }
+                if visitor.is_due(previous, self.position.last_ts) {
+                    visitor.lost(previous, &self.lost(reader));
                 }
             }
             visitor.progress(reader.bytes_read(), self.position.events);
@@ -359,10 +374,16 @@ impl Replay {
 
     /// Anomalies so far: those of the state, and those of the reader that it reads from.
     pub fn ledger(&self, reader: &CaptureReader) -> Ledger {
+        let mut ledger = self.lost(reader);
+        self.state.count_missing(&mut ledger);
+        ledger
+    }
+
+    /// The same without what may still come.
+    pub(crate) fn lost(&self, reader: &CaptureReader) -> Ledger {
         let mut ledger = reader.ledger().clone();
         ledger.merge(&reader.upstream().ledger);
         ledger.merge(&self.ledger);
-        self.state.count_missing(&mut ledger);
         ledger
     }
 }

@@ -19,6 +19,7 @@ pub mod excerpt;
 pub mod fields;
 pub mod inputs;
 pub mod lab;
+pub mod metrics;
 pub mod moment;
 pub mod output;
 mod parts;

@@ -24,6 +24,7 @@ use crate::audit::{AuditReader, stream};
 use crate::context::EventContext;
 use crate::detect::{Detector, Form, Session};
 use crate::engine::{End, Position, Replay, Visitor};
+use crate::metrics::{Board, Tally};
 use crate::moment::Moment;
 use crate::output::{CaptureOutput, Sequencer};
 use crate::parts::{Divided, Gathering, UNUSED, parts_each};
@@ -99,11 +100,11 @@ impl Source {
         }
     }
 
-    /// What its recorder lost, where it is a file that says so beside its stream.
-    fn recorded_losses(&self) -> Ledger {
-        let Self::File(path) = self else { return Ledger::default() };
+    /// What its recorder lost, where it is a file that says so beside its stream: at which time how much.
+    fn recorded_losses(&self) -> Vec<(u64, Ledger)> {
+        let Self::File(path) = self else { return Vec::new() };
         let file = SeekableFile::open(path).ok().flatten();
-        file.and_then(|file| file.recorded_losses().ok()).unwrap_or_default()
+        file.and_then(|file| file.losses_by_frame().ok()).unwrap_or_default()
     }
 
     /// Opens it once more; `None` when it can be read only once, or not at all.
@@ -142,6 +143,8 @@ pub struct Plan {
     pub span: Option<u64>,
     /// Workers; 0 counts as 1.
     pub jobs: usize,
+    /// Where alerts, events and losses are counted over time, if anywhere.
+    pub board: Option<Board>,
 }
 
 /// What is made of the events of one capture.
@@ -153,6 +156,27 @@ pub trait Look: Send {
         output: &mut CaptureOutput<'_, '_>,
         report: &mut CaptureReport,
     ) -> ControlFlow<()>;
+
+    /// A part of a capture begins, on this host, and before it this was lost. Not told at the start of a capture.
+    fn begin(&mut self, hostname: &[u8], lost: &Ledger) {
+        let _ = (hostname, lost);
+    }
+
+    /// Whether it wants to hear of losses: [`Visitor::is_due`].
+    fn is_due(&self, previous: u64, ts: u64) -> bool {
+        let _ = (previous, ts);
+        false
+    }
+
+    /// What was lost until `ts`: [`Visitor::lost`]. Also told at the end of a part.
+    fn lost(&mut self, ts: u64, ledger: &Ledger) {
+        let _ = (ts, ledger);
+    }
+
+    /// What the recorder lost until `ts`, besides; told when the capture is over.
+    fn recorder_lost(&mut self, ts: u64, ledger: &Ledger) {
+        let _ = (ts, ledger);
+    }
 
     /// Takes over what another one has seen of the part of the capture that follows.
     fn absorb(&mut self, next: Self)
@@ -178,7 +202,8 @@ pub fn replay(
     let work = Work { jobs: plan.jobs, window: Window { to, ..plan.window }, divisible: true };
     look_at_each(captures, work, output, advance, || {
         let session = plan.rules.session(plan.form);
-        let alerts = Alerts { session, opening: plan.window.open(), matched: Vec::new(), line: Vec::new() };
+        let tally = plan.board.as_ref().map(Board::tally);
+        let alerts = Alerts { session, opening: plan.window.open(), matched: Vec::new(), line: Vec::new(), tally };
         (Replay::new().stop_after(plan.span), alerts)
     })
 }
@@ -317,7 +342,12 @@ impl<'c, L: Look> Task<'c, L> {
         }
         let rest = output.rest();
         let mut desk = Desk { look: begin().1, output, report: done.report, advance, told };
+        if part > 0 {
+            let hostname = &entered.replay.state().machine.hostname;
+            desk.look.begin(hostname, &entered.replay.lost(&entered.reader));
+        }
         let (handed_on, end, note) = self.divided.run(part, &mut entered, &mut desk, || rest.drop());
+        desk.look.lost(entered.replay.position().last_ts, &entered.replay.lost(&entered.reader));
         done.handed_on = handed_on;
         done.notes.extend(note);
         done.report = desk.report;
@@ -343,7 +373,12 @@ impl<'c, L: Look> Task<'c, L> {
                 (look, next) => *look = next,
             }
         }
-        all.report.ledger.merge(&self.source.recorded_losses());
+        for (ts, losses) in self.source.recorded_losses() {
+            all.report.ledger.merge(&losses);
+            if let Some(look) = &mut all.look {
+                look.recorder_lost(ts, &losses);
+            }
+        }
         if let Some(unused) = &self.divided.unused {
             all.report.ledger.count(UNUSED);
             output.note(unused.clone());
@@ -425,6 +460,15 @@ impl<L: Look> Visitor for Desk<'_, '_, '_, L> {
         self.look.event(context, self.output, &mut self.report)
     }
 
+    #[inline]
+    fn is_due(&self, previous: u64, ts: u64) -> bool {
+        self.look.is_due(previous, ts)
+    }
+
+    fn lost(&mut self, ts: u64, ledger: &Ledger) {
+        self.look.lost(ts, ledger);
+    }
+
     fn progress(&mut self, bytes_read: u64, events: u64) {
         let (bytes_told, events_told) = self.told;
         (self.advance)(bytes_read.saturating_sub(bytes_told), events.saturating_sub(events_told));
@@ -438,6 +482,7 @@ struct Alerts<'d> {
     opening: Opening,
     matched: Vec<u32>,
     line: Vec<u8>,
+    tally: Option<Tally<'d>>,
 }
 
 impl Look for Alerts<'_> {
@@ -448,6 +493,9 @@ impl Look for Alerts<'_> {
         output: &mut CaptureOutput<'_, '_>,
         report: &mut CaptureReport,
     ) -> ControlFlow<()> {
+        if let Some(tally) = &mut self.tally {
+            tally.on(&context.state.machine.hostname);
+        }
         match self.opening.place(context.clock.first_ts, context.event.ts) {
             Place::Inside => {}
             Place::Outside => return ControlFlow::Continue(()),
@@ -455,11 +503,47 @@ impl Look for Alerts<'_> {
             Place::Over if context.document.is_some() => return ControlFlow::Continue(()),
             Place::Over => return ControlFlow::Break(()),
         }
+        if let Some(tally) = &mut self.tally {
+            tally.event(context);
+        }
         self.session.matching(context, &mut report.ledger, &mut self.matched);
         if self.matched.is_empty() { ControlFlow::Continue(()) } else { self.write(context, output, report) }
     }
 
-    fn absorb(&mut self, _: Self) {}
+    fn begin(&mut self, hostname: &[u8], lost: &Ledger) {
+        if let Some(tally) = &mut self.tally {
+            tally.begin(hostname, lost);
+        }
+    }
+
+    #[inline]
+    fn is_due(&self, previous: u64, ts: u64) -> bool {
+        self.tally.as_ref().is_some_and(|tally| tally.is_due(previous, ts))
+    }
+
+    fn lost(&mut self, ts: u64, ledger: &Ledger) {
+        if let Some(tally) = &mut self.tally {
+            tally.lost(ts, ledger);
+        }
+    }
+
+    fn recorder_lost(&mut self, ts: u64, ledger: &Ledger) {
+        if let Some(tally) = &mut self.tally {
+            tally.recorder_lost(ts, ledger);
+        }
+    }
+
+    fn absorb(&mut self, next: Self) {
+        if let (Some(tally), Some(next)) = (&mut self.tally, next.tally) {
+            tally.absorb(next);
+        }
+    }
+
+    fn end(&mut self, _: &mut CaptureOutput<'_, '_>, report: &CaptureReport) {
+        if let Some(tally) = &mut self.tally {
+            tally.end(report);
+        }
+    }
 }
 
 impl Alerts<'_> {
@@ -472,6 +556,9 @@ impl Alerts<'_> {
     ) -> ControlFlow<()> {
         for &rule in &self.matched {
             report.count(rule as usize);
+            if let Some(tally) = &mut self.tally {
+                tally.alert(rule, context);
+            }
             let absent = self.session.untold(rule, context);
             if !absent.is_empty() {
                 report.count_guess(rule as usize);

@@ -12,7 +12,7 @@ use super::select::Selection;
 use super::storage::Storage;
 use super::table;
 use crate::capture::{CaptureReader, FormatError};
-use crate::ledger::{Counter, Ledger, Origin};
+use crate::ledger::{Counter, CounterDef, Ledger, Origin};
 use crate::source::Source;
 
 /// A capture file of ours with the list of its frames. Readers that it gives are independent of each other and may
@@ -105,14 +105,27 @@ impl SeekableFile {
     /// What the operating system says.
     pub fn recorded_losses(&self) -> io::Result<Ledger> {
         let mut all = Ledger::default();
+        self.losses_by_frame()?.iter().for_each(|(_, losses)| all.merge(losses));
+        Ok(all)
+    }
+
+    /// The same frame by frame, of those with losses, each with the latest time of an event in it (0 without events).
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn losses_by_frame(&self) -> io::Result<Vec<(u64, Ledger)>> {
+        let is_own = |def: &CounterDef| {
+            matches!(def.origin, Origin::Kernel | Origin::Recorder) && def.name != DROP_MARKERS.def().name
+        };
+        let mut all = Vec::new();
         for frame in self.frames.iter() {
-            let record = frames::read_record(&*self.storage, frame)?;
-            if let Some(losses) = record.and_then(|record| Ledger::from_losses(&record.losses)) {
-                all.merge(&losses);
-            }
+            let Some(record) = frames::read_record(&*self.storage, frame)? else { continue };
+            let losses = Ledger::from_losses(&record.losses).map(|losses| losses.only(is_own));
+            all.extend(
+                losses.filter(|losses| losses.findings().next().is_some()).map(|losses| (record.latest, losses)),
+            );
         }
-        Ok(all
-            .only(|def| matches!(def.origin, Origin::Kernel | Origin::Recorder) && def.name != DROP_MARKERS.def().name))
+        Ok(all)
     }
 
     /// What was wrong with the list of frames.

@@ -14,6 +14,7 @@ use super::excerpt::{MinimizeArgs, SliceArgs};
 use super::exit;
 use super::explain::ExplainArgs;
 use super::index::IndexArgs;
+use super::metrics::MetricsArgs;
 use super::still::{FdsArgs, PsArgs};
 use super::test::TestArgs;
 use super::tune::TuneArgs;
@@ -198,6 +199,9 @@ pub(super) struct RunArgs {
     /// is the same, byte for byte, whatever the number.
     #[arg(short = 'j', long = "jobs", value_name = "N")]
     pub(super) jobs: Option<NonZeroUsize>,
+
+    #[command(flatten)]
+    pub(super) metrics: MetricsArgs,
 
     /// No progress bar (there is none anyway unless standard error is a terminal)
     #[arg(long, help_heading = "Output")]

@@ -69,14 +69,23 @@ pub(super) fn create(
     others: impl IntoIterator<Item = PathBuf>,
     err: &mut dyn Write,
 ) -> Result<File, Exit> {
-    if let Some(input) = same_file(path, captures, others) {
-        say(err, &format!("error: {}: the output would overwrite an input ({})", path.display(), input.display()));
-        return Err(Exit::Usage);
-    }
+    refuse_input(path, captures, others, err)?;
     File::create(path).map_err(|error| {
         say(err, &format!("error: {}: {error}", path.display()));
         Exit::Output
     })
+}
+
+/// Refuses an output that is an input; `Err` after saying so.
+pub(super) fn refuse_input(
+    path: &Path,
+    captures: &[Source],
+    others: impl IntoIterator<Item = PathBuf>,
+    err: &mut dyn Write,
+) -> Result<(), Exit> {
+    let Some(input) = same_file(path, captures, others) else { return Ok(()) };
+    say(err, &format!("error: {}: the output would overwrite an input ({})", path.display(), input.display()));
+    Err(Exit::Usage)
 }
 
 /// An input that `output` would overwrite.

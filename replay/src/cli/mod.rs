@@ -14,6 +14,7 @@ mod explain;
 mod fields;
 mod index;
 mod lint;
+mod metrics;
 mod rules;
 mod ruleset;
 mod run;

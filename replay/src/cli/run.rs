@@ -31,33 +31,45 @@ pub(super) fn run(
         if args.example { vec![captures::example()] } else { captures::sources(&args.captures, args.quiet, err) };
     let jobs = captures::jobs(args.jobs);
     let window = Window { from: args.from, to: args.to };
-    let plan = Plan { rules: detector, form: args.output.into(), window, span: args.seconds, jobs };
+    let board = args.metrics.board();
+    let mut plan = Plan { rules: detector, form: args.output.into(), window, span: args.seconds, jobs, board };
     let Some(path) = &args.output_file else {
-        return replay(args, &plan, &captures, out, err, terminals);
+        return replay(args, &mut plan, &captures, out, err, terminals);
     };
     let paths =
         rule_files.iter().map(|file| PathBuf::from(file.embedded.as_ref().map_or(&file.name, |outer| &outer.name)));
     match captures::create(path, &captures, paths, err) {
-        Ok(mut file) => replay(args, &plan, &captures, &mut file, err, Terminals { out: false, ..terminals }),
+        Ok(mut file) => replay(args, &mut plan, &captures, &mut file, err, Terminals { out: false, ..terminals }),
         Err(exit) => exit,
     }
 }
 
 fn replay(
     args: &RunArgs,
-    plan: &Plan,
+    plan: &mut Plan,
     captures: &[Source],
     out: &mut (dyn Write + Send),
     err: &mut (dyn Write + Send),
     terminals: Terminals,
 ) -> Exit {
+    let targets = match args.metrics.targets(captures, err) {
+        Ok(targets) => targets,
+        Err(exit) => return exit,
+    };
     let by_time = captures::by_time(args.order, captures, err);
     let hearing = Hearing { quiet: args.quiet, no_progress: args.no_progress, terminals, by_time };
     let performed =
         captures::perform(captures, hearing, out, err, |output, advance| run::replay(plan, captures, output, advance));
     let reports = match performed {
         Ok(reports) => reports,
-        Err(exit) => return exit,
+        Err(exit) => {
+            targets.give_up();
+            return exit;
+        }
+    };
+    let measured = match plan.board.take() {
+        Some(board) => targets.write(board, &plan.rules.facts(), args.quiet, err),
+        None => Ok(()),
     };
     let summary = Summary { rules: plan.rules.labels(), captures: reports };
     if let Err(error) = write_summary(&summary, args.output, out) {
@@ -66,7 +78,7 @@ fn replay(
     if captures.len() > 1 && !args.quiet {
         say(err, &tally(&summary));
     }
-    exit(args, &summary)
+    measured.err().unwrap_or_else(|| exit(args, &summary))
 }
 
 /// How the captures of a list fared, in one line.
