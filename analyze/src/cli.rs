@@ -1,7 +1,7 @@
 //! The command line: `casebook-analyze stats`.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -15,6 +15,8 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::{Value as Json, json};
 
 use crate::stats::{DEFAULT_FIELDS, FieldCounts, Question, Stats, of_capture};
+use crate::views::follow::{self, FollowArgs};
+use crate::views::spectrogram::{self, SpectrogramArgs};
 
 /// Asks questions of captures.
 #[derive(Parser)]
@@ -38,6 +40,12 @@ enum Command {
     /// Count events by fields: by default event type, process, container and user.
     #[command(after_help = EXIT_CODES)]
     Stats(StatsArgs),
+    /// Show the bytes that processes read and wrote, as far as the capture holds them.
+    #[command(after_help = EXIT_CODES)]
+    Follow(FollowArgs),
+    /// Draw how long calls took over time, where the capture tells (both halves of a call).
+    #[command(after_help = EXIT_CODES)]
+    Spectrogram(SpectrogramArgs),
 }
 
 #[derive(Args)]
@@ -72,7 +80,12 @@ where
         Err(Ended::Unwritten(error)) if error.kind() == io::ErrorKind::BrokenPipe => return Exit::BrokenPipe.into(),
         Err(Ended::Unwritten(_)) => return Exit::Output.into(),
     };
-    let Command::Stats(args) = cli.command;
+    let terminal = std::io::stdout().is_terminal();
+    let args = match cli.command {
+        Command::Stats(args) => args,
+        Command::Follow(args) => return ended(follow::run(&args, out, err, terminal), err),
+        Command::Spectrogram(args) => return ended(spectrogram::run(&args, out, err, terminal), err),
+    };
     let names: Vec<&str> =
         if args.by.is_empty() { DEFAULT_FIELDS.to_vec() } else { args.by.iter().map(String::as_str).collect() };
     let question = match Question::new(names) {
@@ -82,7 +95,12 @@ where
             return Exit::Usage.into();
         }
     };
-    match stats(&args, &question, out, err) {
+    ended(stats(&args, &question, out, err), err)
+}
+
+/// The exit code of a command; says when the output could not be written.
+fn ended(result: io::Result<Exit>, err: &mut dyn Write) -> ExitCode {
+    match result {
         Ok(exit) => exit.into(),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::BrokenPipe.into(),
         Err(error) => {
