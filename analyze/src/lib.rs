@@ -1,9 +1,13 @@
-//! Questions asked of captures. Today there is one: how many events, by which fields.
+//! Questions asked of captures: as data frames in SQL, as counts, as views and reports.
 //!
-//! Data flow: captures → `casebook-replay`'s engine (state, fields) → [`stats`] counts values of fields → [`cli`]
-//! prints tables or JSON lines. Frames, SQL, timelines and reports come with an issue of their own; until then this
-//! crate has no data frame library among its dependencies.
+//! Data flow: captures → `casebook-replay`'s engine (state, fields, rules) → [`frames`], whose tables [`schema`] declares →
+//! queries, views, reports, exports. [`load`] is how every command names captures and gets frames; [`stats`] counts events
+//! by any field without frames; [`cli`] is the table of subcommands.
 
 pub mod cli;
+pub mod frames;
+pub mod load;
+pub mod schema;
+pub mod sql;
 pub mod stats;
 pub mod views;

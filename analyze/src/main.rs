@@ -1,5 +1,8 @@
 //! `casebook-analyze`: see [`casebook_analyze::cli`].
 
+use casebook_replay::cli::Terminals;
+
 fn main() -> std::process::ExitCode {
-    casebook_analyze::cli::run(std::env::args_os(), &mut std::io::stdout().lock(), &mut std::io::stderr().lock())
+    let (out, err) = (&mut std::io::stdout().lock(), &mut std::io::stderr().lock());
+    casebook_analyze::cli::run_on(std::env::args_os(), out, err, Terminals::detect()).into()
 }

@@ -1,5 +1,7 @@
 //! Counts of events by the values of fields.
 
+pub mod cli;
+
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::Path;

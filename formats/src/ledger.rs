@@ -135,6 +135,7 @@ counters! {
     OversizedAuditEvents = "oversized_audit_events", DataLoss, Reader, "Audit events longer than 262144 bytes of compact JSON; passed over, as Falco does.";
     ForeignDocuments = "foreign_documents", Info, Reader, "JSON documents of an audit log that are no audit events; passed over.";
     RepeatedAuditEvents = "repeated_audit_events", Info, File, "Audit events with the id and stage of an earlier one; replayed like all others.";
+    TablesFull = "tables_full", DataLoss, Reader, "Rows that analysis tables had no room for, by their own bounds or by --limit-memory; counts over these tables are too small.";
     UnsupportedSource = "unsupported_source", DataLoss, Rules, "Plugin events of a source that no loaded rule set can read.";
     AlertsOnAbsentFields = "alerts_on_absent_fields", DataLoss, Rules, "Alerts that rest on fields which the capture does not tell, such as the image of a container without container events: each may be a guess, and its JSON names the fields under `absent`.";
     EvaluationErrors = "evaluation_errors", Error, Rules, "Conditions whose evaluation was aborted, as Falco aborts it.";

@@ -27,6 +27,11 @@ const PROGRESS_INTERVAL: u64 = 4096;
 
 /// Who looks at the events of a replay.
 pub trait Visitor {
+    /// The first event of a section comes next: `state` is what the snapshots say of the machine before it.
+    fn section(&mut self, state: &State) {
+        let _ = state;
+    }
+
     /// One event, with the state after it. Breaking ends the replay.
     fn event(&mut self, context: &EventContext<'_>) -> ControlFlow<()>;
 
@@ -143,6 +148,8 @@ pub struct Replay {
     latest: u64,
     /// Gaps that the reader has found so far.
     gaps: u64,
+    /// The visitor was shown the state before the first event of this section.
+    introduced: bool,
 }
 
 keep!(Replay { state, ledger, position, started, latest, gaps } else {
@@ -150,6 +157,8 @@ keep!(Replay { state, ledger, position, started, latest, gaps } else {
     span: None,
     until: None,
     deadline: None,
+    // What a visitor was shown, and the next one is another.
+    introduced: false,
 });
 
 impl Replay {
@@ -278,6 +287,9 @@ impl Replay {
         }
         self.position.events += 1;
         self.position.offset = event.raw.offset;
+        if !self.introduced {
+            self.introduce(visitor);
+        }
         let effects = self.state.apply(&event, &mut self.ledger);
         if !self.is_shown(&event) {
             visitor.hidden(&event, &self.state);
@@ -320,11 +332,22 @@ impl Replay {
         document
     }
 
+    /// Shows the visitor what a section begins with.
+    #[cold]
+    fn introduce<V: Visitor>(&mut self, visitor: &mut V) {
+        self.introduced = true;
+        self.state.rest();
+        visitor.section(&self.state);
+    }
+
     /// What is not an event feeds the state.
     #[cold]
     fn seed(&mut self, item: Item<'_>) {
         match item {
-            Item::Section(_) => self.state.section(&mut self.ledger),
+            Item::Section(_) => {
+                self.introduced = false;
+                self.state.section(&mut self.ledger);
+            }
             Item::Machine(machine) => self.state.seed_machine(machine),
             Item::Interfaces(interfaces) => self.state.seed_interfaces(interfaces),
             Item::Users(users) => self.state.seed_users(users, &mut self.ledger),

@@ -72,7 +72,11 @@ impl Source {
     }
 
     /// Opens it: a capture, or an audit log as one.
-    pub(crate) fn open(&self) -> Result<CaptureReader, String> {
+    ///
+    /// # Errors
+    ///
+    /// What cannot be opened, in a sentence that names it.
+    pub fn open(&self) -> Result<CaptureReader, String> {
         let opened = match self {
             Self::Missing { name, reason } => return Err(format!("{name}: {reason}")),
             Self::File(path) if path.as_os_str() == "-" => {
@@ -91,7 +95,11 @@ impl Source {
     }
 
     /// Its bytes, as often as one likes; only files and memory have them.
-    pub(crate) fn bytes(&self) -> io::Result<Box<dyn Read + Send>> {
+    ///
+    /// # Errors
+    ///
+    /// Of the file; of standard input, which can be read only once; of what is missing.
+    pub fn bytes(&self) -> io::Result<Box<dyn Read + Send>> {
         match self {
             Self::File(path) if path.as_os_str() != "-" => Ok(Box::new(File::open(path)?)),
             Self::Memory { bytes, .. } => Ok(Box::new(Cursor::new(Arc::clone(bytes)))),
@@ -101,7 +109,7 @@ impl Source {
     }
 
     /// What its recorder lost, where it is a file that says so beside its stream: at which time how much.
-    fn recorded_losses(&self) -> Vec<(u64, Ledger)> {
+    pub fn recorded_losses(&self) -> Vec<(u64, Ledger)> {
         let Self::File(path) = self else { return Vec::new() };
         let file = SeekableFile::open(path).ok().flatten();
         file.and_then(|file| file.losses_by_frame().ok()).unwrap_or_default()

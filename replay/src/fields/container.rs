@@ -199,6 +199,13 @@ fn described<'e>(
 }
 
 /// `container.type`; empty for kinds that have no name.
+impl ContainerKind {
+    /// As `container.type` shows it; `None` unknown.
+    pub fn name(self) -> Option<&'static str> {
+        kind_name(self)
+    }
+}
+
 fn kind_name(kind: ContainerKind) -> Option<&'static str> {
     Some(match kind {
         ContainerKind::Docker => "docker",

@@ -217,6 +217,13 @@ impl State {
         self.containers.get(id)
     }
 
+    /// All containers that are known now, by id.
+    pub fn containers(&self) -> Vec<&Container> {
+        let mut all: Vec<&Container> = self.containers.values().collect();
+        all.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        all
+    }
+
     /// Container of a thread; `None` on the host.
     pub fn container_of(&self, thread: &Thread) -> Option<&Container> {
         if thread.container_id.is_empty() { None } else { self.container(&thread.container_id) }
@@ -225,6 +232,17 @@ impl State {
     /// Users and groups of the host, by number.
     pub(crate) fn host_names(&self) -> (Vec<&User>, Vec<&Group>) {
         self.users.host()
+    }
+
+    /// All users and groups, of the host first, then by container id; by number.
+    pub fn name_lists(&self) -> Vec<(&[u8], Vec<&User>, Vec<&Group>)> {
+        self.users.lists()
+    }
+
+    /// A thread as if an event of its own had come that found out nothing: for fields of it between events.
+    pub fn as_seen_by(&self, tid: i64) -> Effects {
+        let thread = self.by_tid.get(&tid).map(|&index| super::table::ThreadId(index));
+        Effects { thread, ..Effects::default() }
     }
 
     /// An address of one of the machine's interfaces.

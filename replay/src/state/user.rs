@@ -45,6 +45,17 @@ struct Names {
 
 keep!(Names { users, groups });
 
+impl Names {
+    /// By number.
+    fn sorted(&self) -> (Vec<&User>, Vec<&Group>) {
+        let mut users: Vec<&User> = self.users.values().collect();
+        let mut groups: Vec<&Group> = self.groups.values().collect();
+        users.sort_unstable_by_key(|user| user.uid);
+        groups.sort_unstable_by_key(|group| group.gid);
+        (users, groups)
+    }
+}
+
 /// Users and groups by container id (`""` is the host) and number.
 #[derive(Clone, Default)]
 pub(crate) struct Users {
@@ -67,11 +78,21 @@ impl Users {
 
     /// Users and groups of the host, by number.
     pub(crate) fn host(&self) -> (Vec<&User>, Vec<&Group>) {
-        let mut users: Vec<&User> = self.host.users.values().collect();
-        let mut groups: Vec<&Group> = self.host.groups.values().collect();
-        users.sort_unstable_by_key(|user| user.uid);
-        groups.sort_unstable_by_key(|group| group.gid);
-        (users, groups)
+        self.host.sorted()
+    }
+
+    /// The host's list, then those of containers by id.
+    pub(crate) fn lists(&self) -> Vec<(&[u8], Vec<&User>, Vec<&Group>)> {
+        let mut containers: Vec<(&Text, &Names)> = self.containers.iter().collect();
+        containers.sort_unstable_by(|a, b| a.0.cmp(b.0));
+        let containers = containers.into_iter().map(|(id, names)| (&id[..], names));
+        std::iter::once((&[][..], &self.host))
+            .chain(containers)
+            .map(|(id, names)| {
+                let (users, groups) = names.sorted();
+                (id, users, groups)
+            })
+            .collect()
     }
 
     fn of(&self, container_id: &[u8]) -> Option<&Names> {

@@ -1,0 +1,3 @@
+//! Questions in SQL over the frames.
+
+pub mod cli;
