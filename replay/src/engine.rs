@@ -247,7 +247,9 @@ impl Replay {
                     return Ok(end);
                 }
                 if visitor.is_due(previous, self.position.last_ts) {
-                    visitor.lost(previous, &self.lost(reader));
+                    // What was lost before the first event was lost by then.
+                    let until = if previous == 0 { self.position.last_ts } else { previous };
+                    visitor.lost(until, &self.lost(reader));
                 }
             }
             visitor.progress(reader.bytes_read(), self.position.events);

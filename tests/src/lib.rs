@@ -10,6 +10,8 @@
 //!
 //! [`pages`] writes completions and man pages of all tools at once (`casebook-pages`).
 //!
+//! [`prometheus`] runs a Prometheus on the metrics that a replay wrote.
+//!
 //! What the tools themselves must do stands in their own crates; nothing here is needed to use Casebook.
 
 pub mod agreement;
@@ -23,5 +25,6 @@ pub mod known;
 pub mod lossy;
 pub mod ours;
 pub mod pages;
+pub mod prometheus;
 pub mod sysdig;
 pub mod table;

@@ -187,7 +187,7 @@ fn samples(series: &Series, options: &Options, rules: &[RuleFacts], spans: &BTre
         .fold(of_hosts, u64::saturating_add)
 }
 
-/// All families with their counters.
+/// All families that have counters, with them.
 fn families(series: &Series, options: &Options, rules: &[RuleFacts]) -> Vec<(Family, Vec<Counted>)> {
     let mut all = vec![(EVENTS, events(series)), (DROPPED, drops(series, "hostname")), (LEDGER, ledger(series))];
     for names in &options.names {
@@ -195,10 +195,7 @@ fn families(series: &Series, options: &Options, rules: &[RuleFacts]) -> Vec<(Fam
             NameSet::FalcoExporter => all.push((EXPORTER, alerts(series, rules, exporter_labels))),
             NameSet::Falcosidekick => {
                 all.push((SIDEKICK, alerts(series, rules, sidekick_labels)));
-                let accepted = |_: &str, _: &RuleFacts, _: &str, _: &str| {
-                    labels(&[("source", "requests"), ("status", "accepted")])
-                };
-                all.push((SIDEKICK_INPUTS, alerts(series, rules, accepted)));
+                all.push((SIDEKICK_INPUTS, alerts(series, rules, accepted_labels)));
             }
             NameSet::Falco => {
                 all.push((MATCHES, alerts(series, rules, falco_labels)));
@@ -207,6 +204,7 @@ fn families(series: &Series, options: &Options, rules: &[RuleFacts]) -> Vec<(Fam
             }
         }
     }
+    all.retain(|(_, counted)| !counted.is_empty());
     all
 }
 
@@ -254,16 +252,17 @@ fn alerts(
     rules: &[RuleFacts],
     labels: impl Fn(&str, &RuleFacts, &str, &str) -> String,
 ) -> Vec<Counted> {
-    let mut counters: BTreeMap<(&str, String), BTreeMap<u64, u64>> = BTreeMap::new();
+    let mut counters: BTreeMap<String, (&str, BTreeMap<u64, u64>)> = BTreeMap::new();
     for (host, key, line) in series.lines() {
         let Key::Alerts { rule, namespace, pod } = key else { continue };
         let Some(rule) = rules.get(*rule as usize) else { continue };
-        let sum = counters.entry((host, labels(host, rule, namespace, pod))).or_default();
+        // Of hosts that have the same labels, the first one says when.
+        let sum = counters.entry(labels(host, rule, namespace, pod)).or_insert_with(|| (host, BTreeMap::new()));
         for (at, n) in line {
-            *sum.entry(*at).or_default() += n;
+            *sum.1.entry(*at).or_default() += n;
         }
     }
-    let of = |((host, labels), line): ((&str, String), _)| Counted { host: host.to_owned(), labels, line };
+    let of = |(labels, (host, line)): (String, (&str, _))| Counted { host: host.to_owned(), labels, line };
     counters.into_iter().map(of).collect()
 }
 
@@ -291,6 +290,11 @@ fn sidekick_labels(host: &str, rule: &RuleFacts, namespace: &str, pod: &str) -> 
         ("rule", &rule.name),
         ("source", &rule.source),
     ])
+}
+
+/// As falcosidekick, which is told of alerts over HTTP; who scrapes it adds the instance.
+fn accepted_labels(host: &str, _: &RuleFacts, _: &str, _: &str) -> String {
+    labels(&[("instance", host), ("source", "requests"), ("status", "accepted")])
 }
 
 /// As Falco's endpoint; who scrapes it adds the instance.

@@ -1,7 +1,6 @@
 //! What a process changes about itself: directory, root, session, group, names, limits, memory.
 
 use casebook_formats::event::Event;
-use casebook_formats::ledger::Counter;
 use casebook_formats::tables::ppme::PPME_SYSCALL_BRK_4_X;
 
 use crate::state::limits::MAX_CHILDREN_SEARCHED;
@@ -236,8 +235,7 @@ pub(super) fn memory_changed(state: &mut State, step: &mut Step<'_, '_>) {
     }
 }
 
-/// The recorder lost or sampled events from here on.
-pub(super) fn dropped(state: &mut State, step: &mut Step<'_, '_>) {
-    step.ledger.count(Counter::KernelDrops);
+/// The recorder lost or sampled events from here on. The reader counts these markers.
+pub(super) fn dropped(state: &mut State, _: &mut Step<'_, '_>) {
     state.losses.tell();
 }
