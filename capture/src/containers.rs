@@ -20,6 +20,8 @@ const SHORT: usize = 12;
 const FILE_MAX: u64 = 4 << 20;
 /// Cgroup paths that are remembered; beyond that they are looked at anew.
 const REMEMBERED: usize = 1 << 16;
+/// Descriptions that are remembered; beyond that those of containers that are gone are forgotten.
+const DESCRIBED: usize = 4096;
 /// How often a container without a description is looked for again.
 const TRIES: u32 = 64;
 /// Mounts and labels that are written of one container.
@@ -37,11 +39,13 @@ pub(crate) struct Containers {
     paths: BTreeSet<Vec<u8>>,
     /// How often each was looked for in vain; `TRIES`: it is described, or was given up.
     tries: BTreeMap<String, u32>,
+    /// Descriptions that were given, by id.
+    described: BTreeMap<String, String>,
 }
 
 impl Containers {
     pub(crate) fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), paths: BTreeSet::new(), tries: BTreeMap::new() }
+        Self { root: root.to_owned(), paths: BTreeSet::new(), tries: BTreeMap::new(), described: BTreeMap::new() }
     }
 
     /// The description of the container that this cgroup path belongs to, when it is seen for the first time and some
@@ -64,7 +68,18 @@ impl Containers {
         if *tries >= TRIES {
             self.paths.insert(path.to_vec());
         }
-        described.map(|container| json!({ "container": container }).to_string())
+        let text = json!({ "container": described? }).to_string();
+        self.described.insert(id, text.clone());
+        Some(text)
+    }
+
+    /// Descriptions of the containers that these paths belong to, for a capture that begins anew.
+    pub(crate) fn again(&mut self, paths: &BTreeSet<Vec<u8>>) -> Vec<String> {
+        let ids: BTreeSet<String> = paths.iter().filter_map(|path| id_of(path)).collect();
+        if self.described.len() > DESCRIBED {
+            self.described.retain(|id, _| ids.contains(id));
+        }
+        ids.iter().filter_map(|id| self.described.get(id).cloned()).collect()
     }
 }
 

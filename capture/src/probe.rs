@@ -205,15 +205,19 @@ impl Probe {
 
     /// Lets an iterator walk and gives what it wrote: records one after the other.
     pub(crate) fn walk(&mut self, name: &'static str, kind: &str) -> Result<Vec<u8>, ProbeError> {
-        let btf = Btf::from_sys_fs().map_err(|error| ProbeError::Types(error.to_string()))?;
+        let what = || format!("the iterator {name}");
         let program = self.ebpf.program_mut(name).ok_or(ProbeError::Missing(name))?;
-        let program: &mut Iter = program.try_into().map_err(refused(format!("the iterator {name}")))?;
-        program.load(kind, &btf).map_err(refused(format!("the iterator {name}")))?;
-        let link = program.attach().map_err(refused(format!("the iterator {name}")))?;
-        let link = program.take_link(link).map_err(refused(format!("the iterator {name}")))?;
-        let file: File = link.into_file().map_err(refused(format!("the iterator {name}")))?;
+        let program: &mut Iter = program.try_into().map_err(refused(what()))?;
+        // Loaded at the first walk, and there for all later ones.
+        if program.fd().is_err() {
+            let btf = Btf::from_sys_fs().map_err(|error| ProbeError::Types(error.to_string()))?;
+            program.load(kind, &btf).map_err(refused(what()))?;
+        }
+        let link = program.attach().map_err(refused(what()))?;
+        let link = program.take_link(link).map_err(refused(what()))?;
+        let file: File = link.into_file().map_err(refused(what()))?;
         let mut out = Vec::new();
-        file.take(WALK_MAX).read_to_end(&mut out).map_err(refused(format!("the iterator {name}")))?;
+        file.take(WALK_MAX).read_to_end(&mut out).map_err(refused(what()))?;
         Ok(out)
     }
 }

@@ -25,6 +25,8 @@ pub(crate) enum Kind {
 
 /// A 32-bit call on a 64-bit kernel.
 pub(crate) const COMPAT: u16 = 1;
+/// Of an exit: the last thread of its process.
+pub(crate) const LAST: u16 = 2;
 
 /// What every record begins with.
 #[derive(Clone, Copy, Debug)]

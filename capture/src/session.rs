@@ -2,6 +2,9 @@
 //!
 //! A single loop reads the ring, encodes, orders and hands batches to the writer ([`crate::sink`]). It looks at the
 //! ring every few milliseconds instead of being woken: that is what keeps recording cheap for the recorded machine.
+//!
+//! Where a capture begins anew ([`Turns`](crate::sink::Turns)), a moment is fixed, the snapshot is taken, and when all
+//! events until the moment are out, snapshot and containers follow, and then the events after it.
 
 use std::path::Path;
 use std::process::{Child, ExitStatus};
@@ -12,14 +15,17 @@ use casebook_formats::ledger::{Counter, Ledger};
 use casebook_formats::tables::ppme::PPME_CONTAINER_JSON_2_E;
 use casebook_formats::write::CaptureWriter;
 
+use crate::calls::Calls;
 use crate::containers::Containers;
 use crate::encode::Encoder;
+use crate::known::Known;
 use crate::order::{Order, WINDOW};
 use crate::probe::{Count, Counts, Probe, ProbeError, Settings};
 use crate::record::{Item, Record};
-use crate::sink::Sink;
-use crate::snapshot::Snapshot;
+use crate::sink::{Beginning, Dump, Message, Sink};
+use crate::snapshot::{Scope, Snapshot};
 use crate::sys;
+use crate::trigger::Triggers;
 
 /// Pause between two looks at the ring.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -41,6 +47,14 @@ pub(crate) struct Until {
     pub duration: Option<u64>,
     /// When this command ends.
     pub command: Option<sys::Waiting>,
+}
+
+/// What makes the flight recorder write; without one nothing does.
+#[derive(Default)]
+pub(crate) struct Watch {
+    pub triggers: Triggers,
+    /// ns after the last of them that belong into the file.
+    pub after: u64,
 }
 
 /// What a recording came to.
@@ -71,32 +85,34 @@ pub(crate) struct Moment {
     pub elapsed: u64,
     pub events: u64,
     pub written: u64,
+    /// Compressed bytes in memory.
+    pub held: u64,
     pub lost: u64,
     pub cpu: u64,
+    /// What the writer has to tell.
+    pub notes: Vec<String>,
 }
 
 /// Runs a recording. `tell` is called about once a second.
 pub(crate) fn run(
     settings: &Settings,
     until: Until,
+    watch: Watch,
     sink: Sink,
     tell: &mut dyn FnMut(&Moment),
 ) -> Result<(Outcome, Sink), ProbeError> {
     let boot = sys::boot_time();
     let began = sys::since_boot();
     sys::raise_memlock();
-    let mut session = Session::new(boot, sink);
+    let mut session = Session::new(boot, watch, sink);
     let (mut probe, mut ring) = Probe::start(session.encoder.calls(), settings)?;
     let attached = sys::since_boot();
-    let mut snapshot = session.describe(&mut probe, &mut ring, settings, attached, boot)?;
-    session.open(&mut snapshot);
-    for path in snapshot.cgroups() {
-        session.contained(&path, attached);
-    }
+    session.snapshot(&mut probe, &mut ring, settings, attached)?;
+    session.begin();
     // Only now: /proc of other users' processes was read.
     let kept_capabilities = sys::drop_capabilities().err().map(|error| error.to_string());
     let raw = probe.raw;
-    let command = session.follow(&mut probe, &mut ring, until, began, tell);
+    let command = session.follow(&mut probe, &mut ring, settings, until, began, tell);
     probe.detach();
     session.finish(&probe, &mut ring);
     let counts = probe.counts();
@@ -107,8 +123,8 @@ pub(crate) fn run(
         unaccounted: session.missing(&counts) as i64 - counts.lost() as i64,
         losses: session.losses,
         command,
-        snapshot: snapshot.sizes(),
-        forbidden: snapshot.forbidden,
+        snapshot: session.sizes,
+        forbidden: session.forbidden,
         raw,
         kept_capabilities,
         took: sys::since_boot() - began,
@@ -117,13 +133,25 @@ pub(crate) fn run(
     Ok((outcome, session.sink))
 }
 
+/// A new beginning that waits until all events before it are out.
+struct Turn {
+    /// ns since boot.
+    at: u64,
+    snapshot: Snapshot,
+}
+
 struct Session {
     encoder: Encoder,
     writer: CaptureWriter<Vec<u8>>,
     containers: Containers,
+    known: Known,
+    watch: Watch,
     boot: u64,
     order: Order,
     sink: Sink,
+    turn: Option<Turn>,
+    /// Until when, ns since boot, events belong into the file that the flight recorder writes.
+    dump_until: Option<u64>,
     batch: Vec<u8>,
     /// Events in the batch.
     batched: u64,
@@ -137,17 +165,26 @@ struct Session {
     told: Counts,
     told_misses: u64,
     told_late: u64,
+    /// Threads and descriptors of the first snapshot.
+    sizes: (usize, usize),
+    forbidden: u64,
 }
 
 impl Session {
-    fn new(boot: u64, sink: Sink) -> Self {
+    fn new(boot: u64, watch: Watch, sink: Sink) -> Self {
+        let mut calls = Calls::new();
+        calls.fetch_paths(&watch.triggers.paths());
         Self {
-            encoder: Encoder::new(boot),
+            encoder: Encoder::new(boot, calls),
             writer: CaptureWriter::new(Vec::new()),
             containers: Containers::new(Path::new("/")),
+            known: Known::default(),
+            watch,
             boot,
             order: Order::default(),
             sink,
+            turn: None,
+            dump_until: None,
             batch: Vec::with_capacity(BATCH + BATCH / 4),
             batched: 0,
             events: 0,
@@ -157,20 +194,25 @@ impl Session {
             told: Counts::default(),
             told_misses: 0,
             told_late: 0,
+            sizes: (0, 0),
+            forbidden: 0,
         }
     }
 
-    /// Takes the snapshot, while what happens meanwhile is read and waits.
-    fn describe(
+    /// Takes a snapshot of the moment `at`, which is over, while what happens meanwhile is read and waits.
+    fn snapshot(
         &mut self,
         probe: &mut Probe,
         ring: &mut RingBuf<MapData>,
         settings: &Settings,
-        attached: u64,
-        boot: u64,
-    ) -> Result<Snapshot, ProbeError> {
-        std::thread::scope(|scope| {
-            let taking = scope.spawn(move || Snapshot::take(probe, &settings.filters, attached, boot));
+        at: u64,
+    ) -> Result<(), ProbeError> {
+        let boot = self.boot;
+        self.known.watch(at);
+        let told = self.known.processes();
+        let scope = Scope { filters: &settings.filters, at, boot, told: &told };
+        let snapshot = std::thread::scope(|threads| {
+            let taking = threads.spawn(|| Snapshot::take(probe, &scope));
             while !taking.is_finished() {
                 if self.order.len() < BEFORE_SNAPSHOT {
                     self.look(ring);
@@ -181,21 +223,36 @@ impl Session {
                 let (what, why) = ("the snapshot".to_owned(), "the thread that took it panicked".to_owned());
                 Err(ProbeError::Refused { what, why })
             })
-        })
+        })?;
+        self.turn = Some(Turn { at, snapshot });
+        Ok(())
     }
 
-    /// Writes what stands before the events.
-    fn open(&mut self, snapshot: &mut Snapshot) {
+    /// Writes what stands before the events after the moment that was fixed.
+    fn begin(&mut self) {
+        let Some(Turn { at, mut snapshot }) = self.turn.take() else { return };
+        snapshot.complete(&self.known, self.boot);
+        self.known.forget_except(&snapshot.there);
+        self.known.rest();
         self.writer.get_mut().clear();
         if snapshot.write(&mut self.writer).is_err() {
             self.losses.count(Counter::UnsoundRecords);
         }
-        let blocks = std::mem::take(self.writer.get_mut());
-        self.sink.blocks(blocks, 0);
+        let mut blocks = std::mem::take(self.writer.get_mut());
         if snapshot.left_out > 0 {
             self.losses.add(Counter::DamagedSnapshotEntries, snapshot.left_out);
         }
-        self.sink.cut();
+        let cgroups = snapshot.cgroups();
+        let mut described = self.containers.again(&cgroups);
+        described.extend(cgroups.iter().filter_map(|path| self.containers.first_seen(path)));
+        for description in described {
+            blocks.extend_from_slice(&self.container_event(&description, at));
+        }
+        if self.sizes == (0, 0) {
+            self.sizes = snapshot.sizes();
+            self.forbidden = snapshot.forbidden;
+        }
+        self.sink.begin(Beginning { blocks, at: self.boot.wrapping_add(at) }, sys::since_boot());
     }
 
     /// Until something says stop.
@@ -203,6 +260,7 @@ impl Session {
         &mut self,
         probe: &mut Probe,
         ring: &mut RingBuf<MapData>,
+        settings: &Settings,
         until: Until,
         began: u64,
         tell: &mut dyn FnMut(&Moment),
@@ -211,14 +269,26 @@ impl Session {
         let mut framed = sys::since_boot();
         let mut told = framed;
         loop {
-            let found = self.look(ring);
+            // As long as the writer lags behind the ring keeps what comes, and counts what finds no room.
+            let lags = self.sink.lags();
+            let found = if lags { 0 } else { self.look(ring) };
             let now = sys::since_boot();
-            self.release(now.saturating_sub(WINDOW));
+            self.advance(probe, now.saturating_sub(WINDOW));
             if now.saturating_sub(framed) >= FRAME_EVERY {
-                self.account(probe);
-                self.flush();
-                self.sink.cut();
+                self.flush(probe);
+                self.sink.send(Message::Cut);
                 framed = now;
+            }
+            if sys::dump_wanted() {
+                self.dump(now, "SIGUSR1".to_owned());
+            }
+            if self.turn.is_none() && !lags && self.sink.wants_turn(now, self.order.len() + self.batch.len()) {
+                // Where none can be had the capture goes on, and the next attempt comes when it is due again.
+                if let Err(error) = self.snapshot(probe, ring, settings, sys::since_boot()) {
+                    self.known.rest();
+                    self.sink.progress.refused(error.to_string());
+                    self.sink.postpone(now);
+                }
             }
             if now.saturating_sub(told) >= 1_000_000_000 {
                 tell(&self.moment(probe, now - began));
@@ -235,13 +305,41 @@ impl Session {
         }
     }
 
+    /// Something happened at `at`, ns since boot, that is worth a file.
+    fn dump(&mut self, at: u64, reason: String) {
+        let until = at.saturating_add(self.watch.after);
+        self.dump_until = Some(self.dump_until.map_or(until, |before| before.max(until)));
+        self.sink.send(Message::Dump(Dump { at: self.boot.wrapping_add(at), reason }));
+    }
+
+    /// Lets events go until `horizon`, ns since boot, and does what is due in between.
+    fn advance(&mut self, probe: &Probe, horizon: u64) {
+        loop {
+            let turn = self.turn.as_ref().map(|turn| turn.at);
+            let due = turn.into_iter().chain(self.dump_until).min().filter(|&due| due <= horizon);
+            let Some(due) = due else { return self.release(probe, horizon) };
+            self.release(probe, due);
+            self.flush(probe);
+            if self.dump_until == Some(due) {
+                self.dump_until = None;
+                self.sink.send(Message::DumpEnd);
+            }
+            if turn == Some(due) {
+                self.begin();
+            }
+        }
+    }
+
     fn moment(&self, probe: &Probe, elapsed: u64) -> Moment {
+        use std::sync::atomic::Ordering::Relaxed;
         Moment {
             elapsed,
             events: self.events,
-            written: self.sink.progress.written.load(std::sync::atomic::Ordering::Relaxed),
+            written: self.sink.progress.written.load(Relaxed),
+            held: self.sink.progress.held.load(Relaxed),
             lost: probe.counts().lost(),
             cpu: sys::cpu_used(),
+            notes: self.sink.progress.notes(),
         }
     }
 
@@ -263,6 +361,10 @@ impl Session {
             return;
         };
         self.follow_number(record.head.cpu, record.head.seq);
+        self.known.note(&record, bytes, self.encoder.calls());
+        if let Some(reason) = self.watch.triggers.fires(&record) {
+            self.dump(record.head.ts, reason);
+        }
         for kind in [Item::Cgroup, Item::CgroupV1] {
             if let Some(path) = record.path(kind) {
                 self.contained(&path, record.head.ts);
@@ -283,15 +385,22 @@ impl Session {
     /// ahead.
     fn contained(&mut self, path: &[u8], ts: u64) {
         let Some(description) = self.containers.first_seen(path) else { return };
+        let event = self.container_event(&description, ts);
+        if !event.is_empty() {
+            self.order.push(ts, &event);
+        }
+    }
+
+    /// The event that describes a container; nothing where it does not fit the format.
+    fn container_event(&mut self, description: &str, ts: u64) -> Vec<u8> {
         let text = [description.as_bytes(), b"\0"].concat();
         self.writer.get_mut().clear();
         let written = self.writer.event(self.boot.wrapping_add(ts), -1, 0, PPME_CONTAINER_JSON_2_E, &[&text]);
-        if written.is_ok() {
-            let event = self.writer.get_mut();
-            self.order.push(ts, event);
-        } else {
+        if written.is_err() {
             self.losses.count(Counter::UnsoundRecords);
+            self.writer.get_mut().clear();
         }
+        std::mem::take(self.writer.get_mut())
     }
 
     /// Numbers that are missing are records that the kernel side could not deliver.
@@ -311,7 +420,7 @@ impl Session {
         self.gaps + counts.begun.saturating_sub(seen)
     }
 
-    fn release(&mut self, horizon: u64) {
+    fn release(&mut self, probe: &Probe, horizon: u64) {
         if self.order.is_empty() {
             return;
         }
@@ -319,12 +428,15 @@ impl Session {
         self.events += released;
         self.batched += released;
         if self.batch.len() >= BATCH {
-            self.flush();
+            self.flush(probe);
         }
     }
 
-    fn flush(&mut self) {
+    /// Hands the batch over. Losses go ahead: whatever found no room was lost while older events waited to be read, so
+    /// there is always a frame to tell it.
+    fn flush(&mut self, probe: &Probe) {
         if !self.batch.is_empty() {
+            self.account(probe);
             let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH + BATCH / 4));
             self.sink.blocks(batch, std::mem::take(&mut self.batched));
         }
@@ -347,16 +459,20 @@ impl Session {
         self.told_misses = misses;
         self.told_late = self.order.late;
         self.losses.merge(&lost);
-        self.sink.losses(lost);
+        if lost.findings().count() > 0 {
+            self.sink.send(Message::Losses(Box::new(lost)));
+        }
     }
 
     /// What is left in the ring, in order, and the last losses.
     fn finish(&mut self, probe: &Probe, ring: &mut RingBuf<MapData>) {
         while self.look(ring) > 0 {
-            self.release(sys::since_boot().saturating_sub(WINDOW));
+            self.advance(probe, sys::since_boot().saturating_sub(WINDOW));
         }
-        self.release(u64::MAX);
+        // No event will need another beginning.
+        self.turn = None;
+        self.advance(probe, u64::MAX);
+        self.flush(probe);
         self.account(probe);
-        self.flush();
     }
 }

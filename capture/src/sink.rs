@@ -1,186 +1,304 @@
-//! Where the capture goes: a thread that compresses and writes, so that a slow disk does not hold up the reading of
-//! the ring.
+//! Where the capture goes: a thread that compresses and keeps, so that a slow disk does not hold up the reading of the
+//! ring.
 //!
-//! Between reader and writer stands a short queue. When it is full the reader waits, the ring fills, and the kernel
-//! side counts what it has to drop: the recorded machine never waits. When the disk refuses, what is written stays,
-//! cut at the last whole frame, and everything after it is counted as lost.
+//! Between reader and writer stands a short queue. When it is full the session stops reading, the ring fills, and the
+//! kernel side counts what it has to drop: the recorded machine never waits, nor does the session, which goes on to
+//! hear the clock and the signals. What is kept where is the [`Keeper`]'s: one file or several ([`crate::files`]), or
+//! memory until somebody wants it ([`crate::flight`]).
 
-use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::collections::VecDeque;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use casebook_formats::ledger::Ledger;
-use casebook_formats::record::MAGIC;
-use casebook_formats::seekable::{Options, SeekableWriter};
 
 /// Batches that wait for the writer.
 const QUEUE: usize = 16;
+/// Pause between two attempts after a failure from which a keeper can recover, ns.
+const AGAIN: u64 = 5_000_000_000;
 
-/// Where to write.
-pub(crate) enum Target {
-    /// A file, new or emptied.
-    File(File),
-    /// A pipe: nothing in it can be taken back.
-    Pipe(File),
+/// What stands before events so that they can be read alone: snapshot and containers, as blocks.
+pub(crate) struct Beginning {
+    pub blocks: Vec<u8>,
+    /// Its moment, ns since the epoch: events until then come before it.
+    pub at: u64,
 }
 
-enum Message {
+/// Something worth keeping happened.
+pub(crate) struct Dump {
+    /// Its moment, ns since the epoch.
+    pub at: u64,
+    /// What it was.
+    pub reason: String,
+}
+
+pub(crate) enum Message {
     /// Blocks of the capture, and the number of events in them.
     Blocks(Vec<u8>, u64),
-    /// Losses of the interval.
+    /// Losses since the last such message, told before the blocks of their time.
     Losses(Box<Ledger>),
-    /// End the frame: it is to be on disk.
+    /// What was handed over is to be safe.
     Cut,
+    /// From here on the capture begins anew.
+    Begin(Beginning),
+    /// Keep what was before, and what comes, until [`Message::DumpEnd`].
+    Dump(Dump),
+    /// Enough.
+    DumpEnd,
+}
+
+/// Keeps what was recorded. Lives in the writing thread.
+pub(crate) trait Keeper: Send {
+    /// Takes one message. An error is told and ends nothing: later messages come nevertheless, so that what is lost can
+    /// be counted.
+    fn take(&mut self, message: Message, progress: &Arc<Progress>) -> io::Result<()>;
+    /// Nothing more comes. Returns when everything is down.
+    fn finish(self: Box<Self>, progress: &Arc<Progress>) -> io::Result<()>;
+}
+
+/// When a capture has to begin anew.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Turns {
+    /// Compressed bytes since the last beginning.
+    pub bytes: Option<u64>,
+    /// ns since the last beginning.
+    pub every: Option<u64>,
 }
 
 /// What the writer has come to, readable at any time.
 #[derive(Default)]
 pub(crate) struct Progress {
-    /// Bytes written.
+    /// Bytes written to files.
     pub written: AtomicU64,
     /// Events that could not be written.
     pub unwritten: AtomicU64,
-    failed: AtomicBool,
+    /// Compressed bytes since the last beginning, and what they were before.
+    pub packed: AtomicU64,
+    pub packed_raw: AtomicU64,
+    /// Compressed bytes in memory.
+    pub held: AtomicU64,
+    /// Files that were begun.
+    pub files: AtomicU64,
+    /// Nothing can be kept any more.
+    ended: AtomicBool,
+    /// Nothing can be kept until a new beginning.
+    pub stalled: AtomicBool,
     why: Mutex<Option<String>>,
+    notes: Mutex<Vec<String>>,
 }
 
 impl Progress {
-    /// The disk, or whoever reads the pipe, refused.
+    /// The disk, or whoever reads the pipe, refused, and there is no going on.
     pub(crate) fn failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
+        self.ended.load(Ordering::Acquire)
     }
 
-    /// Why.
+    /// Why something could not be written; the first reason.
     pub(crate) fn why(&self) -> Option<String> {
         self.why.lock().ok().and_then(|why| why.clone())
     }
 
-    fn fail(&self, error: &io::Error) {
-        if let Ok(mut why) = self.why.lock() {
-            why.get_or_insert_with(|| error.to_string());
+    /// Something could not be written.
+    pub(crate) fn refused(&self, why: String) {
+        if let Ok(mut first) = self.why.lock() {
+            first.get_or_insert(why);
         }
-        self.failed.store(true, Ordering::Release);
+    }
+
+    /// Something could not be written, and nothing more will be.
+    pub(crate) fn fail(&self, why: String) {
+        self.refused(why);
+        self.ended.store(true, Ordering::Release);
+    }
+
+    /// Something that people want to read while recording goes on.
+    pub(crate) fn note(&self, text: String) {
+        if let Ok(mut notes) = self.notes.lock() {
+            notes.push(text);
+        }
+    }
+
+    /// Notes since the last call.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        self.notes.lock().map(|mut notes| std::mem::take(&mut *notes)).unwrap_or_default()
     }
 }
 
 /// The writer's end that the recorder holds.
 pub(crate) struct Sink {
     queue: SyncSender<Message>,
+    /// Messages that found the queue full, in order.
+    waiting: VecDeque<Message>,
     writer: JoinHandle<()>,
+    turns: Turns,
+    /// Uncompressed bytes handed over since the last beginning, and its moment, ns since boot.
+    handed: u64,
+    began: u64,
     pub progress: Arc<Progress>,
 }
 
 impl Sink {
     /// Starts the writer.
-    pub(crate) fn start(target: Target, level: i32) -> io::Result<Self> {
+    pub(crate) fn start(keeper: Box<dyn Keeper>, turns: Turns) -> io::Result<Self> {
         let progress = Arc::new(Progress::default());
-        let out = Counted { target, good: 0, progress: Arc::clone(&progress) };
-        let writer = SeekableWriter::new(out, Options { level, ..Options::default() })?;
         let (queue, messages) = sync_channel(QUEUE);
         let shared = Arc::clone(&progress);
-        let thread = std::thread::Builder::new()
-            .name("writer".to_owned())
-            .spawn(move || write_all(writer, &messages, &shared))?;
-        Ok(Self { queue, writer: thread, progress })
+        let writer =
+            std::thread::Builder::new().name("writer".to_owned()).spawn(move || keep(keeper, &messages, &shared))?;
+        Ok(Self { queue, waiting: VecDeque::new(), writer, turns, handed: 0, began: 0, progress })
     }
 
-    /// Hands blocks over; waits while the queue is full.
-    pub(crate) fn blocks(&self, blocks: Vec<u8>, events: u64) {
-        self.send(Message::Blocks(blocks, events), events);
+    /// Is it time to begin anew? `now`: ns since boot; `pending`: uncompressed bytes that are not handed over yet.
+    pub(crate) fn wants_turn(&self, now: u64, pending: usize) -> bool {
+        let age = now.saturating_sub(self.began);
+        if self.progress.stalled.load(Ordering::Acquire) {
+            return age >= AGAIN;
+        }
+        let size = || {
+            let packed = self.progress.packed.load(Ordering::Acquire);
+            let raw = self.progress.packed_raw.load(Ordering::Acquire);
+            // What is under way will compress as what is there did.
+            let waiting = (self.handed + pending as u64).saturating_sub(raw);
+            packed + (u128::from(waiting) * u128::from(packed) / u128::from(raw.max(1))) as u64
+        };
+        self.turns.every.is_some_and(|every| age >= every) || self.turns.bytes.is_some_and(|bytes| size() >= bytes)
     }
 
-    /// Something was lost since the last call.
-    pub(crate) fn losses(&self, losses: Ledger) {
-        self.send(Message::Losses(Box::new(losses)), 0);
+    /// It could not begin anew now; `now`: ns since boot.
+    pub(crate) fn postpone(&mut self, now: u64) {
+        self.began = now;
+        self.handed = 0;
+        self.progress.packed.store(0, Ordering::Release);
+        self.progress.packed_raw.store(0, Ordering::Release);
     }
 
-    /// Ends the frame under way.
-    pub(crate) fn cut(&self) {
-        self.send(Message::Cut, 0);
+    /// Hands blocks over.
+    pub(crate) fn blocks(&mut self, blocks: Vec<u8>, events: u64) {
+        self.handed += blocks.len() as u64;
+        self.send(Message::Blocks(blocks, events));
     }
 
-    fn send(&self, message: Message, events: u64) {
-        if self.queue.send(message).is_err() {
-            self.progress.unwritten.fetch_add(events, Ordering::Relaxed);
+    /// Begins anew; `now`: ns since boot.
+    pub(crate) fn begin(&mut self, beginning: Beginning, now: u64) {
+        self.handed = beginning.blocks.len() as u64;
+        self.began = now;
+        self.progress.packed.store(0, Ordering::Release);
+        self.progress.packed_raw.store(0, Ordering::Release);
+        self.send(Message::Begin(beginning));
+    }
+
+    /// Hands anything over, in order; never waits.
+    pub(crate) fn send(&mut self, message: Message) {
+        self.waiting.push_back(message);
+        self.pump();
+    }
+
+    /// Does the writer lag behind? Whoever can should wait.
+    pub(crate) fn lags(&mut self) -> bool {
+        self.pump();
+        !self.waiting.is_empty()
+    }
+
+    fn pump(&mut self) {
+        while let Some(message) = self.waiting.pop_front() {
+            match self.queue.try_send(message) {
+                Ok(()) => {}
+                Err(TrySendError::Full(message)) => return self.waiting.push_front(message),
+                Err(TrySendError::Disconnected(message)) => self.gone(&message),
+            }
         }
     }
 
-    /// Writes index and seal, and waits until everything is down.
-    pub(crate) fn finish(self) -> Arc<Progress> {
+    /// The writer has ended by a mistake of its own.
+    fn gone(&self, message: &Message) {
+        if let Message::Blocks(_, events) = message {
+            self.progress.unwritten.fetch_add(*events, Ordering::Relaxed);
+        }
+        self.progress.fail("the writing thread has ended".to_owned());
+    }
+
+    /// Waits until everything is down.
+    pub(crate) fn finish(mut self) -> Arc<Progress> {
+        for message in std::mem::take(&mut self.waiting) {
+            if let Err(refused) = self.queue.send(message) {
+                self.gone(&refused.0);
+            }
+        }
         drop(self.queue);
         if self.writer.join().is_err() {
-            self.progress.fail(&io::Error::other("the writing thread panicked"));
+            self.progress.fail("the writing thread panicked".to_owned());
         }
         self.progress
     }
 }
 
-fn write_all(mut writer: SeekableWriter<Counted>, messages: &std::sync::mpsc::Receiver<Message>, progress: &Progress) {
-    // Events handed over since the last frame that is known to be whole.
-    let mut open = 0;
+fn keep(mut keeper: Box<dyn Keeper>, messages: &Receiver<Message>, progress: &Arc<Progress>) {
+    crate::sys::drop_for_writing();
     while let Ok(message) = messages.recv() {
-        let result = match message {
-            Message::Blocks(blocks, events) => {
-                open += events;
-                if progress.failed() { Ok(()) } else { writer.write_all(&blocks) }
-            }
-            Message::Losses(losses) => {
-                for &counter in casebook_formats::ledger::ALL {
-                    if losses.get(counter) > 0 {
-                        writer.lost(counter, losses.get(counter));
-                    }
-                }
-                Ok(())
-            }
-            Message::Cut if progress.failed() => Ok(()),
-            Message::Cut => writer.cut().inspect(|()| open = 0),
-        };
-        if let Err(error) = result {
-            progress.fail(&error);
+        if let Err(error) = keeper.take(message, progress) {
+            progress.refused(error.to_string());
         }
     }
-    if !progress.failed() {
-        match writer.finish() {
-            Ok(_) => return,
-            Err(error) => progress.fail(&error),
-        }
+    if let Err(error) = keeper.finish(progress) {
+        progress.refused(error.to_string());
     }
-    progress.unwritten.fetch_add(open, Ordering::Relaxed);
 }
 
-/// Counts bytes, and remembers where the last frame record ended.
-struct Counted {
-    target: Target,
-    /// Length of the file up to which everything is whole.
-    good: u64,
-    progress: Arc<Progress>,
-}
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a failing test may panic
 
-impl Write for Counted {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let result = match &mut self.target {
-            Target::File(file) | Target::Pipe(file) => file.write_all(bytes),
-        };
-        if let Err(error) = result {
-            if let Target::File(file) = &mut self.target {
-                // Without the rest of a frame the file is cut, not damaged. Were this to fail too, `verify` would say so.
-                let _ = file.set_len(self.good).and_then(|()| file.seek(SeekFrom::End(0)));
+    use super::*;
+
+    /// Takes a message when it is told to.
+    struct Slow(std::sync::mpsc::Receiver<()>, Arc<AtomicU64>);
+
+    impl Keeper for Slow {
+        fn take(&mut self, message: Message, _: &Arc<Progress>) -> io::Result<()> {
+            let _ = self.0.recv();
+            if let Message::Blocks(_, events) = message {
+                self.1.fetch_add(events, Ordering::Relaxed);
             }
-            return Err(error);
+            Ok(())
         }
-        let written = self.progress.written.fetch_add(bytes.len() as u64, Ordering::Relaxed) + bytes.len() as u64;
-        if bytes.starts_with(&MAGIC.to_le_bytes()) {
-            self.good = written;
+
+        fn finish(self: Box<Self>, _: &Arc<Progress>) -> io::Result<()> {
+            Ok(())
         }
-        Ok(bytes.len())
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        match &mut self.target {
-            Target::File(file) | Target::Pipe(file) => file.flush(),
+    #[test]
+    fn a_keeper_that_stands_still_holds_up_nobody_and_gets_all_in_the_end() {
+        let (go, going) = std::sync::mpsc::channel();
+        let taken = Arc::new(AtomicU64::new(0));
+        let mut sink = Sink::start(Box::new(Slow(going, Arc::clone(&taken))), Turns::default()).unwrap();
+        for _ in 0..3 * QUEUE {
+            sink.blocks(vec![0; 8], 1);
         }
+        assert!(sink.lags());
+        drop(go);
+        let progress = sink.finish();
+        assert_eq!(taken.load(Ordering::Relaxed), 3 * QUEUE as u64);
+        assert!(progress.why().is_none());
+    }
+
+    #[test]
+    fn what_is_under_way_counts_at_the_rate_of_what_is_there() {
+        let (go, going) = std::sync::mpsc::channel();
+        let turns = Turns { bytes: Some(1000), every: None };
+        let mut sink = Sink::start(Box::new(Slow(going, Arc::default())), turns).unwrap();
+        sink.begin(Beginning { blocks: vec![0; 100], at: 0 }, 0);
+        sink.progress.packed.store(10, Ordering::Release);
+        sink.progress.packed_raw.store(100, Ordering::Release);
+        assert!(!sink.wants_turn(1, 9000), "910 bytes");
+        sink.blocks(vec![0; 1000], 1);
+        assert!(sink.wants_turn(1, 9000), "1010 bytes");
+        sink.progress.stalled.store(true, Ordering::Release);
+        assert!(!sink.wants_turn(1, 9000) && sink.wants_turn(AGAIN, 0));
+        drop(go);
+        sink.finish();
     }
 }

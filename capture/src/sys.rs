@@ -14,22 +14,63 @@ use casebook_formats::snapshot::Interface;
 
 /// SIGINT or SIGTERM arrived.
 static STOP: AtomicBool = AtomicBool::new(false);
+/// SIGUSR1 arrived.
+static DUMP: AtomicBool = AtomicBool::new(false);
 
-extern "C" fn on_stop(_: libc::c_int) {
-    STOP.store(true, Ordering::Relaxed);
+extern "C" fn on_signal(signal: libc::c_int) {
+    let flag = if signal == libc::SIGUSR1 { &DUMP } else { &STOP };
+    flag.store(true, Ordering::Relaxed);
 }
 
-/// From now on SIGINT and SIGTERM ask for a proper end instead of ending the process.
-pub(crate) fn catch_stop() {
-    for signal in [libc::SIGINT, libc::SIGTERM] {
-        // SAFETY: a zeroed sigaction is a valid one (empty mask, no flags); the handler only stores to an atomic,
-        // which is safe in a signal handler.
-        unsafe {
-            let mut action: libc::sigaction = std::mem::zeroed();
-            action.sa_sigaction = on_stop as *const () as usize;
-            libc::sigaction(signal, &raw const action, std::ptr::null_mut());
-        }
+fn handle(signal: libc::c_int, handler: usize, flags: libc::c_int) {
+    // SAFETY: a zeroed sigaction is a valid one (empty mask, no flags); the handlers given below are the system's own or
+    // only store to an atomic, which is safe in a signal handler.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handler;
+        action.sa_flags = flags;
+        libc::sigaction(signal, &raw const action, std::ptr::null_mut());
     }
+}
+
+/// From now on SIGINT and SIGTERM ask for a proper end instead of ending the process; the second one ends it, for the
+/// case that a pipe takes nothing any more. A file that must not grow gives an error instead of ending the process.
+/// `dumps`: SIGUSR1 asks for a file of what is in memory.
+pub(crate) fn catch_signals(dumps: bool) {
+    let handler = on_signal as *const () as usize;
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        handle(signal, handler, libc::SA_RESETHAND);
+    }
+    handle(libc::SIGXFSZ, libc::SIG_IGN, 0);
+    if dumps {
+        handle(libc::SIGUSR1, handler, libc::SA_RESTART);
+    }
+}
+
+/// Was a file of what is in memory asked for, since the last call?
+pub(crate) fn dump_wanted() -> bool {
+    DUMP.swap(false, Ordering::Relaxed)
+}
+
+/// A format of strftime, filled with a time in seconds since the epoch, as it is called here.
+pub(crate) fn local_time(format: &[u8], at: i64) -> io::Result<Vec<u8>> {
+    const LONGEST: usize = 4096;
+    let format = std::ffi::CString::new(format)?;
+    let mut text = vec![0u8; LONGEST];
+    // SAFETY: `parts` is valid for writing and zeroed, which is a valid tm; strftime writes at most `text.len()` bytes
+    // and reads format up to its NUL.
+    let written = unsafe {
+        let mut parts: libc::tm = std::mem::zeroed();
+        if libc::localtime_r(&raw const at, &raw mut parts).is_null() {
+            return Err(io::Error::last_os_error());
+        }
+        libc::strftime(text.as_mut_ptr().cast(), text.len(), format.as_ptr(), &raw const parts)
+    };
+    if written == 0 {
+        return Err(io::Error::other("the name that the time gives is empty or too long"));
+    }
+    text.truncate(written);
+    Ok(text)
 }
 
 /// Was the process asked to end?
@@ -74,6 +115,7 @@ pub(crate) fn raise_memlock() {
     unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) };
 }
 
+const CAP_DAC_OVERRIDE: u64 = 1 << 1;
 const CAP_DAC_READ_SEARCH: u64 = 1 << 2;
 const CAP_SYS_PTRACE: u64 = 1 << 19;
 const CAP_SYS_ADMIN: u64 = 1 << 21;
@@ -101,6 +143,20 @@ const CAP_VERSION: u32 = 0x2008_0522;
 /// capability of the calling thread, and of those it starts later. Where the kernel knows no finer ones,
 /// `CAP_SYS_ADMIN` stays.
 pub(crate) fn drop_capabilities() -> io::Result<()> {
+    keep_capabilities(|have| {
+        let fine = CAP_BPF | CAP_PERFMON;
+        let needed = if have & fine == fine { fine } else { CAP_SYS_ADMIN };
+        needed | CAP_DAC_READ_SEARCH | CAP_SYS_PTRACE
+    })
+}
+
+/// Keeps what making further files in somebody's folder needs. A refusal leaves the thread as it was.
+pub(crate) fn drop_for_writing() {
+    let _ = keep_capabilities(|_| CAP_DAC_OVERRIDE);
+}
+
+/// Gives up all capabilities of the calling thread that `needed` does not name of those it has.
+fn keep_capabilities(needed: impl Fn(u64) -> u64) -> io::Result<()> {
     let mut header = CapHeader { version: CAP_VERSION, pid: 0 };
     let mut data = [CapData::default(); 2];
     // SAFETY: header and two data structures as version 3 demands, valid for reading and writing.
@@ -108,9 +164,7 @@ pub(crate) fn drop_capabilities() -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     let have = u64::from(data[0].permitted) | u64::from(data[1].permitted) << 32;
-    let fine = CAP_BPF | CAP_PERFMON;
-    let needed = if have & fine == fine { fine } else { CAP_SYS_ADMIN };
-    let keep = have & (needed | CAP_DAC_READ_SEARCH | CAP_SYS_PTRACE);
+    let keep = have & needed(have);
     for (word, data) in data.iter_mut().enumerate() {
         let bits = (keep >> (word * 32)) as u32;
         *data = CapData { effective: bits, permitted: bits, inheritable: 0 };

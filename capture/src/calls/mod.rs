@@ -158,6 +158,20 @@ impl Calls {
         Self { by_code }
     }
 
+    /// Fetches the path of what these calls open, too.
+    pub(crate) fn fetch_paths(&mut self, codes: &std::collections::BTreeSet<u16>) {
+        let path = Fetch { get: Get::Path, arg: RET, when: When::Done, size: 0 };
+        for &code in codes {
+            if let Some(Some(known)) = self.by_code.get_mut(usize::from(code))
+                && known.fetch.len() < FETCHES
+                && !known.fetch.iter().any(|fetch| fetch.get == path.get && fetch.arg == path.arg)
+            {
+                known.fetch.push(path);
+                known.class = known.class.max_fetch();
+            }
+        }
+    }
+
     /// The row of a portable code.
     pub(crate) fn get(&self, code: u16) -> Option<&Known> {
         self.by_code.get(usize::from(code))?.as_ref()

@@ -6,15 +6,19 @@ use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use casebook_formats::ledger::Counter;
 
 use super::{EXIT_GOOD, EXIT_LOSSES, EXIT_NOT_READY, EXIT_OUTPUT, EXIT_USAGE, Failure, printable};
 use crate::calls::Calls;
+use crate::files::{Files, Names, Row, Target, create};
 use crate::filter::{Entry, Filters, Mode, cgroup_mounts};
+use crate::flight::{Flight, Memory};
 use crate::probe::{Count, Settings};
-use crate::session::{self, Moment, Outcome, Until};
-use crate::sink::{Sink, Target};
+use crate::session::{self, Moment, Outcome, Until, Watch};
+use crate::sink::{Keeper, Sink, Turns};
+use crate::trigger::Triggers;
 use crate::{select, sys};
 
 pub(super) const HELP: &str = "\
@@ -29,6 +33,25 @@ Calls (--syscalls, separated by commas, `!` takes away):
   io          data through descriptors
   rules:FILE  every call that FILE names; FILE is a rule file or a plain list
   NAME        one call, such as kill
+
+Several files (-C, -G, -W): names are those that sysdig gives: FILE with a number behind it, from 0; with -G, FILE is a
+format of strftime where it holds a `%`. Each file begins with a snapshot and can be replayed alone.
+
+Flight recorder (--ring): nothing is written until something happens; then FILE-001 (numbered before its ending) gets what
+memory holds of the time before, and what follows. It happens when SIGUSR1 arrives, when a trigger fires, and when the
+recording ends. What happens while a file is being written extends it; later events get the next file.
+
+Triggers (--trigger, any number):
+  exec:FILE         a program was started; FILE is the file that runs, with symbolic links resolved
+  open:FILE         a file was opened, by the name it really has
+  write:FILE        the same, opened for writing
+  connect:ADDRESS   an attempt to connect a socket: 10.0.0.0/8, 10.1.2.3:443, *:4444, [::1]:53, /run/docker.sock
+  bind:ADDRESS      an attempt to bind one
+  call:NAME         a call of this name succeeded, such as ptrace
+  crash             a process ended by SIGSEGV, SIGABRT, SIGILL, SIGBUS, SIGFPE or SIGSYS
+FILE may hold `*` and `?`; without a `/` it is the last part of the path. Filters apply to triggers too.
+
+Ctrl-C and SIGTERM end the recording and the file; a second one gives up on a file that nobody takes.
 
 Exit codes:
   0  recorded, nothing was lost
@@ -48,6 +71,27 @@ pub(super) struct Options {
     /// Record the command after `--` and its descendants, and stop when it ends.
     #[arg(long, requires = "command")]
     until_exit: bool,
+    /// Begin a new file when one has this many million bytes.
+    #[arg(short = 'C', value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    megabytes: Option<u64>,
+    /// Begin a new file after so many seconds.
+    #[arg(short = 'G', value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    rotate: Option<u64>,
+    /// Keep so many files: the oldest is overwritten (with -C, -G or --ring).
+    #[arg(short = 'W', value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    count: Option<u64>,
+    /// Keep the last events in memory, so many bytes of them compressed (64MiB, 1GiB), and write when something happens.
+    #[arg(long, value_name = "SIZE", value_parser = size, conflicts_with_all = ["megabytes", "rotate"])]
+    ring: Option<u64>,
+    /// Write this many seconds before what happened (default: all that memory holds).
+    #[arg(long, value_name = "SECONDS", requires = "ring", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    before: Option<u64>,
+    /// Write this many seconds after what happened.
+    #[arg(long, value_name = "SECONDS", requires = "ring", default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=100_000_000))]
+    after: u64,
+    /// What has to happen, see below.
+    #[arg(long, value_name = "KIND:WHAT", requires = "ring")]
+    trigger: Vec<String>,
     /// Bytes kept of what is read and written; 0 keeps none.
     #[arg(short = 's', long, value_name = "BYTES", default_value_t = 80, value_parser = clap::value_parser!(u32).range(0..=4096))]
     snaplen: u32,
@@ -87,6 +131,26 @@ fn buffer(text: &str) -> Result<u32, String> {
     }
 }
 
+/// Bytes with a unit: `256MiB`, `64M`, `1GB`.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let factor: u64 = match unit.to_ascii_lowercase().as_str() {
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        _ => return Err("a number and a unit: KiB, MiB, GiB, KB, MB, GB".to_owned()),
+    };
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    bytes.filter(|bytes| (RING_MIN..=RING_MAX).contains(bytes)).ok_or_else(|| "from 1MiB to 1024GiB".to_owned())
+}
+
+const RING_MIN: u64 = 1_000_000;
+const RING_MAX: u64 = 1 << 40;
+
 fn usage(text: impl std::fmt::Display) -> Failure {
     Failure { code: EXIT_USAGE, text: Some(text.to_string()) }
 }
@@ -95,10 +159,15 @@ pub(super) fn run(options: &Options, err: &mut dyn Write) -> Result<u8, Failure>
     if !options.command.is_empty() && !options.until_exit {
         return Err(usage("a command after -- needs --until-exit"));
     }
-    let wanted = select::select(&options.syscalls, &Calls::new()).map_err(usage)?;
+    if options.count.is_some() && options.megabytes.is_none() && options.rotate.is_none() && options.ring.is_none() {
+        return Err(usage("-W needs -C, -G or --ring"));
+    }
+    let mut wanted = select::select(&options.syscalls, &Calls::new()).map_err(usage)?;
+    let triggers = Triggers::parse(&options.trigger).map_err(usage)?;
+    wanted.extend(triggers.calls());
     let mut filters = filters(options)?;
-    let (target, shown) = target(&options.write)?;
-    sys::catch_stop();
+    let keeping = keeping(options)?;
+    sys::catch_signals(options.ring.is_some());
     let waiting = match options.command.split_first() {
         Some((program, args)) => Some(start(program, args)?),
         None => None,
@@ -107,31 +176,98 @@ pub(super) fn run(options: &Options, err: &mut dyn Write) -> Result<u8, Failure>
         filters.pids.push(Entry { value: waiting.pid, mode: Mode::Only });
     }
     let settings = Settings { snaplen: options.snaplen, ring_bytes: options.buffer << 20, wanted, filters };
-    let sink = Sink::start(target, options.level)?;
-    let mut status = Status::new(!options.quiet && std::io::stderr().is_terminal());
-    let until = Until { duration: options.seconds.map(|seconds| seconds * 1_000_000_000), command: waiting };
-    let (outcome, sink) =
-        session::run(&settings, until, sink, &mut |moment| status.tell(moment, err)).map_err(|error| {
+    let watch = Watch { triggers, after: options.after.saturating_mul(SECOND) };
+    let sink = Sink::start(keeping.keeper, keeping.turns)?;
+    let mut status = Status::new(!options.quiet && std::io::stderr().is_terminal(), options.quiet);
+    let until = Until { duration: options.seconds.map(|seconds| seconds.saturating_mul(SECOND)), command: waiting };
+    let (outcome, sink) = session::run(&settings, until, watch, sink, &mut |moment| status.tell(moment, err))
+        .map_err(|error| {
             // Nothing was recorded: no empty capture is left behind.
-            if options.write != Path::new("-") {
-                let _ = std::fs::remove_file(&options.write);
+            if let Some(file) = &keeping.first {
+                let _ = std::fs::remove_file(file);
             }
             Failure { code: EXIT_NOT_READY, text: Some(error.to_string()) }
         })?;
     let events = outcome.events;
     let progress = sink.finish();
     status.clear(err);
-    let written = progress.written.load(std::sync::atomic::Ordering::Relaxed);
+    status.notes(&progress.notes(), err);
+    let written = progress.written.load(Ordering::Relaxed);
+    let unwritten = progress.unwritten.load(Ordering::Relaxed);
     if let Some(why) = progress.why() {
-        let lost = progress.unwritten.load(std::sync::atomic::Ordering::Relaxed);
-        let text = format!("{shown}: {why}; {written} bytes were written, {lost} events were not");
+        let text = format!("{}: {why}; {written} bytes were written, {unwritten} events were not", keeping.shown);
         return Err(Failure { code: EXIT_OUTPUT, text: Some(text) });
     }
-    let lost = outcome.counts.lost() + outcome.losses.get(Counter::ProgramBusy);
+    let lost = outcome.counts.lost() + outcome.losses.get(Counter::ProgramBusy) + unwritten;
     if !options.quiet {
-        summary(&outcome, events, written, &shown, err)?;
+        let files = progress.files.load(Ordering::Relaxed);
+        let place = match files {
+            1 => keeping.shown,
+            _ => format!("{files} files, {}", keeping.shown),
+        };
+        summary(&outcome, events, written, &place, err)?;
     }
     Ok(if lost > 0 { EXIT_LOSSES } else { EXIT_GOOD })
+}
+
+const SECOND: u64 = 1_000_000_000;
+/// A file may begin with up to so much more than was asked for, ns: how often the flight recorder takes a snapshot.
+const STRETCH: std::ops::RangeInclusive<u64> = SECOND..=10 * SECOND;
+
+/// What keeps the capture, and how to speak of it.
+struct Keeping {
+    keeper: Box<dyn Keeper>,
+    turns: Turns,
+    shown: String,
+    /// The file that was made already.
+    first: Option<PathBuf>,
+}
+
+/// Makes what keeps the capture; what cannot be written is refused before anything is recorded.
+fn keeping(options: &Options) -> Result<Keeping, Failure> {
+    let shown = options.write.display().to_string();
+    let of_file = |error: std::io::Error| usage(format!("{shown}: {error}"));
+    let to_pipe = options.write == Path::new("-");
+    let count = options.count.unwrap_or(0);
+    if to_pipe && (options.ring.is_some() || options.megabytes.is_some() || options.rotate.is_some()) {
+        return Err(usage("several files need a name (-w FILE)"));
+    }
+    if let Some(ring) = options.ring {
+        let folder = options.write.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !folder.is_dir() || options.write.file_name().is_none() {
+            return Err(usage(format!("{}: no such folder", folder.display())));
+        }
+        let bytes = usize::try_from(ring).map_err(usage)?;
+        let before = options.before.map(|seconds| seconds.saturating_mul(SECOND));
+        let flight = Flight { bytes, before, base: options.write.clone(), count, level: options.level };
+        let every = before.map_or(*STRETCH.end(), |before| (before / 5).clamp(*STRETCH.start(), *STRETCH.end()));
+        let turns = Turns { bytes: Some(ring / 8), every: Some(every) };
+        return Ok(Keeping { keeper: Box::new(Memory::new(flight)?), turns, shown, first: None });
+    }
+    if options.megabytes.is_some() || options.rotate.is_some() {
+        let (by_size, by_time) = (options.megabytes.is_some(), options.rotate.is_some());
+        let mut row = Row::new(Names { base: options.write.clone(), by_size, by_time, count });
+        let now = sys::boot_time() + sys::since_boot();
+        let (name, file) = row.open(now).map_err(|error| usage(error.to_string()))?;
+        let turns = Turns {
+            bytes: options.megabytes.map(|megabytes| megabytes.saturating_mul(1_000_000)),
+            every: options.rotate.map(|seconds| seconds.saturating_mul(SECOND)),
+        };
+        let keeper = Box::new(Files::row(file, row, options.level)?);
+        return Ok(Keeping { keeper, turns, shown, first: Some(name) });
+    }
+    let (target, shown, first) = if to_pipe {
+        let out = std::io::stdout();
+        if out.is_terminal() {
+            return Err(usage("a capture is no text: standard output is a terminal"));
+        }
+        // A descriptor of our own: the handle is locked by whoever called us, and another thread writes.
+        let own = out.as_fd().try_clone_to_owned().map_err(usage)?;
+        (Target::Pipe(File::from(own)), "standard output".to_owned(), None)
+    } else {
+        (Target::File(create(&options.write, false).map_err(of_file)?), shown, Some(options.write.clone()))
+    };
+    Ok(Keeping { keeper: Box::new(Files::one(target, options.level)?), turns: Turns::default(), shown, first })
 }
 
 fn filters(options: &Options) -> Result<Filters, Failure> {
@@ -153,24 +289,6 @@ fn filters(options: &Options) -> Result<Filters, Failure> {
     }
     crate::filter::add_descendants(&mut filters, Path::new("/proc"));
     Ok(filters)
-}
-
-/// Where to write, and how to call it.
-fn target(path: &Path) -> Result<(Target, String), Failure> {
-    if path == Path::new("-") {
-        let out = std::io::stdout();
-        if out.is_terminal() {
-            return Err(usage("a capture is no text: standard output is a terminal"));
-        }
-        // A descriptor of our own: the handle is locked by whoever called us, and another thread writes.
-        let own = out.as_fd().try_clone_to_owned().map_err(usage)?;
-        return Ok((Target::Pipe(File::from(own)), "standard output".to_owned()));
-    }
-    let shown = path.display().to_string();
-    let file = File::create(path).map_err(|error| usage(format!("{shown}: {error}")))?;
-    // Captures hold what passes through programs: nobody else's business.
-    file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(|error| usage(format!("{shown}: {error}")))?;
-    Ok((Target::File(file), shown))
 }
 
 /// Finds the command as a shell would, so that the only exec recorded is its own, and starts it up to there.
@@ -196,30 +314,35 @@ fn executable(path: &Path) -> bool {
 /// The line that is renewed while recording.
 struct Status {
     shown: bool,
+    quiet: bool,
     last: Option<(u64, u64, u64, u64)>,
 }
 
 impl Status {
-    fn new(shown: bool) -> Self {
-        Self { shown, last: None }
+    fn new(shown: bool, quiet: bool) -> Self {
+        Self { shown, quiet, last: None }
     }
 
     fn tell(&mut self, now: &Moment, err: &mut dyn Write) {
         let (elapsed, events, written, cpu) = self.last.unwrap_or_default();
-        self.last = Some((now.elapsed, now.events, now.written, now.cpu));
+        self.clear(err);
+        self.notes(&now.notes, err);
+        let kept = now.written + now.held;
+        self.last = Some((now.elapsed, now.events, kept, now.cpu));
         if !self.shown {
             return;
         }
-        let seconds = now.elapsed.saturating_sub(elapsed) as f64 / 1e9;
+        let seconds = (now.elapsed.saturating_sub(elapsed) as f64 / 1e9).max(1e-3);
         let rate = |new: u64, old: u64| new.saturating_sub(old) as f64 / seconds;
+        let held = if now.held > 0 { format!("  {:.1} MB in memory", now.held as f64 / 1e6) } else { String::new() };
         // A terminal that is gone ends nothing.
         let _ = write!(
             err,
-            "\r\x1b[K{} s  {} events  {:.0} events/s  {:.2} MB/s  {} lost  {:.0} % CPU",
-            now.elapsed / 1_000_000_000,
+            "{} s  {} events  {:.0} events/s  {:.2} MB/s{held}  {} lost  {:.0} % CPU",
+            now.elapsed / SECOND,
             now.events,
             rate(now.events, events),
-            rate(now.written, written) / 1e6,
+            rate(kept, written) / 1e6,
             now.lost,
             rate(now.cpu, cpu) / 1e7,
         );
@@ -229,6 +352,12 @@ impl Status {
     fn clear(&self, err: &mut dyn Write) {
         if self.shown && self.last.is_some() {
             let _ = write!(err, "\r\x1b[K");
+        }
+    }
+
+    fn notes(&self, notes: &[String], err: &mut dyn Write) {
+        for note in notes.iter().filter(|_| !self.quiet) {
+            let _ = writeln!(err, "{}", printable(note));
         }
     }
 }

@@ -73,8 +73,8 @@ struct EventHead {
 
 impl Encoder {
     /// An encoder for a machine that was booted at this time, ns since the epoch.
-    pub(crate) fn new(boot: u64) -> Self {
-        Self { calls: Calls::new(), boot, params: Params::default() }
+    pub(crate) fn new(boot: u64, calls: Calls) -> Self {
+        Self { calls, boot, params: Params::default() }
     }
 
     /// The table it goes by.

@@ -15,8 +15,21 @@ use casebook_formats::snapshot::{FdList, Interface, MachineInfo, ThreadEntry, Us
 use casebook_formats::write::{CaptureWriter, WriteError};
 
 use crate::filter::{Filters, Mode};
+use crate::known::Known;
 use crate::probe::{Probe, ProbeError};
-use crate::record::{Kind, Record, TaskItem};
+use crate::record::{Item, Kind, Record, TaskItem};
+
+/// What a snapshot is to be of.
+#[derive(Clone, Copy)]
+pub(crate) struct Scope<'a> {
+    pub filters: &'a Filters,
+    /// Its moment, ns since boot: what began later stands in the events.
+    pub at: u64,
+    /// When the machine was booted, ns since the epoch.
+    pub boot: u64,
+    /// Processes of which it is known what they were started with.
+    pub told: &'a BTreeSet<u32>,
+}
 
 /// Everything that stands before the first event.
 pub(crate) struct Snapshot {
@@ -29,7 +42,11 @@ pub(crate) struct Snapshot {
     pub left_out: u64,
     /// Command lines and environments that this user may not read.
     pub forbidden: u64,
+    /// Threads that the iterator saw.
+    pub there: BTreeSet<u32>,
 }
+
+use threads::Texts;
 
 /// A thread as the iterator described it.
 pub(crate) struct Seen<'a> {
@@ -38,26 +55,34 @@ pub(crate) struct Seen<'a> {
 }
 
 impl Snapshot {
-    /// Reads everything. `attached`: when the kernel side was, ns since boot; `boot`: ns since the epoch.
-    pub(crate) fn take(probe: &mut Probe, filters: &Filters, attached: u64, boot: u64) -> Result<Self, ProbeError> {
-        let walked = probe.walk("each_task", "task")?;
+    /// Reads everything.
+    pub(crate) fn take(probe: &mut Probe, scope: &Scope<'_>) -> Result<Self, ProbeError> {
+        // Both walks at once: what happens between them is what can be missed.
+        let (walked, walked_files) = (probe.walk("each_task", "task")?, probe.walk("each_file", "task_file")?);
         let seen: Vec<Seen<'_>> =
             records(&walked).filter_map(|record| Some(Seen { task: record.task()?, record })).collect();
-        let before = seen.iter().filter(|seen| seen.task.start < attached).collect::<Vec<_>>();
-        let kept = kept(&before, filters, Path::new("/proc"));
+        let there = seen.iter().map(|seen| seen.task.tid).collect();
+        let before = seen.iter().filter(|seen| seen.task.start < scope.at).collect::<Vec<_>>();
+        let proc = Path::new("/proc");
+        let kept = kept(&before, scope.filters, proc);
         let (mut threads, mut forbidden) = (Vec::new(), 0);
+        let mut texts: BTreeMap<u32, Texts> = BTreeMap::new();
         let mut described = BTreeSet::new();
         for seen in &before {
-            if let Some(&whole) = kept.get(&seen.task.tgid) {
-                threads.push(threads::entry(seen, boot, whole, Path::new("/proc"), &mut forbidden));
-                if seen.task.tid == seen.task.tgid && whole {
-                    described.insert(seen.task.tgid);
+            let tgid = seen.task.tgid;
+            if let Some(&whole) = kept.get(&tgid) {
+                let texts = texts.entry(tgid).or_insert_with(|| match scope.told.contains(&tgid) {
+                    true => Texts::default(),
+                    false => Texts::read(tgid, whole, proc, &mut forbidden),
+                });
+                threads.push(threads::entry(seen, scope.boot, texts));
+                if seen.task.tid == tgid && whole {
+                    described.insert(tgid);
                 }
             }
         }
-        let walked = probe.walk("each_file", "task_file")?;
         let mut tables: BTreeMap<u32, Vec<_>> = described.into_iter().map(|tgid| (tgid, Vec::new())).collect();
-        for record in records(&walked).filter(|record| record.head.kind == Kind::File) {
+        for record in records(&walked_files).filter(|record| record.head.kind == Kind::File) {
             // Threads share their process's table; the process's own entry is the main thread's.
             if record.head.tid == record.head.tgid
                 && let Some(table) = tables.get_mut(&record.head.tgid)
@@ -67,14 +92,46 @@ impl Snapshot {
         }
         let fds = tables.into_iter().map(|(tgid, fds)| FdList { tid: i64::from(tgid), fds }).collect();
         Ok(Self {
-            machine: host::machine(Path::new("/"), boot),
+            machine: host::machine(Path::new("/"), scope.boot),
             interfaces: crate::sys::interfaces(),
             users: host::users(Path::new("/")),
             threads,
             fds,
             left_out: 0,
             forbidden,
+            there,
         })
+    }
+
+    /// Adds what the records tell of its moment: what programs were started with, threads that ended since; and takes
+    /// out descriptors that were made since.
+    pub(crate) fn complete(&mut self, known: &Known, boot: u64) {
+        for thread in &mut self.threads {
+            // Nothing is known of ancestors of what is recorded.
+            if let Some(record) = known.thread(thread.pid as u32) {
+                Texts::of(&record).put(thread);
+            }
+        }
+        let programs: BTreeMap<i64, Vec<u8>> =
+            self.threads.iter().map(|thread| (thread.tid, thread.exepath.clone())).collect();
+        for record in known.ended() {
+            let Some(task) = record.task() else { continue };
+            let (pid, tid) = (i64::from(task.tgid), i64::from(task.tid));
+            if programs.contains_key(&tid) {
+                continue;
+            }
+            let parent = if tid == pid { i64::from(task.ptid) } else { pid };
+            let mut entry = threads::entry(&Seen { record, task }, boot, &Texts::of(&record));
+            // A child that has not become anything else runs what its parent ran.
+            if entry.exepath.is_empty() || record.item(Item::Exe).is_none() {
+                entry.exepath = programs.get(&parent).cloned().unwrap_or_default();
+            }
+            self.threads.push(entry);
+        }
+        for list in &mut self.fds {
+            let tgid = list.tid as u32;
+            list.fds.retain(|entry| !known.is_new(tgid, entry.fd));
+        }
     }
 
     /// Cgroup paths of its threads, each once.

@@ -8,7 +8,7 @@ use casebook_formats::snapshot::ThreadEntry;
 use super::Seen;
 use crate::calls::device;
 use crate::encode::{cgroups, exe_writable, memfd, split_program};
-use crate::record::Item;
+use crate::record::{Item, Record};
 
 /// `CLONE_FILES` and `CLONE_THREAD` of the format's clone flags: what a thread that is not the main one was made with.
 const THREAD_FLAGS: u32 = 1 | 8192;
@@ -17,15 +17,44 @@ const LIST_MAX: usize = 4096;
 /// Largest path that readers accept.
 const PATH_MAX: usize = 1023;
 
-/// The entry. Of an ancestor of what is recorded (`whole` is false) no environment is kept. Lists that may not be read
-/// are counted in `forbidden`.
-pub(super) fn entry(seen: &Seen<'_>, boot: u64, whole: bool, proc: &Path, forbidden: &mut u64) -> ThreadEntry {
+/// What a program was started with.
+#[derive(Default)]
+pub(super) struct Texts {
+    command: Vec<u8>,
+    env: Vec<u8>,
+}
+
+impl Texts {
+    /// Of a process that runs. Of an ancestor of what is recorded (`whole` is false) no environment is kept. Lists that
+    /// may not be read are counted in `forbidden`.
+    pub(super) fn read(tgid: u32, whole: bool, proc: &Path, forbidden: &mut u64) -> Self {
+        let folder = proc.join(tgid.to_string());
+        let command = list(&folder.join("cmdline"), forbidden);
+        let env = if whole { list(&folder.join("environ"), forbidden) } else { Vec::new() };
+        Self { command, env }
+    }
+
+    /// As a record has them.
+    pub(super) fn of(record: &Record<'_>) -> Self {
+        let text = |kind: Item| record.item(kind).map(|content| cut(content.bytes.to_vec(), LIST_MAX)).unwrap_or_default();
+        Self { command: text(Item::Args), env: text(Item::Env) }
+    }
+
+    /// Puts them into an entry.
+    pub(super) fn put(&self, entry: &mut ThreadEntry) {
+        let (exe, args) = split_program(&self.command);
+        entry.exe = cut(exe.to_vec(), PATH_MAX);
+        entry.args = args.to_vec();
+        entry.env.clone_from(&self.env);
+    }
+}
+
+/// The entry.
+pub(super) fn entry(seen: &Seen<'_>, boot: u64, texts: &Texts) -> ThreadEntry {
     let task = &seen.task;
     let record = &seen.record;
     let file = record.file();
-    let folder = proc.join(task.tgid.to_string());
-    let command = list(&folder.join("cmdline"), forbidden);
-    let (exe, args) = split_program(&command);
+    let (exe, args) = split_program(&texts.command);
     let path = |kind: Item| record.path(kind).map(|path| cut(path, PATH_MAX)).unwrap_or_default();
     let mut groups = Vec::new();
     cgroups(record, &mut groups);
@@ -40,10 +69,10 @@ pub(super) fn entry(seen: &Seen<'_>, boot: u64, whole: bool, proc: &Path, forbid
         vpid: i64::from(task.vpid),
         comm: task.comm.clone(),
         // Kernel threads have no command line.
-        exe: if command.is_empty() { task.comm.clone() } else { cut(exe.to_vec(), PATH_MAX) },
+        exe: if texts.command.is_empty() { task.comm.clone() } else { cut(exe.to_vec(), PATH_MAX) },
         exepath: path(Item::Exe),
         args: args.to_vec(),
-        env: if whole { list(&folder.join("environ"), forbidden) } else { Vec::new() },
+        env: texts.env.clone(),
         cwd: path(Item::Cwd),
         root: path(Item::Root),
         cgroups: cut(groups, LIST_MAX),

@@ -18,6 +18,7 @@ pub mod filter;
 #[cfg_attr(not(feature = "cli"), allow(dead_code))] // who watches an input are the tools
 pub(crate) mod follow;
 mod frames;
+mod loose;
 pub mod pieces;
 mod press;
 pub mod rescue;
@@ -32,6 +33,7 @@ mod zstd_frame;
 pub(crate) use feed::{Feed, Run};
 pub use file::SeekableFile;
 pub use frames::Frame;
+pub use loose::{FramePacker, LooseFrame};
 pub use select::Selection;
 pub use storage::Storage;
 pub use write::{FRAME_BYTES, Options, SeekableWriter};

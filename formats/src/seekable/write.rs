@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use super::cut::{Cutter, Seen};
 use super::filter::{Filter, text_member};
+use super::loose::LooseFrame;
 use super::press::Press;
 use super::table::{self, SeekEntry};
 use crate::custody::Entry;
@@ -76,6 +77,11 @@ impl<W: Write> SeekableWriter<W> {
         })
     }
 
+    /// The sink.
+    pub fn get_ref(&self) -> &W {
+        &self.out
+    }
+
     /// Something was lost in the interval of the frame under way.
     pub fn lost(&mut self, counter: Counter, count: u64) {
         self.cutter.losses().add(counter, count);
@@ -98,6 +104,25 @@ impl<W: Write> SeekableWriter<W> {
         self.cutter.follow(usize::MAX, false);
         self.write_frame(false)?;
         self.write_pressed(0)
+    }
+
+    /// Writes a frame that was packed before, after all that was given until now. `also`: losses of its interval beside
+    /// those that it knows.
+    pub fn append(&mut self, frame: &LooseFrame, also: &Ledger) -> io::Result<()> {
+        self.cut()?;
+        let mut losses = frame.losses.clone();
+        losses.merge(also);
+        let record = FrameRecord {
+            sequence: self.index.len() as u64,
+            raw_offset: self.raw_offset,
+            delivered_before: self.delivered,
+            losses: losses.losses(),
+            ..frame.record.clone()
+        };
+        self.raw_offset += record.raw_len;
+        self.delivered += record.delivered;
+        self.losses.merge(&losses);
+        self.write_packed(&frame.bytes, frame.digest, record)
     }
 
     /// Writes the last frame, index, seal and seek table, flushes, and gives the sink and the seal back.
@@ -180,31 +205,37 @@ impl<W: Write> SeekableWriter<W> {
     fn write_pressed(&mut self, most: usize) -> io::Result<()> {
         while let Some(packed) = self.press.next(most)? {
             let Some(record) = self.records.pop_front() else { break };
-            let packed_len = packed.bytes.len() as u64;
-            let entry = FrameRecord { packed_len, digest: packed.digest, previous: self.previous, ..record };
-            let (piece, chain) = record::frame(Kind::Record, &record::encode(&entry));
-            self.out.write_all(&packed.bytes)?;
-            self.out.write_all(&piece)?;
-            self.index.push(IndexEntry {
-                offset: self.offset,
-                packed_len,
-                record_len: piece.len() as u64,
-                raw_len: entry.raw_len,
-                events: entry.events,
-                delivered: entry.delivered,
-                numbering: entry.numbering,
-                earliest: entry.earliest,
-                latest: entry.latest,
-                irregular: entry.irregular,
-                snapshots: entry.snapshots,
-                stands_alone: entry.carried.is_some(),
-                types: entry.types,
-                digest: entry.digest,
-                chain,
-            });
-            self.offset += packed_len + piece.len() as u64;
-            self.previous = chain;
+            self.write_packed(&packed.bytes, packed.digest, record)?;
         }
+        Ok(())
+    }
+
+    /// Writes a frame and its record, and remembers them for the index.
+    fn write_packed(&mut self, bytes: &[u8], digest: Digest, record: FrameRecord) -> io::Result<()> {
+        let packed_len = bytes.len() as u64;
+        let entry = FrameRecord { packed_len, digest, previous: self.previous, ..record };
+        let (piece, chain) = record::frame(Kind::Record, &record::encode(&entry));
+        self.out.write_all(bytes)?;
+        self.out.write_all(&piece)?;
+        self.index.push(IndexEntry {
+            offset: self.offset,
+            packed_len,
+            record_len: piece.len() as u64,
+            raw_len: entry.raw_len,
+            events: entry.events,
+            delivered: entry.delivered,
+            numbering: entry.numbering,
+            earliest: entry.earliest,
+            latest: entry.latest,
+            irregular: entry.irregular,
+            snapshots: entry.snapshots,
+            stands_alone: entry.carried.is_some(),
+            types: entry.types,
+            digest: entry.digest,
+            chain,
+        });
+        self.offset += packed_len + piece.len() as u64;
+        self.previous = chain;
         Ok(())
     }
 
@@ -214,25 +245,36 @@ impl<W: Write> SeekableWriter<W> {
         FrameRecord {
             sequence: (self.index.len() + self.records.len()) as u64,
             raw_offset: self.raw_offset,
-            raw_len,
-            packed_len: 0,
-            events: seen.events,
-            delivered: seen.delivered,
             delivered_before: self.delivered,
-            numbering: NUMBERING,
-            earliest: seen.earliest.unwrap_or(0),
-            latest: seen.latest.unwrap_or(0),
-            irregular: seen.irregular,
-            snapshots: seen.snapshots,
-            types: seen.types.clone(),
-            threads: Filter::of(seen.threads.iter()),
-            containers: containers.map(|ids| Filter::of(ids.iter())),
-            carried: (seen.carried.len() <= MAX_CARRIED)
-                .then(|| seen.carried.iter().map(|at| self.raw_offset.saturating_sub(*at)).collect()),
-            losses: seen.losses.losses(),
-            digest: [0; 32],
-            previous: [0; 32],
+            ..described(seen, raw_len, self.raw_offset, containers.map(|ids| Filter::of(ids.iter())))
         }
+    }
+}
+
+/// What a frame's content says of it, wherever the frame comes to stand; its content begins at `raw_offset` of the stream
+/// in which it was seen.
+pub(super) fn described(seen: &Seen, raw_len: u64, raw_offset: u64, containers: Option<Filter>) -> FrameRecord {
+    FrameRecord {
+        sequence: 0,
+        raw_offset: 0,
+        raw_len,
+        packed_len: 0,
+        events: seen.events,
+        delivered: seen.delivered,
+        delivered_before: 0,
+        numbering: NUMBERING,
+        earliest: seen.earliest.unwrap_or(0),
+        latest: seen.latest.unwrap_or(0),
+        irregular: seen.irregular,
+        snapshots: seen.snapshots,
+        types: seen.types.clone(),
+        threads: Filter::of(seen.threads.iter()),
+        containers,
+        carried: (seen.carried.len() <= MAX_CARRIED)
+            .then(|| seen.carried.iter().map(|at| raw_offset.saturating_sub(*at)).collect()),
+        losses: seen.losses.losses(),
+        digest: [0; 32],
+        previous: [0; 32],
     }
 }
 
