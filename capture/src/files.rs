@@ -31,7 +31,11 @@ pub(crate) enum Target {
 pub(crate) fn create(path: &Path, anew: bool) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).mode(0o600);
-    if anew { options.create_new(true) } else { options.create(true).truncate(true) };
+    if anew {
+        options.create_new(true)
+    } else {
+        options.create(true).truncate(true)
+    };
     let file = options.open(path)?;
     file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
     Ok(file)

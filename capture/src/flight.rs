@@ -8,9 +8,9 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use casebook_formats::ledger::{Counter, Ledger};
@@ -418,7 +418,11 @@ mod tests {
         fly(&mut memory, 52..80, &progress);
         memory.finish(&progress).unwrap();
         assert_eq!(seconds(&folder.path().join("x-001.scap.zst")), (30..52).collect::<Vec<_>>());
-        assert_eq!(seconds(&folder.path().join("x-002.scap.zst")), (60..80).collect::<Vec<_>>(), "what came at the end");
+        assert_eq!(
+            seconds(&folder.path().join("x-002.scap.zst")),
+            (60..80).collect::<Vec<_>>(),
+            "what came at the end"
+        );
         let notes = progress.notes();
         assert!(notes[0].ends_with("at 46; at 48") && notes[1].ends_with("the recording ended"), "{notes:?}");
         assert!(progress.why().is_none());
@@ -474,8 +478,10 @@ mod tests {
             memory.take(Message::DumpEnd, &progress).unwrap();
         }
         memory.finish(&progress).unwrap();
-        let mut names: Vec<_> =
-            std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         assert_eq!(names, ["x-001.scap.zst", "x-003.scap.zst", "x-004.scap.zst"]);
     }

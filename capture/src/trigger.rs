@@ -24,11 +24,15 @@ use crate::record::{Item, Kind, LAST, Record};
 /// Why a trigger cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum TriggerError {
-    #[error("--trigger {0}: not one of exec:FILE, open:FILE, write:FILE, connect:ADDRESS, bind:ADDRESS, call:NAME, crash")]
+    #[error(
+        "--trigger {0}: not one of exec:FILE, open:FILE, write:FILE, connect:ADDRESS, bind:ADDRESS, call:NAME, crash"
+    )]
     Kind(String),
     #[error("--trigger {0}: no such call")]
     Call(String),
-    #[error("--trigger {0}: no address: expected IP, IP/BITS or *, each with :PORT or without, or the path of a socket")]
+    #[error(
+        "--trigger {0}: no address: expected IP, IP/BITS or *, each with :PORT or without, or the path of a socket"
+    )]
     Address(String),
 }
 

@@ -180,8 +180,8 @@ pub(super) fn run(options: &Options, err: &mut dyn Write) -> Result<u8, Failure>
     let sink = Sink::start(keeping.keeper, keeping.turns)?;
     let mut status = Status::new(!options.quiet && std::io::stderr().is_terminal(), options.quiet);
     let until = Until { duration: options.seconds.map(|seconds| seconds.saturating_mul(SECOND)), command: waiting };
-    let (outcome, sink) = session::run(&settings, until, watch, sink, &mut |moment| status.tell(moment, err))
-        .map_err(|error| {
+    let (outcome, sink) =
+        session::run(&settings, until, watch, sink, &mut |moment| status.tell(moment, err)).map_err(|error| {
             // Nothing was recorded: no empty capture is left behind.
             if let Some(file) = &keeping.first {
                 let _ = std::fs::remove_file(file);

@@ -36,7 +36,8 @@ impl Texts {
 
     /// As a record has them.
     pub(super) fn of(record: &Record<'_>) -> Self {
-        let text = |kind: Item| record.item(kind).map(|content| cut(content.bytes.to_vec(), LIST_MAX)).unwrap_or_default();
+        let text =
+            |kind: Item| record.item(kind).map(|content| cut(content.bytes.to_vec(), LIST_MAX)).unwrap_or_default();
         Self { command: text(Item::Args), env: text(Item::Env) }
     }
 
