@@ -12,7 +12,11 @@ use super::select::Selection;
 use super::storage::Storage;
 use super::table;
 use crate::capture::{CaptureReader, FormatError};
+<<<<<<< HEAD
 use crate::ledger::{Counter, CounterDef, Ledger, Origin};
+=======
+use crate::ledger::{Counter, Ledger, Origin, Severity};
+>>>>>>> 9da883d (analyze: the report's model, timeline, ATT&CK matrix and page; gathering it from tables follows)
 use crate::source::Source;
 
 /// A capture file of ours with the list of its frames. Readers that it gives are independent of each other and may
@@ -126,6 +130,24 @@ impl SeekableFile {
             );
         }
         Ok(all)
+    }
+
+    /// When something was lost: time of the first and last event of each frame whose record tells of losses, and what
+    /// they are. Frames without events have no time and stay out.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn loss_intervals(&self) -> io::Result<Vec<(u64, u64, Ledger)>> {
+        let mut intervals = Vec::new();
+        for frame in self.frames.iter().filter(|frame| frame.earliest != 0) {
+            let record = frames::read_record(&*self.storage, frame)?;
+            let losses = record.and_then(|record| Ledger::from_losses(&record.losses)).unwrap_or_default();
+            let losses = losses.only(|def| def.severity == Severity::DataLoss);
+            if losses.findings().next().is_some() {
+                intervals.push((frame.earliest, frame.latest, losses));
+            }
+        }
+        Ok(intervals)
     }
 
     /// What was wrong with the list of frames.
