@@ -9,6 +9,7 @@ use casebook_replay::cli::{Exit, Terminals};
 use clap::{Parser, Subcommand};
 
 use crate::load::say;
+use crate::report::cli::{self as report_cli, ReportArgs};
 use crate::sql::cli::SqlArgs;
 use crate::stats::cli::StatsArgs;
 use crate::views::follow::{self, FollowArgs};
@@ -38,6 +39,9 @@ enum Command {
     /// Ask captures in SQL, or in an interactive shell
     #[command(after_help = EXIT_CODES)]
     Sql(SqlArgs),
+    /// Write a report that people read: one HTML file, or JSON, or Markdown
+    #[command(after_help = [report_cli::AFTER_HELP, EXIT_CODES].join("\n"))]
+    Report(ReportArgs),
     /// Count events by fields: by default event type, process, container and user
     #[command(after_help = EXIT_CODES)]
     Stats(StatsArgs),
@@ -72,6 +76,7 @@ where
     };
     let done = match &cli.command {
         Command::Sql(args) => crate::sql::cli::run(args, out, err, terminals),
+        Command::Report(args) => report_cli::run(args, out, err, terminals),
         Command::Stats(args) => crate::stats::cli::run(args, out, err),
         Command::Follow(args) => follow::run(args, out, err, terminals.out),
         Command::Spectrogram(args) => spectrogram::run(args, out, err, terminals.out),

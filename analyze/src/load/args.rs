@@ -22,6 +22,7 @@ use clap::Args;
 use super::digest::sha256_of;
 use super::{Options, Outcome, frames};
 use crate::frames::{Frames, Wanted};
+use crate::report::asked::Asked;
 
 /// Captures, rules and how to read them.
 #[derive(Args, Clone, Debug)]
@@ -79,6 +80,8 @@ pub struct Rules {
     pub rules: Vec<RuleInfo>,
     /// Names of the files and SHA-256 of their content, in load order.
     pub files: Vec<(String, String)>,
+    /// Files, active rules and warnings, as the report shows them.
+    pub asked: Asked,
 }
 
 /// One rule.
@@ -183,6 +186,7 @@ impl LoadArgs {
                 let _ = err.write_all(text.as_bytes());
             }
         }
+        let asked = Asked::of(&files, &outcome);
         let rules = outcome.ruleset.filter(|_| !failed)?;
         let told = rules.rules().iter().map(|rule| RuleInfo {
             name: rule.name.clone(),
@@ -194,7 +198,7 @@ impl LoadArgs {
         let told = told.collect();
         let digest = |file: &RuleFile| (file.name.clone(), sha256_of(&file.bytes));
         let files = files.iter().map(digest).collect();
-        Some((Detector::new(rules, Matching::First, None), Rules { rules: told, files }))
+        Some((Detector::new(rules, Matching::First, None), Rules { rules: told, files, asked }))
     }
 
     /// Says how captures were read, and what exit code that gives.

@@ -87,7 +87,9 @@ impl Names {
         let (of, ids, names) = (containers.texts("capture"), containers.texts("id"), containers.texts("name"));
         let mut known = BTreeMap::new();
         for row in 0..containers.height() {
-            if let (Some(capture), Some(id), Some(name)) = (of[row], ids[row], names[row].filter(|name| !name.is_empty())) {
+            if let (Some(capture), Some(id), Some(name)) =
+                (of[row], ids[row], names[row].filter(|name| !name.is_empty()))
+            {
                 known.insert((capture.to_owned(), id.to_owned()), Text::new(name));
             }
         }
@@ -216,9 +218,9 @@ fn timeline(captures: &[Capture], fires: &Fires, events: View<'_>) -> Timeline {
     let alerts: Vec<(Severity, Time)> = fires.all.iter().map(|fire| (fire.severity, fire.time)).collect();
     timeline.put_alerts(&alerts);
     timeline.put_events(events.ints("time").into_iter().filter_map(|ns| time(ns).map(|time| time.0)));
-    let bands = captures.iter().filter_map(|capture| {
-        Some(Band { from: capture.first?, to: capture.last?, what: capture.name.clone() })
-    });
+    let bands = captures
+        .iter()
+        .filter_map(|capture| Some(Band { from: capture.first?, to: capture.last?, what: capture.name.clone() }));
     timeline.put_captures(bands.collect());
     timeline
 }

@@ -12,11 +12,7 @@ use super::select::Selection;
 use super::storage::Storage;
 use super::table;
 use crate::capture::{CaptureReader, FormatError};
-<<<<<<< HEAD
-use crate::ledger::{Counter, CounterDef, Ledger, Origin};
-=======
-use crate::ledger::{Counter, Ledger, Origin, Severity};
->>>>>>> 9da883d (analyze: the report's model, timeline, ATT&CK matrix and page; gathering it from tables follows)
+use crate::ledger::{Counter, CounterDef, Ledger, Origin, Severity};
 use crate::source::Source;
 
 /// A capture file of ours with the list of its frames. Readers that it gives are independent of each other and may

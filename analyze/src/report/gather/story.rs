@@ -1,6 +1,6 @@
 //! What happened, in sentences: plain statements that the tables below them prove.
 
-use super::super::model::{Capture, Connection, File, Listing, Node, Report, Severity};
+use super::super::model::{Capture, Connection, File, Listing, Node, Report};
 use super::super::text::{Text, counted, grouped, sized};
 use super::alerts::Fires;
 
@@ -133,7 +133,9 @@ fn files(files: &Listing<File>) -> Option<String> {
     paths.dedup();
     let number = paths.len() as u64;
     // What the system runs or believes comes first.
-    paths.sort_by_key(|path| !["/etc/", "/usr/", "/bin/", "/sbin/", "/root/", "/lib"].iter().any(|p| path.starts_with(p)));
+    paths.sort_by_key(|path| {
+        !["/etc/", "/usr/", "/bin/", "/sbin/", "/root/", "/lib"].iter().any(|p| path.starts_with(p))
+    });
     let some: Vec<String> = paths.iter().take(3).map(|path| (*path).to_owned()).collect();
     let which = match number {
         0 => return None,
@@ -159,7 +161,11 @@ fn quiet_captures(captures: &[Capture]) -> Option<String> {
         let all = captures.len() as u64;
         let name = loudest.name.raw();
         let most = format!("{name} has the most alerts ({})", grouped(loudest.alerts));
-        if quiet == 0 { format!("{most}.") } else { format!("{} of {} captures had none; {most}.", grouped(quiet), grouped(all)) }
+        if quiet == 0 {
+            format!("{most}.")
+        } else {
+            format!("{} of {} captures had none; {most}.", grouped(quiet), grouped(all))
+        }
     })
 }
 
@@ -172,9 +178,10 @@ fn listed(items: &[String]) -> String {
     }
 }
 
-/// Only for tests and the order of severities in sentences.
 #[cfg(test)]
 mod tests {
+    use super::super::super::model::{NodeAlerts, Severity};
+    use super::super::super::text::Time;
     use super::*;
 
     #[test]
@@ -189,11 +196,11 @@ mod tests {
     fn the_tree_is_named_where_its_alerts_begin() {
         let leaf = |alerts_below| Node { alerts_below, pid: 7, name: Text::new("sh"), ..Node::default() };
         let alerting = Node {
-            alerts: vec![super::super::super::model::NodeAlerts {
+            alerts: vec![NodeAlerts {
                 rule: Text::new("r"),
                 severity: Severity(2),
                 count: 3,
-                first: super::super::super::text::Time(1),
+                first: Time(1),
             }],
             alerts_below: 9,
             children: vec![leaf(6)],

@@ -144,10 +144,18 @@ pub(super) fn files(view: View<'_>, fires: &Fires, names: &Names) -> Listing<Fil
     ];
     let changed = |row: usize| changes.iter().any(|(_, column)| number(column, row) > 0);
     // The kernel's own files are written all the time and say little.
-    let pseudo = |row: usize| paths[row].is_some_and(|path| ["/proc/", "/sys/", "/dev/"].iter().any(|p| path.starts_with(p)));
+    let pseudo =
+        |row: usize| paths[row].is_some_and(|path| ["/proc/", "/sys/", "/dev/"].iter().any(|p| path.starts_with(p)));
     let weight = |row: usize| {
         let (suspect, changed) = (of(row) > 0, changed(row));
-        (suspect && changed && !pseudo(row), changed && !pseudo(row), suspect, changed, number(&writes, row), number(&reads, row))
+        (
+            suspect && changed && !pseudo(row),
+            changed && !pseudo(row),
+            suspect,
+            changed,
+            number(&writes, row),
+            number(&reads, row),
+        )
     };
     let did = |row: usize| {
         let mut words: Vec<&str> =
@@ -188,7 +196,8 @@ pub(super) fn containers(view: View<'_>, processes: View<'_>, fires: &Fires, nam
     }
     let (captures, ids, kinds) = (view.texts("capture"), view.texts("id"), view.texts("type"));
     let (container_names, images) = (view.texts("name"), view.texts("image"));
-    let (repositories, tags, privileged) = (view.texts("image_repository"), view.texts("image_tag"), view.bools("privileged"));
+    let (repositories, tags, privileged) =
+        (view.texts("image_repository"), view.texts("image_tag"), view.bools("privileged"));
     let (pods, namespaces) = (view.texts("pod_name"), view.texts("pod_namespace"));
     let none = [0u64; 8];
     let of = |row: usize| {
@@ -235,9 +244,7 @@ pub(super) fn audit(view: View<'_>, alerts: View<'_>) -> Option<Listing<Audit>> 
     let (resources, parts) = (view.texts("resource"), view.texts("subresource"));
     let (namespaces, names) = (view.texts("namespace"), view.texts("name"));
     let (codes, reasons, uris) = (view.texts("response_code"), view.texts("reason"), view.texts("uri"));
-    let of = |row: usize| {
-        fired.get(&(captures[row].unwrap_or_default(), nums[row].unwrap_or(0))).copied().unwrap_or(0)
-    };
+    let of = |row: usize| fired.get(&(captures[row].unwrap_or_default(), nums[row].unwrap_or(0))).copied().unwrap_or(0);
     let changes = |row: usize| !matches!(verbs[row], Some("get" | "list" | "watch") | None);
     let ended = |row: usize| !matches!(stages[row], Some("RequestReceived"));
     let mut order = heaviest(view.height(), |row| (of(row) > 0, changes(row), ended(row)));
@@ -271,8 +278,20 @@ mod tests {
         for public in ["8.8.8.8", "203.0.113.66", "2001:db8::1", "::ffff:8.8.8.8"] {
             assert!(is_public(Some(public)), "{public}");
         }
-        for other in ["10.1.2.3", "192.168.0.1", "127.0.0.1", "169.254.169.254", "100.64.3.2", "224.0.0.1", "::1",
-            "fe80::1", "fd00::1", "::ffff:10.0.0.1", "", "no address"] {
+        for other in [
+            "10.1.2.3",
+            "192.168.0.1",
+            "127.0.0.1",
+            "169.254.169.254",
+            "100.64.3.2",
+            "224.0.0.1",
+            "::1",
+            "fe80::1",
+            "fd00::1",
+            "::ffff:10.0.0.1",
+            "",
+            "no address",
+        ] {
             assert!(!is_public(Some(other)), "{other}");
         }
     }

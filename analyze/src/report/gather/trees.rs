@@ -91,7 +91,8 @@ impl<'a> Plan<'a> {
         let mut own: HashMap<u64, Own, FixedState> = HashMap::default();
         for fire in &fires.all {
             let Some(upid) = fire.upid else { continue };
-            let (count, first) = own.entry(upid).or_default().entry((fire.severity, fire.rule)).or_insert((0, fire.time));
+            let (count, first) =
+                own.entry(upid).or_default().entry((fire.severity, fire.rule)).or_insert((0, fire.time));
             *count += 1;
             *first = (*first).min(fire.time);
         }
@@ -237,8 +238,11 @@ impl<'a> Plan<'a> {
         let Some(&row) = self.lives.rows.get(&upid) else { return Node::default() };
         let own = self.own.get(&upid).into_iter().flatten();
         let mut alerts: Vec<NodeAlerts> = own
-            .map(|(&(severity, rule), &(count, first))| {
-                NodeAlerts { rule: self.fires.rules[rule].name.clone(), severity, count, first }
+            .map(|(&(severity, rule), &(count, first))| NodeAlerts {
+                rule: self.fires.rules[rule].name.clone(),
+                severity,
+                count,
+                first,
             })
             .collect();
         alerts.sort_by(|a, b| (a.severity, a.first, &a.rule).cmp(&(b.severity, b.first, &b.rule)));
