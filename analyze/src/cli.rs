@@ -14,6 +14,8 @@ use crate::sql::cli::SqlArgs;
 use crate::stats::cli::StatsArgs;
 use crate::views::follow::{self, FollowArgs};
 use crate::views::spectrogram::{self, SpectrogramArgs};
+use crate::views::timeline::{self, TimelineArgs};
+use crate::views::tree::{self, TreeArgs};
 
 /// Asks questions of captures.
 #[derive(Parser)]
@@ -45,12 +47,18 @@ enum Command {
     /// Count events by fields: by default event type, process, container and user
     #[command(after_help = EXIT_CODES)]
     Stats(StatsArgs),
-    /// Show the bytes that processes read and wrote, as far as the capture holds them.
+    /// Show the bytes that processes read and wrote, as far as the capture holds them
     #[command(after_help = EXIT_CODES)]
     Follow(FollowArgs),
-    /// Draw how long calls took over time, where the capture tells (both halves of a call).
+    /// Draw how long calls took over time, where the capture tells (both halves of a call)
     #[command(after_help = EXIT_CODES)]
     Spectrogram(SpectrogramArgs),
+    /// Show what happened in the order of time, across captures
+    #[command(after_help = EXIT_CODES)]
+    Timeline(TimelineArgs),
+    /// Show who started whom, with times, users, containers and alerts
+    #[command(after_help = EXIT_CODES)]
+    Tree(TreeArgs),
 }
 
 /// Runs the command; `args` begins with the program's name, data goes to `out`, talk goes to `err`.
@@ -80,6 +88,8 @@ where
         Command::Stats(args) => crate::stats::cli::run(args, out, err),
         Command::Follow(args) => follow::run(args, out, err, terminals.out),
         Command::Spectrogram(args) => spectrogram::run(args, out, err, terminals.out),
+        Command::Timeline(args) => timeline::run(args, out, err, terminals),
+        Command::Tree(args) => tree::run(args, out, err, terminals),
     };
     done.and_then(|exit| out.flush().map(|()| exit)).unwrap_or_else(|error| unwritten(&error, err))
 }

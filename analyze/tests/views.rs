@@ -75,3 +75,67 @@ fn spectrograms_say_that_exit_halves_have_no_latency() {
     assert_eq!(report["events"], 0);
     assert!(report["events_without_latency"].as_u64().unwrap() > 100);
 }
+
+#[test]
+fn trees_join_processes_users_containers_and_alerts() {
+    let (code, out, err) = run(&["tree", "--example", "--pid", "5016", "--default-rules"]);
+    assert_eq!(code, ExitCode::SUCCESS, "{err}");
+    let out = String::from_utf8(out).unwrap();
+    // Ancestors up to the first process, the process itself, what came of it; alerts below the process they are on.
+    let lines: Vec<&str> = out.lines().collect();
+    let place =
+        |text: &str| lines.iter().position(|line| line.contains(text)).unwrap_or_else(|| panic!("{text}: {out}"));
+    assert!(place("1 systemd") < place("2215 apache2"), "{out}");
+    assert!(place("5016 bash -p") < place("5017 cat /etc/shadow"), "{out}");
+    assert!(lines[place("5017 cat /etc/shadow") + 1].contains("Sensitive file read by an unexpected program"), "{out}");
+    assert!(lines[place("5017 cat /etc/shadow")].contains(" root     web "), "{out}");
+    assert!(!out.contains("5004 bash"), "the session of alice is another tree: {out}");
+}
+
+#[test]
+fn trees_are_chosen_by_who_and_as_json() {
+    let (_, out, _) = run(&["tree", "--example", "--who", "alice", "--json"]);
+    let rows: Vec<serde_json::Value> =
+        String::from_utf8(out).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let names: Vec<_> = rows.iter().map(|row| row["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["systemd", "sshd", "sshd", "bash", "ls", "df", "tail"]);
+    assert_eq!(rows[6]["depth"], 4);
+    assert_eq!(rows[6]["start"], "2026-03-02T09:00:07.716500000Z");
+}
+
+#[test]
+fn timelines_stand_around_an_alert() {
+    let args =
+        ["timeline", "--example", "--around", "Crypto miner started", "--within", "10ms", "--kinds", "exec,alert,file"];
+    let (code, out, err) = run(&args);
+    assert_eq!(code, ExitCode::SUCCESS, "{err}");
+    let out = String::from_utf8(out).unwrap();
+    assert!(out.starts_with("── 2026-03-02\n"), "{out}");
+    assert!(out.contains("exec      xmrig[5028]") && out.contains("Critical: Crypto miner started"), "{out}");
+    assert!(!out.contains("/etc/shadow") && !out.contains("network"), "{out}");
+    let times: Vec<&str> = out.lines().skip(1).map(|line| &line[..15]).collect();
+    assert!(times.is_sorted() && times.len() > 5, "{out}");
+    let (code, _, err) = run(&["timeline", "--example", "--around", "No such rule"]);
+    assert_eq!(code, ExitCode::from(2), "{err}");
+}
+
+#[test]
+fn timelines_join_captures_whose_clocks_differ() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (folder.path().join("web1.scap"), folder.path().join("web2.scap"));
+    for path in [&one, &two] {
+        std::fs::write(path, casebook_fixtures::EXAMPLE).unwrap();
+    }
+    let (one, two) = (one.to_str().unwrap(), two.to_str().unwrap());
+    let (_, out, err) = run(&["timeline", one, two, "--kinds", "exec", "--offset", "web2=-250us", "--json"]);
+    let rows: Vec<serde_json::Value> =
+        String::from_utf8(out).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let shells: Vec<(&str, &str)> = rows
+        .iter()
+        .filter(|row| row["pid"] == 5016)
+        .map(|row| (row["time"].as_str().unwrap(), row["capture"].as_str().unwrap()))
+        .collect();
+    assert_eq!(shells, [("2026-03-02T09:00:41.629000000Z", two), ("2026-03-02T09:00:41.629250000Z", one)], "{err}");
+    let (_, _, err) = run(&["timeline", one, "--offset", "db=1s"]);
+    assert!(err.contains("no capture and no host is called so"), "{err}");
+}

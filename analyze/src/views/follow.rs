@@ -132,7 +132,7 @@ struct Fields {
 impl Fields {
     fn bind() -> Option<Self> {
         let catalogue = Catalogue::new();
-        let bind = |name| catalogue.parse("syscall", name).ok().map(|field| field.clone());
+        let bind = |name| catalogue.parse("syscall", name).ok();
         Some(Self {
             direction: bind("evt.io_dir")?,
             buffer: bind("evt.buffer")?,

@@ -1,8 +1,13 @@
 //! Views: what a responder looks at before asking in SQL.
 //!
-//! Captures → replay ([`walk`]) → one view each: [`follow`] shows the bytes that were read and written,
-//! [`spectrogram`] how long calls took. They look at events one by one and keep nothing of them.
+//! [`timeline`] and [`tree`] are drawn from frames ([`entries`] and [`forest`] say how rows become moments and trees);
+//! [`follow`] (bytes read and written) and [`spectrogram`] (how long calls took) look at events one by one, by [`walk`],
+//! and keep nothing of them.
 
+pub mod entries;
 pub mod follow;
+pub mod forest;
 pub mod spectrogram;
+pub mod timeline;
+pub mod tree;
 pub mod walk;

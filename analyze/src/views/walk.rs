@@ -121,7 +121,7 @@ enum Walked {
     /// It is no capture, or cannot be read.
     Unopened(FormatError),
     /// As far as it goes.
-    To { error: Option<FormatError>, ledger: Ledger },
+    To { error: Option<FormatError>, ledger: Box<Ledger> },
 }
 
 fn one(
@@ -151,7 +151,7 @@ fn one(
     visit.progress.finish();
     visit.result?;
     visit.look.end(&replay.position())?;
-    Ok(Walked::To { error: end.err(), ledger: replay.ledger(&reader) })
+    Ok(Walked::To { error: end.err(), ledger: Box::new(replay.ledger(&reader)) })
 }
 
 /// Hands the events that pass from the replay to the view.
