@@ -194,6 +194,18 @@ impl Session<'_> {
 
     /// Appends the alert of a rule on an event to `line`, without a line end. `absent` is what [`Session::untold`] says.
     pub fn render(&self, rule: u32, context: &EventContext<'_>, absent: Vec<String>, line: &mut Vec<u8>) {
+        self.render_with(rule, context, absent, line, None);
+    }
+
+    /// The same, and in JSON to `json`.
+    pub fn render_with(
+        &self,
+        rule: u32,
+        context: &EventContext<'_>,
+        absent: Vec<String>,
+        line: &mut Vec<u8>,
+        json: Option<&mut Vec<u8>>,
+    ) {
         let Some(rule) = self.detector.rules.rules().get(rule as usize) else { return };
         // An audit log does not say on which host it was written.
         let hostname = String::from_utf8_lossy(&context.state.machine.hostname);
@@ -211,14 +223,19 @@ impl Session<'_> {
             extra_fields: BTreeMap::new(),
             absent,
         };
-        let text = match self.form {
-            Form::Text => alert.text(AlertOptions::default()),
-            Form::Json => {
-                alert.fields = rule.output.render_fields(context).into_iter().collect();
-                alert.json(AlertOptions::default())
+        if self.form == Form::Text {
+            line.extend_from_slice(alert.text(AlertOptions::default()).as_bytes());
+        }
+        if self.form == Form::Json || json.is_some() {
+            alert.fields = rule.output.render_fields(context).into_iter().collect();
+            let text = alert.json(AlertOptions::default());
+            if self.form == Form::Json {
+                line.extend_from_slice(text.as_bytes());
             }
-        };
-        line.extend_from_slice(text.as_bytes());
+            if let Some(json) = json {
+                json.extend_from_slice(text.as_bytes());
+            }
+        }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod audit;
 pub mod checkpoint;
 pub mod cli;
 pub mod context;
+pub mod deliver;
 pub mod detect;
 pub mod engine;
 pub mod events;

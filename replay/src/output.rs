@@ -22,6 +22,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use casebook_formats::terminal::is_harmful;
 
+use crate::deliver::split::SEPARATOR;
 pub use merge::MERGE_LIMIT;
 use merge::Merge;
 
@@ -255,6 +256,15 @@ impl<'s, 'w> CaptureOutput<'s, 'w> {
     pub fn line_at(&mut self, ts: u64, line: &[u8]) -> bool {
         self.last_ts = ts;
         self.line(line)
+    }
+
+    /// Same for a line that carries something, which is for whoever takes the output apart ([`crate::deliver::split`]).
+    pub fn line_with(&mut self, ts: u64, line: &[u8], carried: &[u8]) -> bool {
+        self.last_ts = ts;
+        push_safe(&mut self.lines, line);
+        self.lines.push(SEPARATOR);
+        push_safe(&mut self.lines, carried);
+        self.end_line()
     }
 
     /// Same for a line whose doubtful parts are safe already, so that what the user wanted in it stays: tabs, colours.

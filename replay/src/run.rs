@@ -151,6 +151,8 @@ pub struct Plan {
     pub span: Option<u64>,
     /// Workers; 0 counts as 1.
     pub jobs: usize,
+    /// Lines of the output carry the JSON of their alerts ([`crate::deliver`]).
+    pub deliver: bool,
     /// Where alerts, events and losses are counted over time, if anywhere.
     pub board: Option<Board>,
 }
@@ -211,7 +213,9 @@ pub fn replay(
     look_at_each(captures, work, output, advance, || {
         let session = plan.rules.session(plan.form);
         let tally = plan.board.as_ref().map(Board::tally);
-        let alerts = Alerts { session, opening: plan.window.open(), matched: Vec::new(), line: Vec::new(), tally };
+        let carried = plan.deliver.then(Vec::new);
+        let opening = plan.window.open();
+        let alerts = Alerts { session, opening, matched: Vec::new(), line: Vec::new(), tally, carried };
         (Replay::new().stop_after(plan.span), alerts)
     })
 }
@@ -491,6 +495,8 @@ struct Alerts<'d> {
     matched: Vec<u32>,
     line: Vec<u8>,
     tally: Option<Tally<'d>>,
+    /// JSON of an alert that is to be delivered.
+    carried: Option<Vec<u8>>,
 }
 
 impl Look for Alerts<'_> {
@@ -572,8 +578,16 @@ impl Alerts<'_> {
                 report.count_guess(rule as usize);
             }
             self.line.clear();
-            self.session.render(rule, context, absent, &mut self.line);
-            if !output.line_at(context.event.ts, &self.line) {
+            let ts = context.event.ts;
+            let written = if let Some(json) = &mut self.carried {
+                json.clear();
+                self.session.render_with(rule, context, absent, &mut self.line, Some(json));
+                output.line_with(ts, &self.line, json)
+            } else {
+                self.session.render(rule, context, absent, &mut self.line);
+                output.line_at(ts, &self.line)
+            };
+            if !written {
                 return ControlFlow::Break(());
             }
         }

@@ -140,6 +140,8 @@ pub struct Summary {
     pub rules: Vec<RuleLabel>,
     /// One report a capture, in input order.
     pub captures: Vec<CaptureReport>,
+    /// One report a target that alerts were sent to.
+    pub deliveries: Vec<crate::deliver::Report>,
 }
 
 impl Summary {
@@ -180,6 +182,11 @@ impl Summary {
         self.triggered().iter().any(|(label, _)| label.severity <= severity)
     }
 
+    /// Alerts that did not arrive where they were sent, over all targets.
+    pub fn undelivered(&self) -> u64 {
+        self.deliveries.iter().map(crate::deliver::Report::undelivered).sum()
+    }
+
     /// Whether some capture was read only so far.
     pub fn any(&self, completeness: Completeness) -> bool {
         self.captures.iter().any(|capture| capture.completeness == completeness)
@@ -201,7 +208,13 @@ impl Summary {
         for (rule, n) in self.triggered() {
             line(&format!("   {}: {n}", rule.name));
         }
-        ledger_text(&self.ledger(), line);
+        ledger_text(&self.ledger(), &mut line);
+        if !self.deliveries.is_empty() {
+            line("Deliveries:");
+        }
+        for delivery in &self.deliveries {
+            line(&format!("   {}", delivery.text()));
+        }
     }
 
     /// The summary as one JSON object `{"summary": {...}}`, without the end of the line.
@@ -217,6 +230,7 @@ impl Summary {
                     .collect(),
                 captures: self.captures.iter().map(Capture::of).collect(),
                 ledger: entries(&ledger),
+                deliveries: &self.deliveries,
             },
         };
         serde_json::to_writer(out, &object).map_err(io::Error::from)
@@ -271,6 +285,8 @@ struct Body<'a> {
     triggered_rules: Vec<Triggered<'a>>,
     captures: Vec<Capture<'a>>,
     ledger: Vec<Entry>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    deliveries: &'a [crate::deliver::Report],
 }
 
 #[derive(Serialize)]
@@ -375,7 +391,7 @@ mod tests {
         first.ledger.add(Counter::UnknownFds, 3);
         let mut second = CaptureReport::unreadable("two\"\n.scap".to_owned(), "not a capture".to_owned());
         second.count(2);
-        Summary { rules, captures: vec![first, second] }
+        Summary { rules, captures: vec![first, second], deliveries: Vec::new() }
     }
 
     fn lines(summary: &Summary) -> Vec<String> {

@@ -8,6 +8,7 @@ use casebook_rules::ruleset::Matching;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::coverage::CoverageArgs;
+use super::deliver::DeliverArgs;
 use super::diff::DiffArgs;
 use super::events::EventsArgs;
 use super::excerpt::{MinimizeArgs, SliceArgs};
@@ -202,6 +203,9 @@ pub(super) struct RunArgs {
 
     #[command(flatten)]
     pub(super) metrics: MetricsArgs,
+
+    #[command(flatten)]
+    pub(super) deliver: DeliverArgs,
 
     /// No progress bar (there is none anyway unless standard error is a terminal)
     #[arg(long, help_heading = "Output")]

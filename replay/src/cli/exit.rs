@@ -22,11 +22,13 @@ pub enum Exit {
     Incomplete = 5,
     /// The output could not be written.
     Output = 6,
+    /// Alerts did not arrive where `--deliver` sent them.
+    Undelivered = 7,
     /// Whoever read the output went away: what a shell reports for a program that SIGPIPE ended.
     BrokenPipe = 141,
 }
 
-/// What `--help` says about each; where several apply, the first of 2, 3, 6, 4, 5, 1 wins.
+/// What `--help` says about each; where several apply, the first of 2, 3, 6, 4, 5, 7, 1 wins.
 pub(super) const EXITS: &[(Exit, &str)] = &[
     (Exit::Complete, "every capture was replayed to its end, with or without alerts"),
     (Exit::Alerts, "--fail-on-alert was given and there were such alerts"),
@@ -35,6 +37,7 @@ pub(super) const EXITS: &[(Exit, &str)] = &[
     (Exit::Unreadable, "a capture is missing, unreadable or no capture; all others were replayed"),
     (Exit::Incomplete, "a capture is cut off or damaged; all that can be read was replayed (see the ledger)"),
     (Exit::Output, "the output could not be written"),
+    (Exit::Undelivered, "alerts did not arrive where --deliver sent them; the output is complete"),
     (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
 ];
 

@@ -4,6 +4,7 @@ mod args;
 mod captures;
 mod columns;
 mod coverage;
+mod deliver;
 mod diff;
 mod exit;
 mod talk;

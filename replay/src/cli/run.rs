@@ -9,7 +9,9 @@ use super::captures::{self, Hearing};
 use super::exit::Exit;
 use super::rules;
 use super::talk::say;
-use crate::output::push_safe;
+use crate::deliver::Delivery;
+use crate::deliver::split::Splitter;
+use crate::output::{Sequencer, push_safe};
 use crate::run::{self, Plan, Source};
 use crate::summary::{Completeness, Summary};
 use crate::window::Window;
@@ -32,7 +34,15 @@ pub(super) fn run(
     let jobs = captures::jobs(args.jobs);
     let window = Window { from: args.from, to: args.to };
     let board = args.metrics.board();
-    let mut plan = Plan { rules: detector, form: args.output.into(), window, span: args.seconds, jobs, board };
+    let mut plan = Plan {
+        rules: detector,
+        form: args.output.into(),
+        window,
+        span: args.seconds,
+        jobs,
+        deliver: args.deliver.is_wanted(),
+        board,
+    };
     let Some(path) = &args.output_file else {
         return replay(args, &mut plan, &captures, out, err, terminals);
     };
@@ -56,10 +66,23 @@ fn replay(
         Ok(targets) => targets,
         Err(exit) => return exit,
     };
+    let delivery = match args.deliver.start(err) {
+        Ok(delivery) => delivery,
+        Err(exit) => {
+            targets.give_up();
+            return exit;
+        }
+    };
     let by_time = captures::by_time(args.order, captures, err);
     let hearing = Hearing { quiet: args.quiet, no_progress: args.no_progress, terminals, by_time };
-    let performed =
-        captures::perform(captures, hearing, out, err, |output, advance| run::replay(plan, captures, output, advance));
+    let work =
+        |output: &Sequencer<'_>, advance: &(dyn Fn(u64, u64) + Sync)| run::replay(plan, captures, output, advance);
+    let performed = match &delivery {
+        Some(delivery) => captures::perform(captures, hearing, &mut Splitter::new(out, delivery), err, work),
+        None => captures::perform(captures, hearing, out, err, work),
+    };
+    // Also when the output broke: what was found has to arrive.
+    let deliveries = delivery.map(Delivery::finish).unwrap_or_default();
     let reports = match performed {
         Ok(reports) => reports,
         Err(exit) => {
@@ -71,7 +94,7 @@ fn replay(
         Some(board) => targets.write(board, &plan.rules.facts(), args.quiet, err),
         None => Ok(()),
     };
-    let summary = Summary { rules: plan.rules.labels(), captures: reports };
+    let summary = Summary { rules: plan.rules.labels(), captures: reports, deliveries };
     if let Err(error) = write_summary(&summary, args.output, out) {
         return captures::broken(&error, err);
     }
@@ -118,6 +141,7 @@ fn write_summary(summary: &Summary, form: FormArg, out: &mut dyn Write) -> io::R
 /// The exit code of a run whose output was written.
 fn exit(args: &RunArgs, summary: &Summary) -> Exit {
     match captures::exit(&summary.captures) {
+        Exit::Complete if summary.undelivered() > 0 => Exit::Undelivered,
         Exit::Complete if args.fail_on_alert.is_some_and(|priority| summary.reached(priority as usize)) => Exit::Alerts,
         exit => exit,
     }
