@@ -10,24 +10,26 @@ use askama::filters::{Escaper as _, Html};
 use serde_json::{Value as Json, json};
 
 use super::text::{Time, grouped, lasting};
-use super::timeline::{Band, Lane, Segment, Timeline};
+use super::timeline::{Band, Lane, Timeline};
 
 /// Width of the picture on paper.
 const WIDTH: f64 = 1080.0;
 /// Room for the names of lanes.
-const GUTTER: f64 = 116.0;
+const GUTTER: f64 = 140.0;
 /// Height of the activity lane, of a severity's lane, of the captures' lane and of the axis.
 const ACTIVITY: f64 = 40.0;
 const LANE: f64 = 26.0;
-const SPANS: f64 = 16.0;
+const SPANS: f64 = 22.0;
 const AXIS: f64 = 38.0;
 /// Columns in which the picture on paper counts alerts.
 const COLUMNS: usize = 480;
 /// Least distance of two labels of the axis.
 const LABEL_ROOM: f64 = 96.0;
+const SECOND: u64 = 1_000_000_000;
+const DAY: u64 = 86_400 * SECOND;
 /// Steps of the axis, in nanoseconds.
 const STEPS: [u64; 39] = {
-    const S: u64 = 1_000_000_000;
+    const S: u64 = SECOND;
     [
         1,
         2,
@@ -162,10 +164,10 @@ impl Drawing<'_> {
             return;
         }
         let y = self.y;
-        self.label(y + 11.0, "Captures", &grouped(self.timeline.captures.len() as u64));
+        self.label(y + 16.0, "Captures", &grouped(self.timeline.captures.len() as u64));
         for capture in &self.timeline.captures {
             let (from, to) = (self.x(self.timeline.position(capture.from)), self.x(self.timeline.position(capture.to)));
-            let (top, wide) = (y + 4.0, (to - from).max(2.0));
+            let (top, wide) = (y + 8.0, (to - from).max(2.0));
             let title = escaped(&capture.what.to_string());
             self.put(format_args!(
                 "<rect class=\"span\" x=\"{from:.1}\" y=\"{top:.1}\" width=\"{wide:.1}\" height=\"7\"><title>{title}</title></rect>"
@@ -196,42 +198,62 @@ impl Drawing<'_> {
     fn axis(&mut self, y: f64) {
         let (length, plot) = (self.timeline.length(), WIDTH - GUTTER);
         let least = (length as f64 * LABEL_ROOM / plot) as u64;
-        let step = STEPS.into_iter().find(|&step| step >= least).unwrap_or_else(|| {
-            let day = STEPS[STEPS.len() - 1];
-            least.div_ceil(day) * day
-        });
+        let step = STEPS.into_iter().find(|&step| step >= least).unwrap_or_else(|| least.div_ceil(DAY) * DAY);
         self.put(format_args!("<path class=\"axis\" d=\"M{GUTTER} {y:.1}H{WIDTH}\"/>"));
-        let (mut free, mut dated) = (GUTTER, GUTTER);
+        let mut axis = Axis { y, free: GUTTER, dated: GUTTER, said: String::new() };
         for segment in &self.timeline.segments {
-            self.date(*segment, y, &mut dated);
+            let (from, to) = (self.x(segment.at), self.x(segment.at.saturating_add(segment.length())));
+            axis.date(self, segment.from, from);
+            if self.timeline.segments.len() > 1 && to - from < LABEL_ROOM * 2.0 && step < DAY {
+                // A stretch between gaps that is too short for round times says when it begins.
+                axis.tick(self, from, &tick(segment.from, SECOND));
+                continue;
+            }
             let mut next = segment.from.0.checked_next_multiple_of(step);
             while let Some(time) = next.filter(|&time| time <= segment.to.0) {
-                let (x, label) = (self.x(segment.at.saturating_add(time - segment.from.0)), tick(Time(time), step));
-                if x >= free && x <= WIDTH - 30.0 {
-                    let (low, text) = (y + 4.0, y + 17.0);
-                    self.put(format_args!("<path class=\"axis\" d=\"M{x:.1} {y:.1}V{low:.1}\"/>"));
-                    self.put(format_args!("<text x=\"{x:.1}\" y=\"{text:.1}\" text-anchor=\"middle\">{label}</text>"));
-                    free = x + LABEL_ROOM * 0.9;
-                }
+                let x = self.x(segment.at.saturating_add(time - segment.from.0));
+                axis.tick(self, x, &tick(Time(time), step));
                 next = time.checked_add(step);
             }
         }
     }
+}
 
-    /// The day on which a segment begins, where there is room behind the one before.
-    fn date(&mut self, segment: Segment, y: f64, free: &mut f64) {
-        let x = self.x(segment.at);
-        if x >= *free && x <= WIDTH - 70.0 {
-            let (date, text) = (segment.from.date(), y + 33.0);
-            self.put(format_args!("<text class=\"date\" x=\"{x:.1}\" y=\"{text:.1}\">{date}</text>"));
-            *free = x + LABEL_ROOM * 0.9;
+/// Labels below the lanes, each where the one before leaves room.
+struct Axis {
+    y: f64,
+    /// Where the next label may stand, and the next date.
+    free: f64,
+    dated: f64,
+    /// The last date.
+    said: String,
+}
+
+impl Axis {
+    fn tick(&mut self, drawing: &mut Drawing<'_>, x: f64, label: &str) {
+        if x >= self.free && x <= WIDTH - 30.0 {
+            let (y, low, text) = (self.y, self.y + 4.0, self.y + 17.0);
+            drawing.put(format_args!("<path class=\"axis\" d=\"M{x:.1} {y:.1}V{low:.1}\"/>"));
+            drawing.put(format_args!("<text x=\"{x:.1}\" y=\"{text:.1}\" text-anchor=\"middle\">{label}</text>"));
+            self.free = x + LABEL_ROOM * 0.9;
+        }
+    }
+
+    /// The day on which a segment begins, where it is another one than before.
+    fn date(&mut self, drawing: &mut Drawing<'_>, begin: Time, x: f64) {
+        let date = begin.date();
+        if date != self.said && x >= self.dated && x <= WIDTH - 70.0 {
+            let text = self.y + 33.0;
+            drawing.put(format_args!("<text class=\"date\" x=\"{x:.1}\" y=\"{text:.1}\">{date}</text>"));
+            self.dated = x + LABEL_ROOM * 0.9;
+            self.said = date;
         }
     }
 }
 
 /// A label of the axis: as exact as the step asks for.
 fn tick(time: Time, step: u64) -> String {
-    if step >= 86_400_000_000_000 {
+    if step >= DAY {
         return time.date();
     }
     let iso = time.iso();

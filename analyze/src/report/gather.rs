@@ -42,7 +42,7 @@ pub fn report(loaded: &Loaded, heading: &Heading) -> Report {
     let view = |table| loaded.frames.view(table);
     let names = Names::read(view("captures"), view("containers"));
     let fires = Fires::read(view("alerts"));
-    let captures = captures(view("captures"), &loaded.outcomes, &fires);
+    let captures = captures(view("captures"), &loaded.outcomes, &fires, &names);
     let mut timeline = timeline(&captures, &fires, view("events"));
     timeline.put_losses(losses::bands(view("events"), view("captures")));
     let mut alerts = fires.listed(view("alerts"), &names);
@@ -80,10 +80,13 @@ pub(super) struct Names {
     containers: BTreeMap<(String, String), Text>,
     /// There are several captures, so rows have to name theirs.
     several: bool,
+    /// Names of captures without the folder that they share.
+    labels: BTreeMap<String, Text>,
 }
 
 impl Names {
     fn read(captures: View<'_>, containers: View<'_>) -> Self {
+        let labels = labels(&captures.texts("capture"));
         let (of, ids, names) = (containers.texts("capture"), containers.texts("id"), containers.texts("name"));
         let mut known = BTreeMap::new();
         for row in 0..containers.height() {
@@ -93,7 +96,7 @@ impl Names {
                 known.insert((capture.to_owned(), id.to_owned()), Text::new(name));
             }
         }
-        Self { containers: known, several: captures.height() > 1 }
+        Self { containers: known, several: captures.height() > 1, labels }
     }
 
     /// A container: its name, else its id; `host` outside of any.
@@ -105,8 +108,25 @@ impl Names {
 
     /// The capture of a row, where there are several.
     fn capture(&self, capture: Option<&str>) -> Text {
-        if self.several { text(capture) } else { Text::default() }
+        if self.several { self.label(capture) } else { Text::default() }
     }
+
+    /// A capture without the folder that all captures share.
+    fn label(&self, capture: Option<&str>) -> Text {
+        capture.and_then(|name| self.labels.get(name).cloned()).unwrap_or_else(|| text(capture))
+    }
+}
+
+/// Names of captures, each without the folders that all of them share.
+fn labels(names: &[Option<&str>]) -> BTreeMap<String, Text> {
+    let folder = |name: &str| name.rfind('/').map_or(0, |at| at + 1);
+    let mut shared = names.iter().flatten().next().map_or("", |first| &first[..folder(first)]);
+    for name in names.iter().flatten() {
+        while !name.starts_with(shared) {
+            shared = &shared[..folder(shared.trim_end_matches('/'))];
+        }
+    }
+    names.iter().flatten().map(|name| ((*name).to_owned(), Text::new(&name[shared.len()..]))).collect()
 }
 
 fn text(text: Option<&str>) -> Text {
@@ -124,7 +144,7 @@ fn joined(between: &str, parts: &[Option<&str>]) -> Text {
     Text::new(&there.join(between))
 }
 
-fn captures(view: View<'_>, outcomes: &[Outcome], fires: &Fires) -> Vec<Capture> {
+fn captures(view: View<'_>, outcomes: &[Outcome], fires: &Fires, known: &Names) -> Vec<Capture> {
     let (names, hosts, digests) = (view.texts("capture"), view.texts("host"), view.texts("digest"));
     let (formats, firsts, lasts) = (view.texts("format"), view.ints("first"), view.ints("last"));
     let (events, processes, dropped) = (view.uints("events"), view.uints("processes"), view.uints("dropped"));
@@ -136,6 +156,7 @@ fn captures(view: View<'_>, outcomes: &[Outcome], fires: &Fires) -> Vec<Capture>
             let note = notes[row].filter(|note| !note.is_empty());
             Capture {
                 name: text(names[row]),
+                label: known.label(names[row]),
                 host: text(hosts[row]),
                 sha256: text(digests[row]),
                 format: text(formats[row]),
@@ -165,6 +186,7 @@ fn captures(view: View<'_>, outcomes: &[Outcome], fires: &Fires) -> Vec<Capture>
 fn unread(name: &str, reason: &str) -> Capture {
     Capture {
         name: Text::new(name),
+        label: Text::new(name),
         host: Text::default(),
         sha256: Text::default(),
         format: Text::default(),
@@ -183,11 +205,8 @@ fn unread(name: &str, reason: &str) -> Capture {
 /// A headline that says what the report is about.
 fn title(captures: &[Capture]) -> Text {
     match captures {
-        [only] => {
-            let name = only.name.raw().rsplit('/').next().unwrap_or_default();
-            Text::new(&format!("What {name} shows"))
-        }
-        several => Text::new(&format!("What {} captures show", several.len())),
+        [only] => Text::new(&format!("Report on {}", only.label.raw())),
+        several => Text::new(&format!("Report on {} captures", several.len())),
     }
 }
 
@@ -220,7 +239,7 @@ fn timeline(captures: &[Capture], fires: &Fires, events: View<'_>) -> Timeline {
     timeline.put_events(events.ints("time").into_iter().filter_map(|ns| time(ns).map(|time| time.0)));
     let bands = captures
         .iter()
-        .filter_map(|capture| Some(Band { from: capture.first?, to: capture.last?, what: capture.name.clone() }));
+        .filter_map(|capture| Some(Band { from: capture.first?, to: capture.last?, what: capture.label.clone() }));
     timeline.put_captures(bands.collect());
     timeline
 }
@@ -239,4 +258,23 @@ fn matrix(loaded: &Loaded, fires: &Fires) -> Vec<super::model::Tactic> {
         })
         .collect();
     attack::matrix(&tagged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::labels;
+
+    #[test]
+    fn captures_are_called_by_what_tells_them_apart() {
+        let of = |names: &[&str]| {
+            let names: Vec<Option<&str>> = names.iter().map(|name| Some(*name)).collect();
+            let labels = labels(&names);
+            names.iter().flatten().map(|name| labels[*name].raw().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&["/e/web1/a.scap", "/e/web2/a.scap"]), ["web1/a.scap", "web2/a.scap"]);
+        assert_eq!(of(&["/e/web1/a.scap", "/e/web1/b.scap"]), ["a.scap", "b.scap"]);
+        assert_eq!(of(&["/e/a.scap"]), ["a.scap"]);
+        assert_eq!(of(&["a/x.scap", "/b/x.scap", "-"]), ["a/x.scap", "/b/x.scap", "-"]);
+        assert_eq!(of(&["ab/x.scap", "a/x.scap"]), ["ab/x.scap", "a/x.scap"]);
+    }
 }

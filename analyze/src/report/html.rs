@@ -7,6 +7,7 @@
 //! the two whose SHA-256 it names. Should a text ever slip through as markup, it would still do nothing.
 
 use std::fmt::{self, Display, Formatter};
+use std::sync::LazyLock;
 
 use askama::Template;
 use ct_codecs::{Base64, Encoder as _};
@@ -23,6 +24,8 @@ const SCRIPT: &str = include_str!("../../templates/report/page.js");
 const FIRST_ROWS: usize = 25;
 /// Captures whose digests the page lists.
 const DIGESTS: usize = 200;
+/// The container of what runs in none.
+static NOWHERE: LazyLock<Text> = LazyLock::new(Text::default);
 
 /// The page as HTML.
 ///
@@ -30,7 +33,7 @@ const DIGESTS: usize = 200;
 ///
 /// Only what writing to memory could give, which is nothing.
 pub fn page(report: &Report) -> Result<String, askama::Error> {
-    let dated = is_dated(report);
+    let dated = report.is_dated();
     let (chart, chart_height) = chart::picture(&report.timeline);
     let captures_left_out = report.captures.rows.len().saturating_sub(DIGESTS) as u64 + report.captures.left_out();
     let page = Page {
@@ -63,7 +66,7 @@ pub fn page(report: &Report) -> Result<String, askama::Error> {
         chart_data: chart::data(&report.timeline),
         alerts: listed("alerts", &report.alerts, ("alert", "alerts"), "No rule fired.", dated),
         tree_note: tree_note(report),
-        trees: report.trees.roots.iter().map(|root| node(root, dated)).collect::<Result<_, _>>()?,
+        trees: report.trees.roots.iter().map(|root| node(root, &NOWHERE, dated)).collect::<Result<_, _>>()?,
         dated,
         network: listed(
             "network",
@@ -190,6 +193,15 @@ fn counted(count: impl Count, one: &str, more: &str) -> String {
     with_noun(count.count(), one, more)
 }
 
+/// Text in which names of code stand between backticks, as HTML.
+fn coded(text: &Text) -> String {
+    let parts = text.raw().split('`').enumerate().map(|(at, part)| {
+        let part = Text::new(part).html().to_string();
+        if at % 2 == 1 { format!("<code>{part}</code>") } else { part }
+    });
+    parts.collect()
+}
+
 /// A table of the page.
 #[derive(Template)]
 #[template(path = "report/table.html")]
@@ -284,17 +296,6 @@ impl Display for Shown<'_> {
             }
             Cell::Severity(None) => Ok(()),
             Cell::Severity(Some(severity)) => write!(out, "{}", badge(*severity)),
-            Cell::Severities(counts) => {
-                if counts.is_empty() {
-                    return out.write_str("0");
-                }
-                out.write_str("<span class=\"mix\">")?;
-                for count in counts {
-                    let word = count.severity.word();
-                    write!(out, "<span class=\"sev s{}\">{} {word}</span>", count.severity.0, grouped(count.count))?;
-                }
-                out.write_str("</span>")
-            }
             Cell::Stacked(head, below, remark) => {
                 write!(
                     out,
@@ -327,6 +328,10 @@ fn moment(time: Time, dated: bool) -> String {
 #[template(path = "report/node.html")]
 struct NodeView<'r> {
     node: &'r Node,
+    /// What its command line says beyond its name.
+    arguments: Text,
+    /// Its container, where that is not its parent's.
+    container: &'r Text,
     /// Alerts of the process itself.
     own: u64,
     start: String,
@@ -334,10 +339,12 @@ struct NodeView<'r> {
     children: Vec<String>,
 }
 
-/// A process with all below it; the model bounds how deep that goes.
-fn node(node_of: &Node, dated: bool) -> Result<String, askama::Error> {
+/// A process with all below it; the model bounds how deep that goes. `parent` is the container of its parent.
+fn node(node_of: &Node, parent: &Text, dated: bool) -> Result<String, askama::Error> {
     let view = NodeView {
         node: node_of,
+        arguments: arguments(node_of),
+        container: if node_of.container == *parent { &NOWHERE } else { &node_of.container },
         own: node_of.alerts.iter().map(|alerts| alerts.count).sum(),
         start: node_of.start.map_or_else(|| "before".to_owned(), |time| moment(time, dated)),
         end: match (node_of.end, node_of.start) {
@@ -348,14 +355,23 @@ fn node(node_of: &Node, dated: bool) -> Result<String, askama::Error> {
                 format!("<span title=\"{} UTC\">{}{exit}</span>", end.full(), lived.unwrap_or_else(|| end.clock()))
             }
         },
-        children: node_of.children.iter().map(|child| node(child, dated)).collect::<Result<_, _>>()?,
+        children: node_of
+            .children
+            .iter()
+            .map(|child| node(child, &node_of.container, dated))
+            .collect::<Result<_, _>>()?,
     };
     view.render()
 }
 
-/// Whether times need their day: when the report covers more than one.
-fn is_dated(report: &Report) -> bool {
-    report.summary.first.map(Time::date) != report.summary.last.map(Time::date)
+/// A command line begins with the name mostly, which stands before it already.
+fn arguments(node: &Node) -> Text {
+    let (name, cmdline) = (node.name.raw(), node.cmdline.raw());
+    match cmdline.strip_prefix(name) {
+        Some("") => Text::default(),
+        Some(rest) if rest.starts_with(' ') => Text::new(rest.trim_start()),
+        _ => node.cmdline.clone(),
+    }
 }
 
 fn sections(report: &Report) -> Vec<(&'static str, &'static str, String)> {
@@ -400,7 +416,7 @@ fn scope(report: &Report) -> String {
         hosts => with_noun(hosts.len() as u64, "host", "hosts"),
     };
     let Some((first, last)) = summary.first.zip(summary.last) else { return format!("{hosts}. No events.") };
-    let end = if is_dated(report) { format!("{} {}", last.date(), last.clock()) } else { last.clock() };
+    let end = if report.is_dated() { format!("{} {}", last.date(), last.clock()) } else { last.clock() };
     let length = lasting(last.0.saturating_sub(first.0));
     format!("{hosts} · {} {} to {end} UTC ({length})", first.date(), first.clock())
 }
@@ -473,6 +489,12 @@ fn digests(report: &Report) -> Vec<(String, Text)> {
 impl Tactic {
     /// Whether a rule was loaded for a technique that did not fire.
     fn has_silent(&self) -> bool {
-        self.techniques.iter().any(|technique| technique.count == 0)
+        !self.silent().is_empty()
+    }
+
+    /// Number and name of those.
+    fn silent(&self) -> Vec<(&Text, &Text)> {
+        let silent = self.techniques.iter().filter(|technique| technique.count == 0 && !technique.id.is_empty());
+        silent.map(|technique| (&technique.id, &technique.name)).collect()
     }
 }

@@ -56,6 +56,13 @@ pub struct Report {
     pub rules: Rules,
 }
 
+impl Report {
+    /// Whether times need their day: when the report covers more than one.
+    pub fn is_dated(&self) -> bool {
+        self.summary.first.map(Time::date) != self.summary.last.map(Time::date)
+    }
+}
+
 /// What wrote the report.
 #[derive(Debug, Serialize)]
 pub struct Program {
@@ -169,6 +176,8 @@ pub struct Triggered {
 pub struct Capture {
     /// As the user named it.
     pub name: Text,
+    /// As the page calls it: without the folder that all captures share.
+    pub label: Text,
     /// Host that it was recorded on.
     pub host: Text,
     /// SHA-256 of the file, in hex.
@@ -253,7 +262,7 @@ pub struct Alert {
     pub severity: Severity,
     /// The rule.
     pub rule: Text,
-    /// The rule's output.
+    /// The rule's output, without the time and the priority that Falco puts before it.
     pub output: Text,
     /// The process's name.
     pub process: Text,

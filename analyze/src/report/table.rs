@@ -4,9 +4,7 @@
 //! a [`Cell`] knows its text, and the key by which the page's script sorts it. Adding a column is adding a row here and
 //! a field in `model` (which is what JSON shows).
 
-use super::model::{
-    Alert, Audit, Capture, Connection, Container, File, Finding, Hit, RuleFile, Severity, SeverityCount, Triggered,
-};
+use super::model::{Alert, Audit, Capture, Connection, Container, File, Finding, Hit, RuleFile, Severity, Triggered};
 use super::text::{Text, Time, counted, grouped, lasting, sized};
 
 /// A column of a table of `T`s.
@@ -26,6 +24,10 @@ pub enum Set {
     Text,
     /// Names, paths, addresses: in a face with even widths; long ones break anywhere.
     Code,
+    /// The same with more room: paths, names of captures.
+    Path,
+    /// Addresses with ports: the same, in one line where that is possible.
+    Address,
     /// Numbers, to the right.
     Number,
     /// Times.
@@ -38,6 +40,8 @@ impl Set {
         match self {
             Self::Text => "t",
             Self::Code => "c",
+            Self::Path => "c p",
+            Self::Address => "c a",
             Self::Number => "n",
             Self::Time => "w",
         }
@@ -58,8 +62,6 @@ pub enum Cell {
     Lasting(Option<(Time, Time)>),
     /// A severity.
     Severity(Option<Severity>),
-    /// Alerts by severity.
-    Severities(Vec<SeverityCount>),
     /// A heading with text below it, and a remark below that.
     Stacked(Text, Text, Option<Text>),
     /// A process that has a place among the trees: its name and the key of its life.
@@ -75,7 +77,6 @@ impl Cell {
             Self::Time(time) => Some(time.map_or_else(String::new, |time| format!("t{:020}", time.0))),
             Self::Lasting(span) => Some(span.map_or(0, |(from, to)| to.0.saturating_sub(from.0)).to_string()),
             Self::Severity(severity) => Some(severity.map_or(0, |severity| 8 - u64::from(severity.0)).to_string()),
-            Self::Severities(counts) => Some(counts.iter().map(|count| count.count).sum::<u64>().to_string()),
             Self::Text(_) | Self::Stacked(..) | Self::Process(..) => None,
         }
     }
@@ -88,7 +89,7 @@ impl Cell {
             Self::Time(time) => time.is_none(),
             Self::Lasting(span) => span.is_none(),
             Self::Severity(severity) => severity.is_none(),
-            Self::Severities(_) | Self::Stacked(..) => false,
+            Self::Stacked(..) => false,
         }
     }
 
@@ -101,11 +102,6 @@ impl Cell {
             Self::Time(time) => time.map(Time::full).unwrap_or_default(),
             Self::Lasting(span) => span.map(|(from, to)| lasting(to.0.saturating_sub(from.0))).unwrap_or_default(),
             Self::Severity(severity) => severity.map(Severity::word).unwrap_or_default().to_owned(),
-            Self::Severities(counts) => {
-                let counts: Vec<String> =
-                    counts.iter().map(|count| format!("{} {}", grouped(count.count), count.severity.word())).collect();
-                counts.join(", ")
-            }
             Self::Stacked(head, below, remark) => {
                 let remark = remark.as_ref().map(|remark| format!(" ({remark})")).unwrap_or_default();
                 format!("{head}: {below}{remark}")
@@ -140,14 +136,22 @@ table! { Triggered:
 }
 
 table! { Capture:
-    "Capture", Code, |row| Cell::Text(row.name.clone());
+    "Capture", Path, |row| Cell::Text(row.label.clone());
     "Host", Code, |row| Cell::Text(row.host.clone());
     "First event", Time, |row| Cell::Time(row.first);
     "Length", Number, |row| Cell::Lasting(row.first.zip(row.last));
     "Events", Number, |row| Cell::Number(row.events);
     "Lost", Number, |row| Cell::Number(row.dropped);
     "Processes", Number, |row| Cell::Number(row.processes);
-    "Alerts", Text, |row| Cell::Severities(row.by_severity.clone());
+    "Alerts", Number, |row| Cell::Number(row.alerts);
+    "Emergency", Number, |row| of_severity(row, 0);
+    "Alert", Number, |row| of_severity(row, 1);
+    "Critical", Number, |row| of_severity(row, 2);
+    "Error", Number, |row| of_severity(row, 3);
+    "Warning", Number, |row| of_severity(row, 4);
+    "Notice", Number, |row| of_severity(row, 5);
+    "Info", Number, |row| of_severity(row, 6);
+    "Debug", Number, |row| of_severity(row, 7);
     "Read", Text, |row| Cell::Text(row.state.clone());
 }
 
@@ -163,10 +167,9 @@ table! { Alert:
 
 table! { Connection:
     "Process", Code, |row| Cell::Text(row.process.clone());
-    "Role", Text, |row| Cell::Text(row.role.clone());
-    "Protocol", Text, |row| Cell::Text(row.protocol.clone());
-    "Client", Code, |row| Cell::Text(row.client.clone());
-    "Server", Code, |row| Cell::Text(row.server.clone());
+    "Role", Text, |row| Cell::Text(spaced(&row.protocol, &row.role));
+    "Client", Address, |row| Cell::Text(row.client.clone());
+    "Server", Address, |row| Cell::Text(row.server.clone());
     "DNS name", Code, |row| Cell::Text(row.dns.clone());
     "Connects", Number, |row| Cell::Number(row.connects);
     "Failed", Number, |row| Cell::Number(row.failed);
@@ -179,7 +182,7 @@ table! { Connection:
 }
 
 table! { File:
-    "Path", Code, |row| Cell::Text(row.path.clone());
+    "Path", Path, |row| Cell::Text(row.path.clone());
     "Process", Code, |row| Cell::Text(row.process.clone());
     "What was done", Text, |row| Cell::Text(row.did.clone());
     "Opens", Number, |row| Cell::Number(row.opens);
@@ -243,6 +246,16 @@ table! { Finding:
     "Captures", Number, |row| Cell::Number(row.captures);
     "Noticed by", Text, |row| Cell::Text(row.origin.clone());
     "What it means", Text, |row| Cell::Text(row.meaning.clone());
+}
+
+/// Alerts of one severity in a capture.
+fn of_severity(capture: &Capture, severity: u8) -> Cell {
+    let of_it = capture.by_severity.iter().find(|count| count.severity == Severity(severity));
+    Cell::Number(of_it.map_or(0, |count| count.count))
+}
+
+fn spaced(first: &Text, second: &Text) -> Text {
+    Text::new([first.raw(), second.raw()].join(" ").trim())
 }
 
 fn joined(texts: &[Text]) -> Text {

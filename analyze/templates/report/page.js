@@ -90,7 +90,7 @@
   const figure = holder.closest('figure'), svg = figure.querySelector('.plot'), drawn = svg.querySelector('.drawn');
   const range = figure.querySelector('.range'), readout = figure.querySelector('.readout');
   const segments = data.segments.map(([from, at, length]) => ({ from: BigInt(from), at, length }));
-  const unit = BigInt(data.unit), steps = data.steps.map(BigInt);
+  const second = 1000000000n, unit = BigInt(data.unit), steps = data.steps.map(BigInt);
   for (const lane of data.lanes) {
     let at = 0;
     lane.at = lane.steps.map((step) => (at += step));
@@ -187,9 +187,9 @@
       parts.push(rect);
     };
     if (data.captures.length) {
-      parts.push(node('text', { class: 'lane', x: 0, y: y + 11 }, 'Captures'));
-      parts.push(node('text', { class: 'num', x: layout.gutter - 12, y: y + 11, 'text-anchor': 'end' }, short(data.captures.length)));
-      for (const [a, b, what] of data.captures) if (within(a, b)) band('span', a, b, y + 4, 7, 2, what);
+      parts.push(node('text', { class: 'lane', x: 0, y: y + 16 }, 'Captures'));
+      parts.push(node('text', { class: 'num', x: layout.gutter - 12, y: y + 16, 'text-anchor': 'end' }, short(data.captures.length)));
+      for (const [a, b, what] of data.captures) if (within(a, b)) band('span', a, b, y + 8, 7, 2, what);
       y += layout.spans;
     }
     for (let i = 1; i < segments.length; i++) {
@@ -202,24 +202,34 @@
     const room = 100, smallest = BigInt(Math.max(1, Math.floor((to - from) * room / (wide - layout.gutter)))) * unit;
     const day = steps.at(-1), step = steps.find((s) => s >= smallest) ?? (smallest / day + 1n) * day;
     parts.push(node('path', { class: 'axis', d: `M${layout.gutter} ${y}H${wide}` }));
-    let free = layout.gutter, dated = layout.gutter;
+    let free = layout.gutter, dated = layout.gutter, said = '';
+    const tick = (at, text) => {
+      const px = x(at);
+      if (px < free || px > wide - 30) return;
+      parts.push(node('path', { class: 'axis', d: `M${px.toFixed(1)} ${y}v4` }));
+      parts.push(node('text', { x: px.toFixed(1), y: y + 17, 'text-anchor': 'middle' }, text));
+      free = px + room * 0.9;
+    };
     for (const segment of segments) {
       const start = Math.max(segment.at, from), end = Math.min(segment.at + segment.length, to);
       if (end < start) continue;
       const begin = timeAt(start);
-      if (x(start) >= dated && x(start) <= wide - 70) {
-        parts.push(node('text', { class: 'date', x: x(start), y: y + 33 }, iso(begin).slice(0, 10)));
+      const date = iso(begin).slice(0, 10);
+      if (date !== said && x(start) >= dated && x(start) <= wide - 70) {
+        parts.push(node('text', { class: 'date', x: x(start), y: y + 33 }, date));
         dated = x(start) + room * 0.9;
+        said = date;
+      }
+      // A stretch between gaps that is too short for round times says when it begins.
+      if (segments.length > 1 && x(end) - x(start) < room * 2 && step < day) {
+        tick(start, label(begin, second));
+        continue;
       }
       let time = (begin + step - 1n) / step * step;
       for (let i = 0; i < 100; i++, time += step) {
         const at = segment.at + Number((time - segment.from) / unit);
         if (at > end) break;
-        const px = x(at);
-        if (px < free || px > wide - 30) continue;
-        parts.push(node('path', { class: 'axis', d: `M${px.toFixed(1)} ${y}v4` }));
-        parts.push(node('text', { x: px.toFixed(1), y: y + 17, 'text-anchor': 'middle' }, label(time, step)));
-        free = px + room * 0.9;
+        tick(at, label(time, step));
       }
     }
     high = y;

@@ -116,7 +116,8 @@ impl Fires {
         triggered
     }
 
-    /// Alerts in full, in the order of time: all of them, or of each rule the same number of first ones.
+    /// Alerts in full, strongest first, then in the order of time: all of them, or of each rule the same number of first
+    /// ones.
     pub(super) fn listed(&self, view: View<'_>, names: &Names) -> Listing<Alert> {
         let share = share(&self.rules.iter().map(|rule| rule.count).collect::<Vec<_>>(), LISTED as u64);
         let mut taken = vec![0; self.rules.len()];
@@ -127,6 +128,7 @@ impl Fires {
             taken[fire.rule] <= share
         });
         in_order.truncate(LISTED);
+        in_order.sort_by_key(|fire| (fire.severity, fire.time, fire.row));
         let (outputs, processes) = (view.texts("output"), view.texts("proc_name"));
         let (containers, captures) = (view.texts("container_id"), view.texts("capture"));
         let (pods, namespaces) = (view.texts("pod_name"), view.texts("pod_namespace"));
@@ -138,7 +140,7 @@ impl Fires {
                 time: fire.time,
                 severity: fire.severity,
                 rule: self.rules[fire.rule].name.clone(),
-                output: text(&outputs, fire.row),
+                output: Text::new(bare(outputs[fire.row].unwrap_or_default(), fire.severity)),
                 process: text(&processes, fire.row),
                 upid: fire.upid,
                 container: names.container(captures[fire.row], containers[fire.row]),
@@ -152,6 +154,13 @@ impl Fires {
         let chosen = (total > rows.len() as u64).then_some("of each rule the first ones");
         Listing { total, chosen, query: "SELECT * FROM alerts ORDER BY time", rows }
     }
+}
+
+/// An output without what Falco puts before it: `16:17:57.881730713: Critical `.
+fn bare(output: &str, severity: Severity) -> &str {
+    let clock = output.bytes().take_while(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b'.')).count();
+    let rest = output[clock..].strip_prefix(' ').and_then(|rest| rest.strip_prefix(severity.word()));
+    rest.map_or(output, str::trim_start)
 }
 
 fn count(counts: &mut BTreeMap<String, [u64; 8]>, key: &str, at: usize) {
@@ -185,7 +194,15 @@ fn share(counts: &[u64], limit: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::share;
+    use super::super::super::model::Severity;
+    use super::{bare, share};
+
+    #[test]
+    fn outputs_lose_what_stands_beside_them() {
+        assert_eq!(bare("16:17:57.881730713: Critical Shell (x=1: 2)", Severity(2)), "Shell (x=1: 2)");
+        assert_eq!(bare("no prefix", Severity(2)), "no prefix");
+        assert_eq!(bare("16:17:57.881730713: Debug x", Severity(2)), "16:17:57.881730713: Debug x");
+    }
 
     #[test]
     fn every_rule_gets_the_same_share() {

@@ -70,7 +70,8 @@ fn strongest(report: &Report, fires: &Fires) -> Option<String> {
         format!(" by {}{place}", alert.process.raw())
     });
     let word = severity.word();
-    Some(format!("The strongest are {word}: {names}, the first at {} UTC{}.", first.full(), by.unwrap_or_default()))
+    let at = if report.is_dated() { format!("{} {}", first.date(), first.clock()) } else { first.clock() };
+    Some(format!("The strongest are {word}: {names}, the first at {at} UTC{}.", by.unwrap_or_default()))
 }
 
 /// One rule that fired more often than all others together.
@@ -136,9 +137,12 @@ fn files(files: &Listing<File>) -> Option<String> {
     paths.sort_by_key(|path| {
         !["/etc/", "/usr/", "/bin/", "/sbin/", "/root/", "/lib"].iter().any(|p| path.starts_with(p))
     });
+    // Endless ones stand in the table.
+    paths.retain(|path| path.chars().count() <= 60);
     let some: Vec<String> = paths.iter().take(3).map(|path| (*path).to_owned()).collect();
     let which = match number {
         0 => return None,
+        _ if some.is_empty() => String::new(),
         1..=3 => format!(": {}", listed(&some)),
         _ => format!(", among them {}", listed(&some)),
     };
@@ -159,7 +163,7 @@ fn quiet_captures(captures: &[Capture]) -> Option<String> {
     let loudest = captures.iter().max_by_key(|capture| capture.alerts).filter(|capture| capture.alerts > 0)?;
     (captures.len() > 1).then(|| {
         let all = captures.len() as u64;
-        let name = loudest.name.raw();
+        let name = loudest.label.raw();
         let most = format!("{name} has the most alerts ({})", grouped(loudest.alerts));
         if quiet == 0 {
             format!("{most}.")
@@ -196,12 +200,7 @@ mod tests {
     fn the_tree_is_named_where_its_alerts_begin() {
         let leaf = |alerts_below| Node { alerts_below, pid: 7, name: Text::new("sh"), ..Node::default() };
         let alerting = Node {
-            alerts: vec![NodeAlerts {
-                rule: Text::new("r"),
-                severity: Severity(2),
-                count: 3,
-                first: Time(1),
-            }],
+            alerts: vec![NodeAlerts { rule: Text::new("r"), severity: Severity(2), count: 3, first: Time(1) }],
             alerts_below: 9,
             children: vec![leaf(6)],
             name: Text::new("apache2"),
