@@ -7,6 +7,7 @@
 pub mod cli;
 pub mod frames;
 pub mod load;
+pub mod print;
 pub mod report;
 pub mod schema;
 pub mod sql;
