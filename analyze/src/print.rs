@@ -4,6 +4,7 @@
 //! move a cursor, run in a spreadsheet or end a line early.
 
 pub mod arrow;
+mod pager;
 pub mod table;
 pub mod text;
 pub mod values;
@@ -61,7 +62,7 @@ impl Format {
 /// # Errors
 ///
 /// When the output cannot be written, or a value has no form in it.
-pub fn write(frame: &DataFrame, format: Format, width: Option<usize>, out: &mut (dyn Write + Send)) -> Result<(), Error> {
+pub fn write(frame: &DataFrame, format: Format, width: Option<usize>, out: &mut dyn Write) -> Result<(), Error> {
     match format {
         Format::Parquet => return parquet(frame, out),
         Format::Arrow => return ipc(frame, out),
@@ -87,6 +88,27 @@ pub fn write(frame: &DataFrame, format: Format, width: Option<usize>, out: &mut 
     Ok(())
 }
 
+/// Writes a frame to standard output: on a terminal, as wide as it is, and through the pager when it is longer.
+///
+/// # Errors
+///
+/// As [`write`].
+pub fn show(frame: &DataFrame, format: Format, terminal: bool, page: bool, out: &mut dyn Write) -> Result<(), Error> {
+    let size = if terminal { terminal_size::terminal_size() } else { None };
+    let width = size.map(|(terminal_size::Width(columns), _)| usize::from(columns));
+    let mut text = Vec::new();
+    if size.is_none() && format != Format::Table {
+        return write(frame, format, None, out);
+    }
+    write(frame, format, width, &mut text)?;
+    let lines = size.map_or(usize::MAX, |(_, terminal_size::Height(rows))| usize::from(rows));
+    let long = text.iter().filter(|&&byte| byte == b'\n').count() >= lines;
+    if page && long && pager::page(&text, out)? {
+        return Ok(());
+    }
+    Ok(out.write_all(&text)?)
+}
+
 fn columns(frame: &DataFrame) -> Result<Vec<Values<'_>>, Error> {
     frame.columns().iter().map(Values::of).collect()
 }
@@ -103,15 +125,19 @@ pub fn parquet_properties() -> WriterProperties {
     WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build()
 }
 
-fn parquet(frame: &DataFrame, out: &mut (dyn Write + Send)) -> Result<(), Error> {
+fn parquet(frame: &DataFrame, out: &mut dyn Write) -> Result<(), Error> {
     let refused = |error: parquet::errors::ParquetError| Error::Arrow(error.to_string());
     let schema = arrow::schema(frame, Words::Text);
-    let mut writer = ArrowWriter::try_new(out, schema, Some(parquet_properties())).map_err(refused)?;
+    // The writer wants something that can be sent to threads; it hands the bytes of each row group on as they come.
+    let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(parquet_properties())).map_err(refused)?;
     for slice in slices(frame) {
         writer.write(&arrow::batch(&slice, Words::Text)?).map_err(refused)?;
+        let done = writer.inner_mut();
+        out.write_all(done)?;
+        done.clear();
     }
-    writer.close().map_err(refused)?;
-    Ok(())
+    let rest = writer.into_inner().map_err(refused)?;
+    Ok(out.write_all(&rest)?)
 }
 
 fn ipc(frame: &DataFrame, out: &mut dyn Write) -> Result<(), Error> {

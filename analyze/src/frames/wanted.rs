@@ -47,6 +47,15 @@ impl Wanted {
         self
     }
 
+    /// Whether all that others want is here.
+    pub fn covers(&self, others: &Self) -> bool {
+        others.tables.iter().all(|(table, columns)| match (self.tables.get(table), columns) {
+            (Some(None), _) => true,
+            (Some(Some(ours)), Some(theirs)) => theirs.is_subset(ours),
+            _ => false,
+        })
+    }
+
     /// Whether a table is wanted.
     pub fn has_table(&self, table: &str) -> bool {
         self.tables.contains_key(table)

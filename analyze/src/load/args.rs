@@ -28,11 +28,11 @@ use crate::report::asked::Asked;
 #[derive(Args, Clone, Debug)]
 pub struct LoadArgs {
     /// Captures and Kubernetes audit logs: files, directories, glob patterns, `-` for standard input
-    #[arg(value_name = "CAPTURE", required_unless_present = "example")]
+    #[arg(value_name = "CAPTURE")]
     pub captures: Vec<PathBuf>,
 
     /// The example capture that is built into this program
-    #[arg(long, conflicts_with = "captures")]
+    #[arg(long)]
     pub example: bool,
 
     /// Rule file, or directory of rule files, for the table `alerts`; repeat for more
@@ -126,6 +126,10 @@ impl LoadArgs {
         err: &mut dyn Write,
         terminals: Terminals,
     ) -> Result<Loaded, Exit> {
+        if self.captures.is_empty() && !self.example {
+            say(err, "error: no capture is named");
+            return Err(Exit::Usage);
+        }
         let (detector, rules) = if with_rules {
             let (detector, rules) = self.detector(err, terminals).ok_or(Exit::Rules)?;
             (Some(detector), rules)
@@ -154,10 +158,8 @@ impl LoadArgs {
 
     /// The captures that the arguments name, failures in their places.
     pub fn sources(&self, err: &mut dyn Write) -> Vec<Source> {
-        if self.example {
-            let name = "(built-in example)".to_owned();
-            return vec![Source::Memory { name, bytes: casebook_fixtures::EXAMPLE.into() }];
-        }
+        let name = "(built-in example)".to_owned();
+        let example = self.example.then(|| Source::Memory { name, bytes: casebook_fixtures::EXAMPLE.into() });
         let expansion = inputs::expand(&self.captures);
         if expansion.passed_over > 0 && !self.quiet {
             let files = if expansion.passed_over == 1 { "file does" } else { "files do" };
@@ -167,7 +169,7 @@ impl LoadArgs {
             Input::Capture(path) => Source::File(path),
             Input::Missing { name, reason } => Source::Missing { name, reason },
         };
-        expansion.inputs.into_iter().map(source).collect()
+        example.into_iter().chain(expansion.inputs.into_iter().map(source)).collect()
     }
 
     /// The rules that the options name, else the built-in ones; `None` after saying what is wrong with them.
