@@ -78,7 +78,7 @@ FROM network
 WHERE protocol <> 'unix'
 GROUP BY host, proc_name, container_id, server_ip, server_port, dns_name
 HAVING SUM(bytes_out) + SUM(bytes_in) > 0
-ORDER BY SUM(bytes_out) + SUM(bytes_in) DESC, proc_name, server_ip, server_port";
+ORDER BY bytes_out + bytes_in DESC, proc_name, server_ip, server_port";
 
 "new-binaries" "Which programs were started that no process ran when the capture began? The first start of each."
 "SELECT host, exepath, container_id, MIN(time) AS first, COUNT(*) AS starts, MIN(cmdline) AS example,
@@ -276,7 +276,7 @@ ORDER BY \"end\", upid";
 FROM files
 GROUP BY host, container_id, path
 HAVING SUM(bytes_read) + SUM(bytes_written) > 0
-ORDER BY SUM(bytes_read) + SUM(bytes_written) DESC, path
+ORDER BY bytes_read + bytes_written DESC, path
 LIMIT 50";
 
 "event-types" "How many events of each type are there, and how many failed?"
@@ -286,11 +286,11 @@ GROUP BY type, category
 ORDER BY events DESC, type";
 
 "alerts-by-rule" (rules) "Which rules fired, how often, and where?"
-"SELECT priority, rule, COUNT(*) AS alerts, COUNT(DISTINCT host) AS hosts, COUNT(DISTINCT container_id) AS containers,
+"SELECT priority, severity, rule, COUNT(*) AS alerts, COUNT(DISTINCT host) AS hosts, COUNT(DISTINCT container_id) AS containers,
        MIN(time) AS first, MAX(time) AS last
 FROM alerts
 GROUP BY severity, priority, rule
-ORDER BY MIN(severity), alerts DESC, rule";
+ORDER BY severity, alerts DESC, rule";
 
 "suspects" (rules) "Which processes have the most alerts on them?"
 "SELECT processes.host, processes.pid, processes.name, processes.cmdline, processes.user_name, processes.container_name,
@@ -300,7 +300,7 @@ GROUP BY processes.upid, processes.host, processes.pid, processes.name, processe
 ORDER BY severity, rules DESC, processes.upid";
 
 "k8s-access" "Who ran commands in pods, read secrets or changed roles through the Kubernetes API?"
-"SELECT time, user, source_ips, user_agent, verb, resource, subresource, namespace, name, response_code
+"SELECT time, \"user\", source_ips, user_agent, verb, resource, subresource, namespace, name, response_code
 FROM k8s_audit
 WHERE subresource IN ('exec', 'attach', 'portforward', 'ephemeralcontainers') OR resource = 'secrets'
    OR (resource IN ('roles', 'rolebindings', 'clusterroles', 'clusterrolebindings') AND verb IN ('create', 'update', 'patch', 'delete'))
