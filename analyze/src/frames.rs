@@ -35,6 +35,7 @@ mod collect;
 mod containers;
 mod dns;
 mod files;
+mod filler;
 mod lives;
 mod network;
 mod table;
@@ -48,6 +49,7 @@ use polars::prelude::{
     Categorical32Type, CategoricalChunked, Column, DataFrame, IntoSeries as _, PlSmallStr, PolarsError, Scalar,
 };
 
+pub use filler::Filler;
 pub use table::{CHUNK_ROWS, Sink};
 pub use view::View;
 pub use wanted::Wanted;

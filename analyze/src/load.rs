@@ -14,6 +14,7 @@ use casebook_replay::run::Source;
 use polars::prelude::{Column, DataFrame, IntoColumn as _, IntoSeries as _, PlSmallStr, SortMultipleOptions};
 use rayon::prelude::*;
 
+use crate::cache::{Cache, Found, Keeper, Place};
 use crate::frames::{self, Capture, Error, Frames, LIFE_BITS, Sink, Wanted};
 use crate::schema::{self, COMMON, Table};
 
@@ -38,6 +39,19 @@ pub struct Options<'a> {
     pub jobs: usize,
     /// Draw a progress bar on standard error.
     pub progress: bool,
+    /// Where tables are kept from one question to the next.
+    pub cache: Option<Cached>,
+}
+
+/// How the cache is used.
+#[derive(Clone, Debug)]
+pub struct Cached {
+    /// Where it is.
+    pub cache: Cache,
+    /// Captures of fewer bytes are replayed each time: that is as quick as reading what was kept.
+    pub least: u64,
+    /// Digest of the rules that are asked; empty for none.
+    pub rules: String,
 }
 
 /// How a capture was read, for notes and exit codes.
@@ -61,20 +75,10 @@ pub struct Outcome {
 ///
 /// When the frames could not be made. What is wrong with captures stands in their outcomes.
 pub fn frames(sources: &[Source], options: &Options<'_>) -> Result<(Frames, Vec<Outcome>), Error> {
-    let done = each(sources, options, |index, source, share, advance| {
-        let mut sink = Memory::default();
-        let digest = digest_of(source, options);
-        let reading = frames::Reading {
-            wanted: &options.wanted,
-            detector: options.detector,
-            limit: share,
-            digest: digest.as_deref(),
-            advance,
-        };
-        let capture = frames::read(source, &reading, &mut sink)?;
-        let outcome = outcome(source, &capture, &sink);
-        Ok((sink.stamped(index, &source.name(), capture.host.as_deref())?, outcome))
-    })?;
+    let done = each(sources, options, |index, source, share, advance| one(index, source, share, advance, options))?;
+    if let Some(Cached { cache, .. }) = &options.cache {
+        cache.trim();
+    }
     let mut frames = Frames::default();
     let mut outcomes = Vec::new();
     for (tables, outcome) in done {
@@ -93,6 +97,126 @@ pub fn frames(sources: &[Source], options: &Options<'_>) -> Result<(Frames, Vec<
     Ok((frames, outcomes))
 }
 
+/// The tables of one capture, and how it was read.
+type Read = (Vec<(&'static Table, DataFrame)>, Outcome);
+
+/// One capture: from the cache, or replayed and kept there.
+fn one(
+    index: usize,
+    source: &Source,
+    limit: u64,
+    advance: &(dyn Fn(u64, u64) + Sync),
+    options: &Options<'_>,
+) -> Result<Read, Error> {
+    let cached = options.cache.as_ref().filter(|cached| size(source).is_some_and(|size| size >= cached.least));
+    let needed = cached.is_some() || options.wanted.has_column("captures", "digest");
+    let digest = if needed { sha256(source) } else { None };
+    let place = match (cached, &digest) {
+        (Some(Cached { cache, rules, .. }), Some(digest)) => Some(cache.place(digest, source, rules)),
+        _ => None,
+    };
+    let mut notes = Vec::new();
+    if let Some(place) = &place {
+        match from_cache(place, &options.wanted) {
+            Ok(Some((memory, capture))) => {
+                advance(size(source).unwrap_or(0), 0);
+                return read_as(index, source, memory, capture, notes);
+            }
+            Ok(None) => {}
+            Err(reason) => notes.push(format!("its cached tables are not used: {reason}; they are made anew")),
+        }
+    }
+    let mut reading = frames::Reading {
+        wanted: &options.wanted,
+        counted: &options.wanted,
+        detector: options.detector,
+        limit,
+        digest: digest.as_deref(),
+        advance,
+    };
+    let mut memory = Memory::default();
+    let mut keeper = None;
+    if let Some(place) = &place {
+        match place.keep() {
+            Ok(new) => keeper = Some(new),
+            Err(error) => notes.push(format!("its tables are not kept: {error}")),
+        }
+    }
+    let (Some(place), Some(mut keeper)) = (place, keeper) else {
+        let capture = frames::read(source, &reading, &mut memory)?;
+        return read_as(index, source, memory, capture, notes);
+    };
+    let full = options.wanted.for_keeping();
+    reading.wanted = &full;
+    let mut both =
+        Both { memory: &mut memory, wanted: &options.wanted, keeper: &mut keeper, refused: None, left_out: 0 };
+    let read = frames::read(source, &reading, &mut both);
+    let (refused, left_out) = (both.refused.take(), both.left_out);
+    let capture = match read {
+        Ok(capture) => capture,
+        Err(error) => {
+            keeper.discard();
+            return Err(error);
+        }
+    };
+    // Tables that lack something because of this run's options are of no use to the next one.
+    if refused.is_some() || capture.unreadable.is_some() || left_out > 0 {
+        keeper.discard();
+        notes.extend(refused.map(|error| format!("its tables are not kept: {error}")));
+    } else if let Err(error) = place.publish(keeper, &capture) {
+        notes.push(format!("its tables are not kept: {error}"));
+    }
+    read_as(index, source, memory, capture, notes)
+}
+
+fn read_as(index: usize, source: &Source, memory: Memory, capture: Capture, notes: Vec<String>) -> Result<Read, Error> {
+    let Capture { host, unreadable, damage } = capture;
+    let outcome = Outcome { name: source.name(), unreadable, damage, left_out: memory.left_out(), notes };
+    Ok((memory.stamped(index, &source.name(), host.as_deref())?, outcome))
+}
+
+/// Tables that were kept; `None` where there are none, and why not where there is something else.
+fn from_cache(place: &Place, wanted: &Wanted) -> Result<Option<(Memory, Capture)>, String> {
+    match place.find(wanted) {
+        Found::Nothing => Ok(None),
+        Found::Broken(reason) => Err(reason),
+        Found::Tables(readers, capture) => {
+            let mut memory = Memory::default();
+            for reader in readers.values() {
+                reader.read(wanted, &mut memory).map_err(|error| error.to_string())?;
+            }
+            Ok(Some((memory, capture)))
+        }
+    }
+}
+
+/// Frames into memory, as far as they are wanted, and all of them into the cache.
+struct Both<'a> {
+    memory: &'a mut Memory,
+    wanted: &'a Wanted,
+    keeper: &'a mut Keeper,
+    /// Why the cache takes no more; the question is answered all the same.
+    refused: Option<Error>,
+    left_out: u64,
+}
+
+impl Sink for Both<'_> {
+    fn chunk(&mut self, table: &'static Table, frame: DataFrame) -> Result<(), Error> {
+        if table.name == "ledger" {
+            self.left_out += left_out(&frame);
+        }
+        if self.wanted.has_table(table.name) {
+            let wanted = |column: &&Column| self.wanted.has_column(table.name, column.name());
+            let columns: Vec<Column> = frame.columns().iter().filter(wanted).cloned().collect();
+            self.memory.chunk(table, DataFrame::new(frame.height(), columns)?)?;
+        }
+        if self.refused.is_none() {
+            self.refused = self.keeper.chunk(table, frame).err();
+        }
+        Ok(())
+    }
+}
+
 /// The rows of captures into a sink, capture by capture, without holding them: frames come with the columns of
 /// [`COMMON`] and with numbers of process lives that are unique among all captures.
 ///
@@ -100,7 +224,7 @@ pub fn frames(sources: &[Source], options: &Options<'_>) -> Result<(Frames, Vec<
 ///
 /// When the sink takes no more.
 pub fn stream(sources: &[Source], options: &Options<'_>, sink: &mut dyn Sink) -> Result<Vec<Outcome>, Error> {
-    let one_by_one = Options { jobs: 1, wanted: options.wanted.clone(), ..*options };
+    let one_by_one = Options { jobs: 1, wanted: options.wanted.clone(), cache: None, ..*options };
     let mut outcomes = Vec::new();
     let shared = std::sync::Mutex::new((sink, &mut outcomes));
     each(sources, &one_by_one, |index, source, _, advance| {
@@ -112,6 +236,7 @@ pub fn stream(sources: &[Source], options: &Options<'_>, sink: &mut dyn Sink) ->
         let mut stamp = Stamp { sink: &mut **sink, index, name: &name, host: host.as_deref(), left_out: 0 };
         let reading = frames::Reading {
             wanted: &one_by_one.wanted,
+            counted: &one_by_one.wanted,
             detector: one_by_one.detector,
             limit: u64::MAX,
             digest: digest.as_deref(),
@@ -175,11 +300,6 @@ fn size(source: &Source) -> Option<u64> {
 
 fn digest_of(source: &Source, options: &Options<'_>) -> Option<String> {
     if options.wanted.has_column("captures", "digest") { sha256(source) } else { None }
-}
-
-fn outcome(source: &Source, capture: &Capture, sink: &Memory) -> Outcome {
-    let Capture { unreadable, damage, .. } = capture.clone();
-    Outcome { name: source.name(), unreadable, damage, left_out: sink.left_out(), notes: Vec::new() }
 }
 
 /// The host's name, ahead of reading the whole capture.

@@ -142,8 +142,7 @@ fn parquet(frame: &DataFrame, out: &mut dyn Write) -> Result<(), Error> {
 
 fn ipc(frame: &DataFrame, out: &mut dyn Write) -> Result<(), Error> {
     let refused = |error: arrow_schema::ArrowError| Error::Arrow(error.to_string());
-    let options =
-        IpcWriteOptions::default().try_with_compression(Some(CompressionType::ZSTD)).map_err(refused)?;
+    let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::ZSTD)).map_err(refused)?;
     let schema = arrow::schema(frame, Words::Text);
     let mut writer = FileWriter::try_new_with_options(out, &schema, options).map_err(refused)?;
     for slice in slices(frame) {

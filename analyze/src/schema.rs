@@ -158,7 +158,7 @@ What `casebook-analyze sql` and everything else in this crate asks. Generated fr
 Every value may be null: not known, or not applicable. `text` and `category` are UTF-8 (bytes that are none stand as
 `\\xNN`) and the same thing in SQL and in files; in memory categories are codes of a dictionary. `datetime` is in
 nanoseconds, UTC; a difference of two is a duration. Sources in backquotes are fields as rules write them (`casebook-replay fields` explains each).
-Process lives are told apart by `upid`, as the kernel uses a pid again: join on it, not on `pid`. `"end"` and `"user"` are
+Process lives are told apart by `upid`, as the kernel uses a pid again: join on it, not on `pid`. `\"end\"` and `\"user\"` are
 words of SQL: as columns they stand in double quotes.
 ";
 

@@ -136,7 +136,8 @@ impl Words {
             if self.all || table.name != "events" {
                 wanted = wanted.and(Wanted::tables(&[table.name]));
             } else {
-                let columns: Vec<&str> = table.columns.iter().map(|column| column.name).filter(|name| has(name)).collect();
+                let columns: Vec<&str> =
+                    table.columns.iter().map(|column| column.name).filter(|name| has(name)).collect();
                 wanted = wanted.and(Wanted::default().columns(table.name, &columns));
             }
         }
@@ -204,7 +205,8 @@ fn words(query: &str) -> Words {
 fn explain(error: &PolarsError) -> String {
     let full = error.to_string();
     // What follows is the library's plan, or its list of all columns.
-    let mut text = full.split("\n\nResolved plan").next().unwrap_or(&full).split("; valid columns").next().unwrap_or(&full);
+    let mut text =
+        full.split("\n\nResolved plan").next().unwrap_or(&full).split("; valid columns").next().unwrap_or(&full);
     for prefix in ["SQL interface error: ", "sql parser error: ", "SQL syntax error: "] {
         text = text.strip_prefix(prefix).unwrap_or(text);
     }
@@ -235,7 +237,8 @@ fn explain(error: &PolarsError) -> String {
             told + &format!("; the tables are {}", names.join(", "))
         }
         _ => {
-            let mut homes = TABLES.iter().filter(|table| table.column(name).is_some()).map(|table| table.name).peekable();
+            let mut homes =
+                TABLES.iter().filter(|table| table.column(name).is_some()).map(|table| table.name).peekable();
             match homes.peek() {
                 Some(_) => told + &format!("; tables with that column: {}", homes.collect::<Vec<_>>().join(", ")),
                 None => told,
@@ -256,7 +259,8 @@ mod tests {
 
     #[test]
     fn a_query_needs_the_columns_that_it_names() {
-        let wanted = check("SELECT type, count(*) AS n FROM events WHERE args LIKE '%fd_name%' GROUP BY type").expect("a query");
+        let wanted =
+            check("SELECT type, count(*) AS n FROM events WHERE args LIKE '%fd_name%' GROUP BY type").expect("a query");
         for (column, expected) in [("type", true), ("args", true), ("fd_name", false), ("num", false)] {
             assert_eq!(wanted.has_column("events", column), expected, "{column}");
         }
@@ -273,7 +277,11 @@ mod tests {
             Err(Refused::Query(text)) => text,
             other => panic!("{query}: {other:?}"),
         };
-        assert!(told("SELECT nmae FROM processes").contains("did you mean name?"), "{}", told("SELECT nmae FROM processes"));
+        assert!(
+            told("SELECT nmae FROM processes").contains("did you mean name?"),
+            "{}",
+            told("SELECT nmae FROM processes")
+        );
         assert!(told("SELECT 1 FROM procesess").contains("did you mean processes?"));
         assert!(told("SELEC 1").to_lowercase().contains("expected"), "{}", told("SELEC 1"));
         assert!(told(&"(".repeat(1000)).contains("nests"));

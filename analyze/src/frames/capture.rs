@@ -24,6 +24,8 @@ pub(crate) struct Capture {
 /// How a capture is read.
 pub(crate) struct Reading<'a> {
     pub(crate) wanted: &'a Wanted,
+    /// Those that stay in memory, and count towards the limit.
+    pub(crate) counted: &'a Wanted,
     pub(crate) detector: Option<&'a Detector>,
     /// Bytes that `events` and what is kept beside it may take.
     pub(crate) limit: u64,
@@ -38,8 +40,8 @@ pub(crate) struct Reading<'a> {
 /// # Errors
 ///
 /// When the sink takes no more. A capture that cannot be read is no error: it has a row that says so.
-pub(crate) fn read(source: &Source, reading: &Reading<'_>, sink: &mut dyn Sink) -> Result<Capture, Error> {
-    let mut collector = Collector::new(reading.wanted, reading.detector, reading.limit, sink, reading.advance);
+pub(crate) fn read<'a>(source: &Source, reading: &Reading<'a>, sink: &'a mut dyn Sink) -> Result<Capture, Error> {
+    let mut collector = Collector::new(reading, sink);
     let mut replay = Replay::new();
     let mut capture = Capture::default();
     let mut ledger = Ledger::default();
@@ -60,11 +62,11 @@ pub(crate) fn read(source: &Source, reading: &Reading<'_>, sink: &mut dyn Sink) 
     let counts = collector.finish(replay.state_at_rest())?;
     ledger.merge(&collector.ledger);
     let (is_log, host, machine) = (collector.is_log, collector.host.take(), collector.machine);
-    let mut words = collector.words;
+    let Collector { mut words, sink, .. } = collector;
     capture.host = host.map(|host| super::utf8(&host).into_owned());
     capture.damage = damage(&ledger);
     let position = replay.position();
-    if let Some(mut table) = Builder::new("captures", reading.wanted) {
+    if let Some(mut table) = Builder::new("captures", reading.wanted, reading.counted) {
         let note = capture.unreadable.as_deref().or(capture.damage.as_deref());
         let format = if capture.unreadable.is_none() || position.events > 0 { format(source, is_log) } else { None };
         let calls = !is_log && position.events > 0;
@@ -87,7 +89,7 @@ pub(crate) fn read(source: &Source, reading: &Reading<'_>, sink: &mut dyn Sink) 
         table.made(&mut words, made, sink)?;
         table.finish(&words, sink)?;
     }
-    if let Some(mut table) = Builder::new("ledger", reading.wanted) {
+    if let Some(mut table) = Builder::new("ledger", reading.wanted, reading.counted) {
         for (counter, count) in ledger.findings() {
             let made = |column: &str| match column {
                 "counter" => Cell::Text(counter.name),

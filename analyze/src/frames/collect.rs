@@ -9,7 +9,7 @@ use casebook_formats::ledger::{Counter, Ledger};
 use casebook_formats::tables::ppme;
 use casebook_replay::audit::json::Json;
 use casebook_replay::context::EventContext;
-use casebook_replay::detect::{Detector, Form, Session};
+use casebook_replay::detect::{Form, Session};
 use casebook_replay::engine::Visitor;
 use casebook_replay::fields::catalogue::K8S_AUDIT_SOURCE;
 use casebook_replay::state::{State, Thread};
@@ -26,7 +26,7 @@ use super::lives::{EXECS, Lives};
 use super::network::{Network, canonical};
 use super::table::{Builder, Sink};
 use super::words::Words;
-use super::{Error, Wanted};
+use super::{Error, Reading};
 
 /// Rows of `dns` of one capture; what comes after them is counted in the ledger.
 const MAX_DNS_ROWS: u64 = 1 << 20;
@@ -38,7 +38,7 @@ const DNS_PORT: u16 = 53;
 /// Everything that is made of one capture.
 pub(super) struct Collector<'a> {
     pub(super) words: Words,
-    sink: &'a mut dyn Sink,
+    pub(super) sink: &'a mut dyn Sink,
     events: Option<Builder>,
     execs: Option<Builder>,
     lives: Lives,
@@ -89,14 +89,9 @@ pub(super) struct Counts {
 }
 
 impl<'a> Collector<'a> {
-    pub(super) fn new(
-        wanted: &Wanted,
-        detector: Option<&'a Detector>,
-        limit: u64,
-        sink: &'a mut dyn Sink,
-        advance: &'a (dyn Fn(u64, u64) + Sync),
-    ) -> Self {
-        let table = |name| Builder::new(name, wanted);
+    pub(super) fn new(reading: &Reading<'a>, sink: &'a mut dyn Sink) -> Self {
+        let Reading { wanted, counted, detector, limit, advance, .. } = *reading;
+        let table = |name| Builder::new(name, wanted, counted);
         let alerts = detector.and_then(|detector| {
             let session = detector.session(Form::Json);
             Some(Alerts { table: table("alerts")?, session, matched: Vec::new(), line: Vec::new() })

@@ -28,6 +28,8 @@ struct Slot {
     column: &'static schema::Column,
     field: Option<Field>,
     cells: Cells,
+    /// Its bytes count towards the limit: it stays in memory.
+    counted: bool,
 }
 
 /// A table being built.
@@ -37,18 +39,23 @@ pub(super) struct Builder {
     rows: usize,
     /// All rows so far.
     pub(super) total: u64,
-    /// Bytes of all rows so far.
+    /// Bytes of all rows so far, in columns that stay in memory.
     pub(super) weight: u64,
     buffer: Vec<u8>,
 }
 
 impl Builder {
     /// A table with the wanted columns; `None` when none is.
-    pub(super) fn new(name: &str, wanted: &Wanted) -> Option<Self> {
+    pub(super) fn new(name: &str, wanted: &Wanted, counted: &Wanted) -> Option<Self> {
         let table = schema::table(name).filter(|table| wanted.has_table(table.name))?;
         let chosen = table.columns.iter().filter(|column| wanted.has_column(table.name, column.name));
         let slots = chosen
-            .map(|column| Slot { column, field: Field::of(column.source), cells: Cells::new(column.name, column.kind) })
+            .map(|column| Slot {
+                column,
+                field: Field::of(column.source),
+                cells: Cells::new(column.name, column.kind),
+                counted: counted.has_column(name, column.name),
+            })
             .collect();
         Some(Self { table, slots, rows: 0, total: 0, weight: 0, buffer: Vec::new() })
     }
@@ -62,12 +69,12 @@ impl Builder {
         sink: &mut dyn Sink,
     ) -> Result<(), Error> {
         let Self { slots, buffer, weight, .. } = self;
-        for Slot { column, field, cells } in slots {
+        for Slot { column, field, cells, counted } in slots {
             let cell = match field {
                 Some(field) => field.cell(column.kind, context, buffer),
                 None => made(column.name),
             };
-            *weight += cells.push(cell, words) as u64;
+            *weight += cells.push(cell, words) as u64 * u64::from(*counted);
         }
         self.end_row(words, sink)
     }
@@ -81,12 +88,12 @@ impl Builder {
         sink: &mut dyn Sink,
     ) -> Result<(), Error> {
         let mut fields = fields.iter();
-        for Slot { column, field, cells } in &mut self.slots {
+        for Slot { column, field, cells, counted } in &mut self.slots {
             let cell = match field {
                 Some(_) => fields.next().map_or(Cell::Null, Stored::cell),
                 None => made(column.name),
             };
-            self.weight += cells.push(cell, words) as u64;
+            self.weight += cells.push(cell, words) as u64 * u64::from(*counted);
         }
         self.end_row(words, sink)
     }
@@ -98,8 +105,8 @@ impl Builder {
         made: impl Fn(&str) -> Cell<'m>,
         sink: &mut dyn Sink,
     ) -> Result<(), Error> {
-        for Slot { column, cells, .. } in &mut self.slots {
-            self.weight += cells.push(made(column.name), words) as u64;
+        for Slot { column, cells, counted, .. } in &mut self.slots {
+            self.weight += cells.push(made(column.name), words) as u64 * u64::from(*counted);
         }
         self.end_row(words, sink)
     }

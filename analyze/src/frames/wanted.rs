@@ -67,6 +67,15 @@ impl Wanted {
             || self.tables.get(table).is_some_and(|columns| columns.as_ref().is_none_or(|names| names.contains(column)))
     }
 
+    /// What is worth building beside it when it is kept for the next question: all columns, and all tables but `events`,
+    /// which take as long as all others together, unless they are wanted.
+    #[must_use]
+    pub fn for_keeping(&self) -> Self {
+        let keep = |name: &&str| *name != "events" || self.has_table("events");
+        let names: Vec<&str> = TABLES.iter().map(|table| table.name).filter(keep).collect();
+        Self::tables(&names)
+    }
+
     /// The wanted tables in the order of the schema.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         TABLES.iter().map(|table| table.name).filter(|name| self.has_table(name))

@@ -20,9 +20,13 @@ use casebook_rules::source::RuleFile;
 use clap::Args;
 
 use super::digest::sha256_of;
-use super::{Options, Outcome, frames};
+use super::{Cached, Options, Outcome, frames};
+use crate::cache::Cache;
 use crate::frames::{Frames, Wanted};
 use crate::report::asked::Asked;
+
+/// Smallest capture whose tables are kept without being asked.
+const LEAST_CACHED: u64 = 1 << 20;
 
 /// Captures, rules and how to read them.
 #[derive(Args, Clone, Debug)]
@@ -50,6 +54,14 @@ pub struct LoadArgs {
     /// Memory that the rows of `events` may take, with the unit K, M or G; rows beyond it are left out, and counted
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "2G", help_heading = "Reading")]
     pub limit_memory: u64,
+
+    /// Folder for tables that the next question will need again [default: casebook/tables in $XDG_CACHE_HOME]
+    #[arg(long, value_name = "DIR", help_heading = "Reading")]
+    pub cache: Option<PathBuf>,
+
+    /// Keep no tables, and use none that were kept
+    #[arg(long, conflicts_with = "cache", help_heading = "Reading")]
+    pub no_cache: bool,
 
     /// No progress bar (there is none anyway unless standard error is a terminal)
     #[arg(long, help_heading = "Output")]
@@ -143,6 +155,7 @@ impl LoadArgs {
             limit: self.limit_memory,
             jobs: self.jobs.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get),
             progress: terminals.err && !self.no_progress && !self.quiet,
+            cache: self.cached(&rules),
         };
         match frames(&sources, &options) {
             Ok((frames, outcomes)) => {
@@ -153,6 +166,17 @@ impl LoadArgs {
                 say(err, &format!("error: {error}"));
                 Err(Exit::Output)
             }
+        }
+    }
+
+    /// How tables are kept. Small captures only where the user names a place for it.
+    fn cached(&self, rules: &Rules) -> Option<Cached> {
+        let rules: Vec<String> = rules.files.iter().map(|(name, digest)| format!("{name}={digest}")).collect();
+        let rules = rules.join("\n");
+        match &self.cache {
+            _ if self.no_cache => None,
+            Some(folder) => Some(Cached { cache: Cache::new(folder.clone()), least: 0, rules }),
+            None => Some(Cached { cache: Cache::usual()?, least: LEAST_CACHED, rules }),
         }
     }
 

@@ -45,9 +45,7 @@ impl<'f> Values<'f> {
             DataType::UInt8 | DataType::UInt16 | DataType::UInt32 => {
                 Self::Uint(numbers(&DataType::UInt64)?.u64()?.iter().collect())
             }
-            DataType::Float32 | DataType::Float64 => {
-                Self::Float(numbers(&DataType::Float64)?.f64()?.iter().collect())
-            }
+            DataType::Float32 | DataType::Float64 => Self::Float(numbers(&DataType::Float64)?.f64()?.iter().collect()),
             DataType::Boolean => Self::Bool(series.bool()?.iter().collect()),
             DataType::Datetime(unit, _) => Self::Time(nanoseconds(column, *unit)?),
             DataType::Duration(unit) => Self::Span(nanoseconds(column, *unit)?),

@@ -12,9 +12,38 @@ use crate::sql::saved::QUERIES;
 
 /// Words of SQL that are worth completing.
 const WORDS: &[&str] = &[
-    "SELECT", "DISTINCT", "FROM", "WHERE", "GROUP BY", "HAVING", "ORDER BY", "LIMIT", "JOIN", "LEFT JOIN", "ON", "AND", "OR",
-    "NOT", "IN", "LIKE", "BETWEEN", "IS NULL", "IS NOT NULL", "COUNT(", "SUM(", "MIN(", "MAX(", "AVG(", "CASE WHEN",
-    "THEN", "ELSE", "END", "UNION ALL", "WITH", "AS", "DESC",
+    "SELECT",
+    "DISTINCT",
+    "FROM",
+    "WHERE",
+    "GROUP BY",
+    "HAVING",
+    "ORDER BY",
+    "LIMIT",
+    "JOIN",
+    "LEFT JOIN",
+    "ON",
+    "AND",
+    "OR",
+    "NOT",
+    "IN",
+    "LIKE",
+    "BETWEEN",
+    "IS NULL",
+    "IS NOT NULL",
+    "COUNT(",
+    "SUM(",
+    "MIN(",
+    "MAX(",
+    "AVG(",
+    "CASE WHEN",
+    "THEN",
+    "ELSE",
+    "END",
+    "UNION ALL",
+    "WITH",
+    "AS",
+    "DESC",
 ];
 
 /// Knows the names of what can be asked.
@@ -34,8 +63,12 @@ pub(super) fn candidates(line: &str) -> (usize, Vec<String>) {
     if let Some(command) = line.strip_prefix('.') {
         return match command.split_once(' ') {
             None => (0, fitting(line, &mut COMMANDS.iter().map(|(name, _)| *name))),
-            Some(("saved", rest)) => (line.len() - rest.len(), fitting(rest, &mut QUERIES.iter().map(|query| query.name))),
-            Some(("schema", rest)) => (line.len() - rest.len(), fitting(rest, &mut TABLES.iter().map(|table| table.name))),
+            Some(("saved", rest)) => {
+                (line.len() - rest.len(), fitting(rest, &mut QUERIES.iter().map(|query| query.name)))
+            }
+            Some(("schema", rest)) => {
+                (line.len() - rest.len(), fitting(rest, &mut TABLES.iter().map(|table| table.name)))
+            }
             Some(_) => (line.len(), Vec::new()),
         };
     }
