@@ -251,26 +251,25 @@ impl Files {
         if self.row.is_some() {
             // So that its length is known.
             writer.cut()?;
-            progress.packed_raw.fetch_add(blocks.len() as u64, Ordering::AcqRel);
         }
-        self.count(progress);
+        self.count(blocks.len(), progress);
         Ok(())
     }
 
     fn cut(&mut self, progress: &Progress) -> io::Result<()> {
         let Some(writer) = &mut self.writer else { return Ok(()) };
         writer.cut()?;
-        self.count(progress);
+        self.count(0, progress);
         self.settled(progress);
         Ok(())
     }
 
-    /// Tells how many bytes were written.
-    fn count(&self, progress: &Progress) {
+    /// Tells how many bytes were written, for so many uncompressed ones.
+    fn count(&self, raw: usize, progress: &Progress) {
         if let Some(writer) = &self.writer {
             let fresh = writer.get_ref().fresh.swap(0, Ordering::AcqRel);
             progress.written.fetch_add(fresh, Ordering::Relaxed);
-            progress.packed.fetch_add(fresh, Ordering::AcqRel);
+            progress.packed(raw as u64, fresh);
         }
     }
 }

@@ -100,8 +100,7 @@ impl Memory {
         self.since += events;
         let losses = std::mem::take(&mut self.losses);
         let Some(frame) = self.packer.pack(blocks, &losses, None::<[&[u8]; 0]>)?.map(Arc::new) else { return Ok(()) };
-        progress.packed.fetch_add(frame.packed_len() as u64, Ordering::AcqRel);
-        progress.packed_raw.fetch_add(blocks.len() as u64, Ordering::AcqRel);
+        progress.packed(blocks.len() as u64, frame.packed_len() as u64);
         if let Some(dump) = &mut self.dump {
             dump.frame(&frame, self.flight.bytes);
         }

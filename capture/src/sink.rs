@@ -76,8 +76,10 @@ pub(crate) struct Progress {
     /// Events that could not be written.
     pub unwritten: AtomicU64,
     /// Compressed bytes since the last beginning, and what they were before.
-    pub packed: AtomicU64,
-    pub packed_raw: AtomicU64,
+    packed: AtomicU64,
+    packed_raw: AtomicU64,
+    /// Beginnings so far.
+    beginnings: AtomicU64,
     /// Compressed bytes in memory.
     pub held: AtomicU64,
     /// Files that were begun.
@@ -91,6 +93,19 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
+    /// A beginning is taken up: lengths count from here.
+    fn begin(&self) {
+        self.packed.store(0, Ordering::Release);
+        self.packed_raw.store(0, Ordering::Release);
+        self.beginnings.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// So many bytes became so many compressed ones.
+    pub(crate) fn packed(&self, raw: u64, packed: u64) {
+        self.packed.fetch_add(packed, Ordering::AcqRel);
+        self.packed_raw.fetch_add(raw, Ordering::AcqRel);
+    }
+
     /// The disk, or whoever reads the pipe, refused, and there is no going on.
     pub(crate) fn failed(&self) -> bool {
         self.ended.load(Ordering::Acquire)
@@ -137,6 +152,9 @@ pub(crate) struct Sink {
     /// Uncompressed bytes handed over since the last beginning, and its moment, ns since boot.
     handed: u64,
     began: u64,
+    beginnings: u64,
+    /// No beginning before this moment, ns since boot.
+    postponed: u64,
     pub progress: Arc<Progress>,
 }
 
@@ -148,16 +166,33 @@ impl Sink {
         let shared = Arc::clone(&progress);
         let writer =
             std::thread::Builder::new().name("writer".to_owned()).spawn(move || keep(keeper, &messages, &shared))?;
-        Ok(Self { queue, waiting: VecDeque::new(), writer, turns, handed: 0, began: 0, progress })
+        Ok(Self {
+            queue,
+            waiting: VecDeque::new(),
+            writer,
+            turns,
+            handed: 0,
+            began: 0,
+            beginnings: 0,
+            postponed: 0,
+            progress,
+        })
     }
 
     /// Is it time to begin anew? `now`: ns since boot; `pending`: uncompressed bytes that are not handed over yet.
     pub(crate) fn wants_turn(&self, now: u64, pending: usize) -> bool {
         let age = now.saturating_sub(self.began);
+        if now < self.postponed {
+            return false;
+        }
         if self.progress.stalled.load(Ordering::Acquire) {
             return age >= AGAIN;
         }
         let size = || {
+            if self.progress.beginnings.load(Ordering::Acquire) != self.beginnings {
+                // The writer is still at what was before.
+                return 0;
+            }
             let packed = self.progress.packed.load(Ordering::Acquire);
             let raw = self.progress.packed_raw.load(Ordering::Acquire);
             // What is under way will compress as what is there did.
@@ -169,10 +204,7 @@ impl Sink {
 
     /// It could not begin anew now; `now`: ns since boot.
     pub(crate) fn postpone(&mut self, now: u64) {
-        self.began = now;
-        self.handed = 0;
-        self.progress.packed.store(0, Ordering::Release);
-        self.progress.packed_raw.store(0, Ordering::Release);
+        self.postponed = now + AGAIN;
     }
 
     /// Hands blocks over.
@@ -185,8 +217,7 @@ impl Sink {
     pub(crate) fn begin(&mut self, beginning: Beginning, now: u64) {
         self.handed = beginning.blocks.len() as u64;
         self.began = now;
-        self.progress.packed.store(0, Ordering::Release);
-        self.progress.packed_raw.store(0, Ordering::Release);
+        self.beginnings += 1;
         self.send(Message::Begin(beginning));
     }
 
@@ -238,6 +269,9 @@ impl Sink {
 fn keep(mut keeper: Box<dyn Keeper>, messages: &Receiver<Message>, progress: &Arc<Progress>) {
     crate::sys::drop_for_writing();
     while let Ok(message) = messages.recv() {
+        if matches!(message, Message::Begin(_)) {
+            progress.begin();
+        }
         if let Err(error) = keeper.take(message, progress) {
             progress.refused(error.to_string());
         }
@@ -291,8 +325,12 @@ mod tests {
         let turns = Turns { bytes: Some(1000), every: None };
         let mut sink = Sink::start(Box::new(Slow(going, Arc::default())), turns).unwrap();
         sink.begin(Beginning { blocks: vec![0; 100], at: 0 }, 0);
-        sink.progress.packed.store(10, Ordering::Release);
-        sink.progress.packed_raw.store(100, Ordering::Release);
+        assert!(!sink.wants_turn(1, 1 << 30), "it has not begun");
+        go.send(()).unwrap();
+        while sink.progress.beginnings.load(Ordering::Acquire) == 0 {
+            std::thread::yield_now();
+        }
+        sink.progress.packed(100, 10);
         assert!(!sink.wants_turn(1, 9000), "910 bytes");
         sink.blocks(vec![0; 1000], 1);
         assert!(sink.wants_turn(1, 9000), "1010 bytes");

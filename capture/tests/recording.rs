@@ -8,39 +8,16 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use casebook_formats::capture::{CaptureReader, Item};
 use casebook_formats::ledger::Counter;
 use casebook_formats::seekable::verify;
 use casebook_formats::tables::{self, ParamType};
 
-fn recorder() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_casebook-capture"))
-}
+mod recorder;
 
-/// Seen also when the test passes: the harness keeps what goes through `println!`.
-fn skip(what: &str) {
-    writeln!(std::io::stderr().lock(), "SKIPPED: {what}").unwrap();
-}
-
-/// May this process record? Said once, plainly, where not.
-fn permitted(test: &str) -> bool {
-    let folder = tempfile::tempdir().unwrap();
-    let probe = record(&folder.path().join("probe.scap.zst"), &[], &["true"]);
-    if probe.status.code() == Some(1) {
-        skip(&format!("{test}: eBPF is not permitted here: {}", String::from_utf8_lossy(&probe.stderr).trim()));
-        return false;
-    }
-    assert_eq!(probe.status.code(), Some(0), "{}", String::from_utf8_lossy(&probe.stderr));
-    true
-}
-
-fn record(file: &Path, options: &[&str], command: &[&str]) -> Output {
-    let mut recorder = recorder();
-    recorder.arg("record").arg("-w").arg(file).args(options).arg("--until-exit").arg("--").args(command);
-    recorder.stdin(Stdio::null()).output().unwrap()
-}
+use recorder::{permitted, record, recorder, skip};
 
 /// An event as the tests look at it.
 #[derive(Debug)]
