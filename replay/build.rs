@@ -20,6 +20,7 @@ const CLASSES: &[(&str, Option<&str>)] = &[
     ("container", Some("ContainerField")),
     ("k8smeta", None),
     ("audit", Some("AuditField")),
+    ("k8suser", Some("K8sUserField")),
 ];
 
 /// Spelling of types in the table and the variant of `FieldType`.

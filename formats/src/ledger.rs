@@ -134,6 +134,8 @@ counters! {
     UntimedAuditEvents = "untimed_audit_events", DataLoss, Reader, "Audit events without a stageTimestamp that is a time; passed over, as Falco does.";
     OversizedAuditEvents = "oversized_audit_events", DataLoss, Reader, "Audit events longer than 262144 bytes of compact JSON; passed over, as Falco does.";
     ForeignDocuments = "foreign_documents", Info, Reader, "JSON documents of an audit log that are no audit events; passed over.";
+    MistypedAuditEvents = "mistyped_audit_events", Error, File, "Audit events in which a member is of another type than audit.k8s.io/v1 gives it; replayed, but fields below that member are absent.";
+    UnidentifiedAuditEvents = "unidentified_audit_events", Info, File, "Audit events without an auditID; replayed, but all ka.* fields are absent, as in Falco.";
     RepeatedAuditEvents = "repeated_audit_events", Info, File, "Audit events with the id and stage of an earlier one; replayed like all others.";
     TablesFull = "tables_full", DataLoss, Reader, "Rows that analysis tables had no room for, by their own bounds or by --limit-memory; counts over these tables are too small.";
     UnsupportedSource = "unsupported_source", DataLoss, Rules, "Plugin events of a source that no loaded rule set can read.";

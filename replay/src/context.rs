@@ -4,6 +4,7 @@ use casebook_formats::event::Event;
 use casebook_formats::tables::ppme;
 
 use crate::audit::AuditEvent;
+use crate::audit::join::Binding;
 use crate::fields::catalogue::SYSCALL_SOURCE;
 use crate::state::{Effects, Fd, State, Thread};
 
@@ -48,6 +49,11 @@ impl<'a> EventContext<'a> {
     #[must_use]
     pub fn saying(self, document: Option<&'a AuditEvent>) -> Self {
         Self { document, ..self }
+    }
+
+    /// Who asked the Kubernetes API for what the thread of the event, or an ancestor of it, runs.
+    pub fn k8s_user(&self) -> Option<Binding<'_>> {
+        self.state.k8s_user(self.thread?)
     }
 
     /// The source whose rules are asked about the event; `None` for a plugin event that nobody here can read.

@@ -16,6 +16,7 @@ use casebook_rules::load::{LoadOptions, load};
 use casebook_rules::ruleset::{Matching, Rule, RuleSet, SourceId};
 
 use crate::absent::Untold;
+use crate::audit::join::Binding;
 use crate::context::EventContext;
 use crate::fields::Catalogue;
 use crate::fields::catalogue::{K8S_AUDIT_SOURCE, SYSCALL_SOURCE};
@@ -223,6 +224,9 @@ impl Session<'_> {
             extra_fields: BTreeMap::new(),
             absent,
         };
+        if let Some(binding) = context.k8s_user() {
+            add_user(&mut alert, binding);
+        }
         if self.form == Form::Text {
             line.extend_from_slice(alert.text(AlertOptions::default()).as_bytes());
         }
@@ -237,6 +241,23 @@ impl Session<'_> {
             }
         }
     }
+}
+
+/// The Kubernetes user behind the alert's process: fields of its JSON, words at the end of its line.
+fn add_user(alert: &mut Alert<'_>, Binding { request, confidence }: Binding<'_>) {
+    let words = [
+        ("k8s.user.name", request.user.as_str()),
+        ("k8s.user.via", request.via.word()),
+        ("k8s.user.confidence", confidence.word()),
+        ("k8s.user.audit_id", &request.audit_id),
+    ];
+    for (name, value) in words {
+        alert.extra_fields.insert(name.to_owned(), value.into());
+        let name = name.replace('.', "_");
+        alert.message.extend_from_slice(format!(" {name}={value}").as_bytes());
+    }
+    alert.extra_fields.insert("k8s.user.groups".to_owned(), request.groups.clone().into());
+    alert.extra_fields.insert("k8s.user.source_ips".to_owned(), request.source_ips.clone().into());
 }
 
 /// The number of the source whose rules are asked about an event; `None` when there are no such rules.

@@ -9,7 +9,7 @@
 //! Everything else is shown, also events of no thread (tid -1) and asynchronous ones.
 
 use std::ops::ControlFlow;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use casebook_formats::capture::{CaptureReader, FormatError, Item};
 use casebook_formats::event::{Event, EventType};
@@ -17,6 +17,7 @@ use casebook_formats::ledger::{Counter, Ledger};
 use casebook_formats::tables::{self, Direction, EventDef, EventOrigin, ppme};
 
 use crate::audit::AuditEvent;
+use crate::audit::join::Requests;
 use crate::context::{Clock, EventContext};
 use crate::moment::Moment;
 use crate::state::State;
@@ -179,6 +180,13 @@ impl Replay {
     #[must_use]
     pub fn stop_at(mut self, moment: Option<Moment>) -> Self {
         self.until = moment;
+        self
+    }
+
+    /// Lets the state tell who asked for what runs in containers ([`crate::audit::join`]).
+    #[must_use]
+    pub fn joined(mut self, requests: &Arc<Requests>) -> Self {
+        self.state.join(Some(Arc::clone(requests)));
         self
     }
 
@@ -379,8 +387,9 @@ impl Replay {
     /// Goes on from where another replay stood, for the same span and moment as before.
     #[must_use]
     pub(crate) fn going_on(self, from: Self) -> Self {
-        let Self { span, until, .. } = self;
+        let Self { span, until, state, .. } = self;
         let mut replay = Self { span, until, ..from };
+        replay.state.join(state.requests);
         if replay.position.first_ts != 0 {
             replay.begin(replay.position.first_ts);
         }

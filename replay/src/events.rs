@@ -7,9 +7,11 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use casebook_rules::output::Format;
 
+use crate::audit::join::Requests;
 use crate::context::EventContext;
 use crate::detect::{Filter, Form, Gate};
 use crate::engine::Replay;
@@ -28,11 +30,30 @@ pub const CONTAINER_FORMAT: &str = "*%evt.num %evt.outputtime %evt.cpu %containe
 pub const POD_FORMAT: &str = "*%evt.num %evt.outputtime %evt.cpu %k8s.pod.name (%container.id) %proc.name \
                               (%thread.tid:%thread.vtid) %evt.dir %evt.type %evt.info";
 
+/// The line of audit events where one of those above stands for system calls.
+pub const AUDIT_FORMAT: &str =
+    "*%evt.num %evt.outputtime %ka.stage %ka.verb %ka.uri (user=%ka.user.name code=%ka.response.code)";
+
+/// What is printed of an event, by its source.
+#[derive(Debug)]
+pub struct Formats {
+    /// Of system calls; `None`: nothing.
+    pub calls: Option<Format>,
+    /// Of audit events and other JSON documents; `None`: nothing.
+    pub documents: Option<Format>,
+}
+
+impl Formats {
+    fn of(&self, context: &EventContext<'_>) -> Option<&Format> {
+        if context.document.is_some() { self.documents.as_ref() } else { self.calls.as_ref() }
+    }
+}
+
 /// Which events of every capture are printed, and how.
 #[derive(Debug)]
 pub struct Plan {
     /// Text of a line; also names the fields of a JSON object.
-    pub format: Format,
+    pub formats: Formats,
     /// Text or JSON.
     pub form: Form,
     /// Only events on which this is true.
@@ -41,6 +62,8 @@ pub struct Plan {
     pub window: Window,
     /// As many events of each capture.
     pub count: Option<NonZeroU64>,
+    /// Who asked the Kubernetes API for what runs in containers.
+    pub requests: Arc<Requests>,
     /// Say how many events the format left out.
     pub remarks: bool,
 }
@@ -56,7 +79,7 @@ impl Plan {
     ) -> Vec<CaptureReport> {
         // Who counts events has to see them in order.
         let work = Work { jobs, window: self.window, divisible: self.count.is_none() };
-        look_at_each(captures, work, output, advance, || (Replay::new(), Printer::new(self)))
+        look_at_each(captures, work, output, advance, || (Replay::new().joined(&self.requests), Printer::new(self)))
     }
 }
 
@@ -70,6 +93,8 @@ struct Printer<'p> {
     printed: u64,
     /// Events without some value of the format.
     left_out: u64,
+    /// Events of a source that has none of the format's fields.
+    foreign: u64,
     line: Vec<u8>,
 }
 
@@ -77,13 +102,12 @@ impl<'p> Printer<'p> {
     fn new(plan: &'p Plan) -> Self {
         let gate = plan.filter.as_ref().map(Filter::gate);
         let opening = plan.window.open();
-        Self { plan, gate, opening, within: false, printed: 0, left_out: 0, line: Vec::new() }
+        Self { plan, gate, opening, within: false, printed: 0, left_out: 0, foreign: 0, line: Vec::new() }
     }
 
     /// Makes the line of an event; false when the event lacks a value that the format needs.
-    fn compose(&mut self, context: &EventContext<'_>) -> bool {
+    fn compose(&mut self, context: &EventContext<'_>, format: &Format) -> bool {
         self.line.clear();
-        let format = &self.plan.format;
         // Values are made safe one by one: what stands around them is the user's own.
         let complete = format.render_text_with(context, &mut self.line, |line, start| {
             if !line[start..].iter().all(|byte| matches!(byte, b' '..=b'~')) {
@@ -112,6 +136,8 @@ impl Look for Printer<'_> {
         match self.opening.place(context.clock.first_ts, context.event.ts) {
             Place::Inside => {}
             Place::Outside => return ControlFlow::Continue(()),
+            // Audit logs are not in the order of time.
+            Place::Over if context.document.is_some() => return ControlFlow::Continue(()),
             Place::Over => return ControlFlow::Break(()),
         }
         self.within = true;
@@ -119,7 +145,11 @@ impl Look for Printer<'_> {
         if self.gate.as_mut().is_some_and(|gate| !gate.passes(context, ledger)) {
             return ControlFlow::Continue(());
         }
-        if !self.compose(context) {
+        let Some(format) = self.plan.formats.of(context) else {
+            self.foreign += 1;
+            return ControlFlow::Continue(());
+        };
+        if !self.compose(context, format) {
             self.left_out += 1;
             return ControlFlow::Continue(());
         }
@@ -138,6 +168,7 @@ impl Look for Printer<'_> {
         self.within |= next.within;
         self.printed += next.printed;
         self.left_out += next.left_out;
+        self.foreign += next.foreign;
     }
 
     fn end(&mut self, output: &mut CaptureOutput<'_, '_>, report: &CaptureReport) {
@@ -148,6 +179,11 @@ impl Look for Printer<'_> {
             let (first, last) = (iso_time(report.first_ts), iso_time(report.last_ts));
             let read = format!("events were read from {first} to {last}");
             output.note(format!("note: {}: no event is within --from and --to; {read}", report.name));
+        }
+        if self.foreign > 0 {
+            let events = if self.foreign == 1 { "event is" } else { "events are" };
+            let what = "of a source that has no such fields as -p names";
+            output.note(format!("note: {}: {} {events} {what}", report.name, self.foreign));
         }
         if self.left_out > 0 {
             let events = if self.left_out == 1 { "event lacks" } else { "events lack" };

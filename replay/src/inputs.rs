@@ -6,7 +6,8 @@
 //!
 //! - A file is taken as it is, whatever its name: the user said so.
 //! - A directory is walked to all depths (directories behind symbolic links are not entered), and those files are
-//!   taken that are named like captures ([`CAPTURE_ENDINGS`]) or, whatever their name, begin like one. They come in
+//!   taken that are named like captures ([`CAPTURE_ENDINGS`]) or, whatever their name, begin like one, and audit logs: named
+//!   like one ([`LOG_ENDINGS`], also packed) and with the marks of audit events at the beginning of their content. They come in
 //!   the order of their paths. What does not look like a capture is counted, so that the caller can say so.
 //! - An argument that names nothing but contains `*`, `?` or `[` is a glob; its matches come in the order of their
 //!   paths, and a matching directory is walked.
@@ -18,11 +19,19 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use casebook_formats::capture::{CaptureReader, Item};
+use casebook_formats::unpack::Unpacked;
 
 use crate::checkpoint::sidecar::ENDING as CHECKPOINTS;
 
 /// Endings by which a file in a directory is taken for a capture (ASCII case does not matter).
 pub const CAPTURE_ENDINGS: &[&str] = &[".scap", ".scap.gz", ".scap.zst", ".scap.zstd"];
+
+/// Endings by which a file in a directory may be an audit log; its content has to look like one as well.
+pub const LOG_ENDINGS: &[&str] = &[".json", ".jsonl", ".ndjson", ".log"];
+/// What compression adds to them.
+const PACKED: &[&str] = &[".gz", ".zst", ".zstd"];
+/// Bytes of the content of such a file that are looked at.
+const LOG_HEAD: u64 = 64 << 10;
 
 /// First bytes of a section header block.
 const SECTION_HEADER: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
@@ -176,6 +185,10 @@ fn looks_like_capture(path: &Path) -> bool {
     if CAPTURE_ENDINGS.iter().any(|ending| name.ends_with(ending)) {
         return true;
     }
+    let plain = PACKED.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
+    if LOG_ENDINGS.iter().any(|ending| plain.ends_with(ending)) {
+        return looks_like_log(path);
+    }
     let mut head = [0; 4];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut head));
     if read.is_err() {
@@ -185,6 +198,17 @@ fn looks_like_capture(path: &Path) -> bool {
         || ((head == ZSTD || head.starts_with(&GZIP))
             && CaptureReader::open(path)
                 .is_ok_and(|mut reader| matches!(reader.next_item(), Ok(Some(Item::Section(_))))))
+}
+
+/// Whether the content of a file begins as JSON, and soon names what every audit event has.
+fn looks_like_log(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let read = Unpacked::open(path).and_then(|input| input.take(LOG_HEAD).read_to_end(&mut head));
+    // A stream that breaks off may have begun well.
+    let _ = read;
+    let begins = head.iter().find(|byte| !byte.is_ascii_whitespace() && !matches!(byte, 0xEF | 0xBB | 0xBF));
+    matches!(begins, Some(b'{' | b'['))
+        && ["\"audit.k8s.io/", "\"auditID\""].iter().any(|mark| memchr::memmem::find(&head, mark.as_bytes()).is_some())
 }
 
 /// The system's error without the number that nobody looks up.
@@ -227,6 +251,9 @@ mod tests {
             ("b/short", b"\n"),
             ("b/inner/deep.scap.zst.checkpoints", b"x"),
             ("a.scap", b"x"),
+            ("b/audit.jsonl", b"{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\"}"),
+            ("b/package.json", b"{\"name\":\"x\"}"),
+            ("b/kube-apiserver.log", b"I1122 no json \"auditID\""),
         ] {
             fs::write(root.path().join(name), bytes).unwrap();
         }
@@ -237,9 +264,10 @@ mod tests {
     fn directories_give_what_looks_like_a_capture_in_path_order() {
         let root = tree();
         let expansion = expand(&[root.path().to_path_buf()]);
-        let expected = ["a.scap", "b/10.SCAP.GZ", "b/2.scap", "b/inner/deep.scap.zst", "b/plain-without-ending"];
+        let expected =
+            ["a.scap", "b/10.SCAP.GZ", "b/2.scap", "b/audit.jsonl", "b/inner/deep.scap.zst", "b/plain-without-ending"];
         assert_eq!(names(&expansion, root.path()), expected);
-        assert_eq!(expansion.passed_over, 2);
+        assert_eq!(expansion.passed_over, 4);
     }
 
     #[test]

@@ -308,8 +308,16 @@ mod tests {
 
     fn alerts(path: PathBuf, jobs: usize) -> (String, Vec<String>) {
         let rules = Detector::built_in().unwrap();
-        let plan =
-            Plan { rules, form: Form::Json, window: Window::default(), span: None, jobs, deliver: false, board: None };
+        let plan = Plan {
+            rules,
+            form: Form::Json,
+            window: Window::default(),
+            span: None,
+            jobs,
+            requests: Arc::default(),
+            deliver: false,
+            board: None,
+        };
         let (mut out, mut notes) = (Vec::new(), Notes::default());
         let sequencer = Sequencer::new(&mut out, &mut notes, 1, false);
         replay(&plan, &[Source::File(path)], &sequencer, &|_, _| {});

@@ -19,6 +19,7 @@ use casebook_formats::capture::{CaptureReader, FormatError};
 use casebook_formats::ledger::{Ledger, Origin, Severity};
 use casebook_formats::seekable::SeekableFile;
 
+use crate::audit::join::Requests;
 use crate::audit::reader::look_into;
 use crate::audit::{AuditReader, stream};
 use crate::context::EventContext;
@@ -151,6 +152,8 @@ pub struct Plan {
     pub span: Option<u64>,
     /// Workers; 0 counts as 1.
     pub jobs: usize,
+    /// Who asked the Kubernetes API for what runs in containers.
+    pub requests: Arc<Requests>,
     /// Lines of the output carry the JSON of their alerts ([`crate::deliver`]).
     pub deliver: bool,
     /// Where alerts, events and losses are counted over time, if anywhere.
@@ -216,7 +219,7 @@ pub fn replay(
         let carried = plan.deliver.then(Vec::new);
         let opening = plan.window.open();
         let alerts = Alerts { session, opening, matched: Vec::new(), line: Vec::new(), tally, carried };
-        (Replay::new().stop_after(plan.span), alerts)
+        (Replay::new().stop_after(plan.span).joined(&plan.requests), alerts)
     })
 }
 

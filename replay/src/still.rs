@@ -9,7 +9,9 @@ pub mod lives;
 pub mod processes;
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
+use crate::audit::join::Requests;
 use crate::context::EventContext;
 use crate::engine::{End, Replay, Visitor};
 use crate::moment::Moment;
@@ -63,14 +65,19 @@ impl Visitor for Onward<'_> {
 }
 
 impl Still {
-    /// The state of a capture after all events up to and at `moment`, or at its end. `progress` hears of bytes read
+    /// The state of a capture after all events up to and at `moment`, or at its end, able to tell who made `requests`. `progress` hears of bytes read
     /// and events replayed so far.
     ///
     /// # Errors
     ///
     /// When the capture cannot be read so far, or `moment` is not within it.
-    pub fn take(source: &Source, moment: Option<Moment>, progress: &mut dyn FnMut(u64, u64)) -> Result<Self, NoStill> {
-        let fresh = || Replay::new().stop_at(moment);
+    pub fn take(
+        source: &Source,
+        moment: Option<Moment>,
+        requests: &Arc<Requests>,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Self, NoStill> {
+        let fresh = || Replay::new().stop_at(moment).joined(requests);
         let (mut reader, mut replay, unused) = open_before(source, moment, fresh).map_err(NoStill::Unreadable)?;
         let end = replay.run_with(&mut reader, &mut Onward(progress));
         let stopped = matches!(end, Ok(End::SpanOver));

@@ -36,6 +36,13 @@ pub const PLUGINS: &[(u32, &str)] = &[
     (24, "collector"),
 ];
 
+/// Members of an audit event that are texts, objects and lists.
+const TEXTS: &[&str] = &["auditID", "stage", "verb", "requestURI", "userAgent", "requestReceivedTimestamp"];
+/// See [`TEXTS`].
+const OBJECTS: &[&str] = &["user", "impersonatedUser", "objectRef", "responseStatus", "annotations"];
+/// See [`TEXTS`].
+const LISTS: &[&str] = &["sourceIPs"];
+
 /// The source of a plugin's events; `None` for plugins that are not in the table.
 pub fn source_of(plugin: u32) -> Option<&'static str> {
     PLUGINS.iter().find(|(number, _)| *number == plugin).map(|(_, source)| *source)
@@ -78,6 +85,17 @@ impl AuditEvent {
             return Err(NoEvent::Oversized);
         }
         Ok(Self { ts, source: K8S_AUDIT_SOURCE, json })
+    }
+
+    /// Whether a member that fields rely on is of another type than `audit.k8s.io/v1` gives it.
+    pub fn is_mistyped(&self) -> bool {
+        let wrong = |names: &[&str], is_right: fn(&Json) -> bool| {
+            let present = names.iter().filter_map(|name| self.json.get(name)).filter(|value| **value != Json::Null);
+            present.into_iter().any(|value| !is_right(value))
+        };
+        wrong(TEXTS, |value| matches!(value, Json::Text(_)))
+            || wrong(OBJECTS, |value| matches!(value, Json::Object(_)))
+            || wrong(LISTS, |value| matches!(value, Json::List(_)))
     }
 
     /// The payload of a plugin event in a capture (`PPME_PLUGINEVENT_E`: number of the plugin, data); `None` when the

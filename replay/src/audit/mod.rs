@@ -5,10 +5,12 @@
 //! capture: the engine parses the payload of plugin events ([`AuditEvent::from_plugin`]) and hands it to fields with the
 //! event; rules, filters, cases and every command see one kind of input.
 //!
-//! There is no state behind these events: each says all there is. What the fields mean is the business of
+//! There is no state behind these events: each says all there is. Some of them started what a capture shows: [`join`] tells
+//! which, for the processes of captures. What the fields mean is the business of
 //! `fields::audit`.
 
 pub mod event;
+pub mod join;
 pub mod json;
 pub mod reader;
 mod split;

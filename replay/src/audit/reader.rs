@@ -101,6 +101,12 @@ impl AuditReader {
             };
             match AuditEvent::from_log(json, item) {
                 Ok(event) => {
+                    if event.is_mistyped() {
+                        self.trouble(Counter::MistypedAuditEvents, line);
+                    }
+                    if event.json.get("auditID").is_none() {
+                        self.trouble(Counter::UnidentifiedAuditEvents, line);
+                    }
                     if self.seen.again(&event) {
                         self.trouble(Counter::RepeatedAuditEvents, line);
                     }

@@ -15,6 +15,7 @@ use super::excerpt::{MinimizeArgs, SliceArgs};
 use super::exit;
 use super::explain::ExplainArgs;
 use super::index::IndexArgs;
+use super::join::JoinArgs;
 use super::metrics::MetricsArgs;
 use super::still::{FdsArgs, PsArgs};
 use super::test::TestArgs;
@@ -94,8 +95,8 @@ pub(super) struct RunArgs {
     /// .scap.zst) or begin like one, in the order of their paths. Every capture is replayed on its own, with fresh
     /// state; alerts come in the order of the captures, then one summary for all.
     ///
-    /// Audit logs are JSON: an event a line, arrays, lists of kind `EventList`; plain, gzip or zstd. They are named one
-    /// by one or by a pattern; a directory is not searched for them.
+    /// Audit logs are JSON: an event a line, arrays, lists of kind `EventList`; plain, gzip or zstd. In a directory they
+    /// are found by their names (.json, .jsonl, .ndjson, .log, also .gz and .zst) if their content begins with audit events.
     #[arg(value_name = "CAPTURE")]
     pub(super) captures: Vec<PathBuf>,
 
@@ -200,6 +201,9 @@ pub(super) struct RunArgs {
     /// is the same, byte for byte, whatever the number.
     #[arg(short = 'j', long = "jobs", value_name = "N")]
     pub(super) jobs: Option<NonZeroUsize>,
+
+    #[command(flatten)]
+    pub(super) join: JoinArgs,
 
     #[command(flatten)]
     pub(super) metrics: MetricsArgs,

@@ -3,7 +3,9 @@
 use std::io::Write;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use casebook_rules::compile::CompileError;
 use casebook_rules::output::Format;
 use clap::Args;
 
@@ -11,12 +13,14 @@ use super::Terminals;
 use super::args::FormArg;
 use super::captures::{self, Hearing};
 use super::exit::{self, Exit};
+use super::join::JoinArgs;
 use super::rules;
 use super::talk::say;
+use crate::audit::join::Requests;
 use crate::detect::Filter;
-use crate::events::{CONTAINER_FORMAT, DEFAULT_FORMAT, POD_FORMAT, Plan};
+use crate::events::{AUDIT_FORMAT, CONTAINER_FORMAT, DEFAULT_FORMAT, Formats, POD_FORMAT, Plan};
 use crate::fields::Catalogue;
-use crate::fields::catalogue::SYSCALL_SOURCE;
+use crate::fields::catalogue::{K8S_AUDIT_SOURCE, SYSCALL_SOURCE};
 use crate::moment::Moment;
 use crate::run::Source;
 use crate::summary::CaptureReport;
@@ -25,7 +29,7 @@ use crate::window::Window;
 /// Options of `events`.
 #[derive(Args, Debug)]
 pub(super) struct EventsArgs {
-    /// Captures: files, directories, glob patterns, `-` for standard input
+    /// Captures and Kubernetes audit logs: files, directories, glob patterns, `-` for standard input
     #[arg(value_name = "CAPTURE")]
     captures: Vec<PathBuf>,
 
@@ -37,7 +41,8 @@ pub(super) struct EventsArgs {
     ///
     /// An event that lacks one of the fields is left out, unless the format begins with `*`: then <NA> stands for it.
     /// `c` (as in -pc) and `k` (-pk) are sysdig's lines for containers and for pods. `casebook-replay fields` lists
-    /// all fields.
+    /// all fields. A format of fields that only audit events have (ka.verb) prints those, one of fields of system calls
+    /// prints these; audit events have a line of their own where none is asked for.
     #[arg(short = 'p', long = "print", value_name = "FORMAT", default_value = DEFAULT_FORMAT)]
     format: String,
 
@@ -59,6 +64,9 @@ pub(super) struct EventsArgs {
     /// Reading ends a second later: events of different CPUs can stand out of order.
     #[arg(long, value_name = "TIME")]
     to: Option<Moment>,
+
+    #[command(flatten)]
+    join: JoinArgs,
 
     /// Stop each capture after so many printed events
     #[arg(short = 'n', long = "count", value_name = "COUNT")]
@@ -96,9 +104,13 @@ pub(super) fn run(
         say(err, "error: no capture given: name files or directories, `-` for standard input, or try --example");
         return Exit::Usage;
     }
-    let Some(plan) = plan(args, err) else { return Exit::Rules };
     let captures =
         if args.example { vec![captures::example()] } else { captures::sources(&args.captures, args.quiet, err) };
+    let requests = match args.join.requests(&captures, args.quiet, err) {
+        Ok(requests) => requests,
+        Err(exit) => return exit,
+    };
+    let Some(plan) = plan(args, requests, err) else { return Exit::Rules };
     let Some(path) = &args.output_file else {
         return print(args, &plan, &captures, out, err, terminals);
     };
@@ -109,29 +121,40 @@ pub(super) fn run(
 }
 
 /// Compiles format and filter; `None` after saying what is wrong with them.
-fn plan(args: &EventsArgs, err: &mut dyn Write) -> Option<Plan> {
+fn plan(args: &EventsArgs, requests: Arc<Requests>, err: &mut dyn Write) -> Option<Plan> {
     let text = match args.format.as_str() {
         "c" | "container" => CONTAINER_FORMAT,
         "k" | "kubernetes" => POD_FORMAT,
         own => own,
     };
-    let format = Format::parse(text, SYSCALL_SOURCE, &Catalogue::new())
-        .map_err(|errors| rules::refuse("-p", text, &errors, err))
-        .ok();
+    let formats = formats(args, text).map_err(|errors| rules::refuse("-p", text, &errors, err)).ok();
     let filter = args
         .filter
         .as_deref()
-        .map(|text| Filter::parse(text).map_err(|errors| rules::refuse("--filter", text, &errors, err)))
+        .map(|text| Filter::parse_for_all(text).map_err(|errors| rules::refuse("--filter", text, &errors, err)))
         .transpose()
         .ok();
     Some(Plan {
-        format: format?,
+        formats: formats?,
         form: args.output.into(),
         filter: filter?,
         window: Window { from: args.from, to: args.to },
+        requests,
         count: args.count,
         remarks: !args.quiet,
     })
+}
+
+/// Compiles the format for each source. One that fits a single source prints nothing of the others.
+fn formats(args: &EventsArgs, text: &str) -> Result<Formats, Vec<CompileError>> {
+    let preset = args.format == DEFAULT_FORMAT || text != args.format;
+    let documents = if preset { AUDIT_FORMAT } else { text };
+    let documents = Format::parse(documents, K8S_AUDIT_SOURCE, &Catalogue::new()).ok();
+    match Format::parse(text, SYSCALL_SOURCE, &Catalogue::new()) {
+        Ok(calls) => Ok(Formats { calls: Some(calls), documents }),
+        Err(_) if documents.is_some() => Ok(Formats { calls: None, documents }),
+        Err(errors) => Err(errors),
+    }
 }
 
 fn print(
@@ -173,6 +196,10 @@ Examples:
       JSON objects, one a line
   casebook-replay events -pc incident.scap
       with names and ids of containers
+  casebook-replay events -p '%evt.time %ka.user.name %ka.verb %ka.target.name' audit.jsonl
+      fields of audit events
+  casebook-replay events --audit audit.jsonl -p '%evt.time %k8s.user.name %proc.cmdline' node1.scap
+      what the users of the Kubernetes API did in pods
 
 {}
 Events that only describe the state at the start of a capture, and enter halves of calls, are not printed: exit

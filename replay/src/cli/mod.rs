@@ -14,6 +14,7 @@ mod excerpt;
 mod explain;
 mod fields;
 mod index;
+mod join;
 mod lint;
 mod metrics;
 mod rules;

@@ -34,12 +34,17 @@ pub(super) fn run(
     let jobs = captures::jobs(args.jobs);
     let window = Window { from: args.from, to: args.to };
     let board = args.metrics.board();
+    let requests = match args.join.requests(&captures, args.quiet, err) {
+        Ok(requests) => requests,
+        Err(exit) => return exit,
+    };
     let mut plan = Plan {
         rules: detector,
         form: args.output.into(),
         window,
         span: args.seconds,
         jobs,
+        requests,
         deliver: args.deliver.is_wanted(),
         board,
     };

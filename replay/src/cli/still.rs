@@ -14,6 +14,7 @@ use super::args::FormArg;
 use super::captures::{self, Hearing};
 use super::columns::{left, right, table};
 use super::exit::{self, Exit};
+use super::join::JoinArgs;
 use super::talk::say;
 use crate::fields::print::datetime;
 use crate::moment::Moment;
@@ -48,6 +49,9 @@ pub(super) struct StillArgs {
     /// since the epoch, or +12.5s, +250ms, +2m after the first event.
     #[arg(long, value_name = "TIME")]
     at: Option<Moment>,
+
+    #[command(flatten)]
+    join: JoinArgs,
 
     /// Columns of text, or JSON objects, one a line
     #[arg(long, value_name = "FORM", default_value = "text", help_heading = "Output")]
@@ -149,7 +153,8 @@ fn take(args: &StillArgs, err: &mut (dyn Write + Send), terminals: Terminals) ->
     let hearing = Hearing { quiet: args.quiet, no_progress: args.no_progress, terminals, by_time: false };
     let mut meter = hearing.meter(std::slice::from_ref(&source));
     let mut told = (0, 0);
-    let taken = Still::take(&source, args.at, &mut |bytes, events| {
+    let requests = args.join.requests(&[], args.quiet, err)?;
+    let taken = Still::take(&source, args.at, &requests, &mut |bytes, events| {
         meter.advance(bytes - told.0, events - told.1);
         told = (bytes, events);
     });
@@ -240,7 +245,12 @@ fn process_columns(rows: &[processes::Row], threads: bool) -> Vec<u8> {
     if threads {
         columns.push(right("TID"));
     }
-    columns.extend([right("PPID"), left("USER"), left("TTY"), left("START"), left("CONTAINER"), left("COMMAND")]);
+    columns.extend([right("PPID"), left("USER"), left("TTY"), left("START"), left("CONTAINER")]);
+    let joined = rows.iter().any(|row| row.k8s_user.is_some());
+    if joined {
+        columns.push(left("K8S USER"));
+    }
+    columns.push(left("COMMAND"));
     let number = |number: Option<i64>| number.map_or_else(|| UNKNOWN.to_owned(), |number| number.to_string());
     let line = |row: &processes::Row| {
         let mut cells = vec![number(row.pid)];
@@ -253,8 +263,11 @@ fn process_columns(rows: &[processes::Row], threads: bool) -> Vec<u8> {
             row.tty.clone().unwrap_or_else(|| if row.id_only { UNKNOWN } else { "-" }.to_owned()),
             if row.start_ts == 0 { UNKNOWN.to_owned() } else { datetime(row.start_ts, false) },
             row.container.clone().unwrap_or_else(|| if row.id_only { UNKNOWN } else { "-" }.to_owned()),
-            command(row),
         ]);
+        if joined {
+            cells.push(k8s_user(row));
+        }
+        cells.push(command(row));
         cells
     };
     table(&columns, &rows.iter().map(line).collect::<Vec<_>>()).into_bytes()
@@ -267,6 +280,14 @@ fn user(row: &processes::Row) -> String {
         (Some(name), _) => name.clone(),
         (None, Some(uid)) => uid.to_string(),
         (None, None) => UNKNOWN.to_owned(),
+    }
+}
+
+/// Name, way and confidence.
+fn k8s_user(row: &processes::Row) -> String {
+    match (&row.k8s_user, row.k8s_user_via, row.k8s_user_confidence) {
+        (Some(user), Some(via), Some(confidence)) => format!("{user} ({via}, {confidence})"),
+        _ => "-".to_owned(),
     }
 }
 

@@ -253,6 +253,15 @@ fn parameter(uri: &str, name: &str) -> Option<Vec<u8>> {
     pairs.find(|(known, _)| decoded(known) == name.as_bytes()).map(|(_, value)| decoded(value))
 }
 
+/// All values of a parameter of a URI, percent-decoded; what is not UTF-8 in them becomes U+FFFD.
+pub(crate) fn parameters(uri: &str, name: &str) -> Vec<String> {
+    let query = uri.split_once('?').map_or("", |(_, query)| query);
+    let query = query.split_once('#').map_or(query, |(query, _)| query);
+    let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let values = pairs.filter(|(known, _)| decoded(known) == name.as_bytes()).map(|(_, value)| decoded(value));
+    values.map(|value| String::from_utf8_lossy(&value).into_owned()).collect()
+}
+
 /// Undoes percent-encoding, with `+` for a blank.
 fn decoded(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();

@@ -80,6 +80,7 @@ pub(crate) enum Extractor {
     Fdlist(FdlistField),
     Container(ContainerField),
     Audit(AuditField),
+    K8sUser(K8sUserField),
     /// No capture can answer, for this reason.
     Offline(&'static str),
 }
@@ -121,7 +122,7 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/fields.rs"));
 }
 pub(crate) use generated::{
-    AuditField, ContainerField, EventField, FdField, FdlistField, FspathField, ProcessField, UserField,
+    AuditField, ContainerField, EventField, FdField, FdlistField, FspathField, K8sUserField, ProcessField, UserField,
 };
 
 const fn has(notes: &[&str], wanted: &str) -> bool {

@@ -27,6 +27,7 @@ mod facts;
 pub(crate) mod fd;
 mod fdlist;
 mod fspath;
+mod k8s_user;
 pub(crate) mod names;
 pub mod page;
 mod params;
@@ -52,6 +53,7 @@ impl EventFields for EventContext<'_> {
             Extractor::Fdlist(which) => fdlist::extract(self, which),
             Extractor::Container(which) => container::extract(self, which, &field.arg),
             Extractor::Audit(which) => audit::extract(self, which, &field.arg),
+            Extractor::K8sUser(which) => k8s_user::extract(self, which),
             Extractor::Offline(_) => Extracted::Absent,
         }
     }

@@ -34,6 +34,7 @@ mod handlers;
 pub(crate) mod keep;
 pub mod limits;
 pub mod lookup;
+pub mod origin;
 mod path;
 mod seed;
 mod step;
@@ -54,6 +55,7 @@ use casebook_formats::ledger::{Counter, Ledger};
 use casebook_formats::snapshot::{Interface, MachineInfo};
 use foldhash::fast::RandomState;
 
+use crate::audit::join::Requests;
 pub use container::{Container, ContainerKind, Mount, Probe};
 pub use effects::Effects;
 pub use fd::{Fd, FdKind, FdTable, Tuple};
@@ -157,6 +159,8 @@ pub struct State {
     /// Source of versions: how often anything changed.
     pub(crate) changes: u64,
     pub(crate) rows: step::Rows,
+    /// Who asked the Kubernetes API for what, if an audit log was read along.
+    pub(crate) requests: Option<Arc<Requests>>,
     /// What the capture shows of its own losses.
     pub(crate) losses: doubt::Losses,
     /// Last switch of each processor, ns.
@@ -178,6 +182,8 @@ keep!(State {
 } else {
     // One for all states.
     rows: step::Rows::default(),
+    // What was asked for, not what was found.
+    requests: None,
 });
 
 impl State {
@@ -190,9 +196,9 @@ impl State {
     pub fn section(&mut self, ledger: &mut Ledger) {
         self.count_missing(ledger);
         // Versions go on: what somebody cached about the old machine must not pass for the new one.
-        let changes = self.changes;
+        let (changes, requests) = (self.changes, self.requests.take());
         *self = Self::new();
-        self.changes = changes;
+        (self.changes, self.requests) = (changes, requests);
     }
 
     /// Counts what has not come until now and may still come: for the ledger of a finished or interrupted replay.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Text;
 use super::keep::{keep, keep_choice};
+use super::origin::Origin;
 use super::table::TableId;
 
 /// A thread as the kernel knew it. Ids of the host namespace unless the name begins with `v`.
@@ -126,6 +127,9 @@ pub struct Thread {
     pub program_lost: bool,
     /// Runs its parent's program: it came from a clone that was seen, and has executed nothing since.
     pub(crate) program_inherited: bool,
+    /// How it, or an ancestor of it, came into its container; `None` on the host, and where that is to be found out by
+    /// [`super::State::origin_of`].
+    pub(crate) origin: Option<Origin>,
     /// Exited; removed when the next event is applied (a leader only when its last thread goes).
     pub dead: bool,
     /// Only the id is known: events named a thread that nothing introduced. comm and exe are `<NA>`, as in libs.
@@ -200,6 +204,7 @@ keep!(Thread {
     pidns_init_start_ts,
     program_lost,
     program_inherited,
+    origin,
     dead,
     placeholder,
     files,
@@ -303,6 +308,7 @@ impl Thread {
             pidns_init_start_ts: 0,
             program_lost: false,
             program_inherited: false,
+            origin: None,
             dead: false,
             placeholder: false,
             files: None,

@@ -35,6 +35,15 @@ pub struct Row {
     pub container: Option<String>,
     /// Container name.
     pub container_name: Option<String>,
+    /// Kubernetes user who asked for it, or for an ancestor of it; in JSON only where one is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub k8s_user: Option<String>,
+    /// How sure that is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub k8s_user_confidence: Option<&'static str>,
+    /// How it was asked for: `exec`, `attach`, `debug`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub k8s_user_via: Option<&'static str>,
     /// Kernel comm.
     pub comm: String,
     /// Path of the executable.
@@ -106,6 +115,7 @@ fn row(state: &State, thread: &Thread, depth: usize) -> Row {
     let parent =
         state.parent(thread).map_or(thread.ptid, |parent| if parent.pid > 0 { parent.pid } else { parent.tid });
     let container = state.container_of(thread);
+    let binding = state.k8s_user(thread);
     let user = thread.uid.and_then(|uid| state.user(&thread.container_id, uid));
     Row {
         pid: id(thread.pid),
@@ -118,6 +128,9 @@ fn row(state: &State, thread: &Thread, depth: usize) -> Row {
         start: (thread.clone_ts != 0).then(|| iso_time(thread.clone_ts)),
         container: known(&thread.container_id),
         container_name: container.and_then(|container| known(&container.name)),
+        k8s_user: binding.map(|binding| binding.request.user.clone()),
+        k8s_user_confidence: binding.map(|binding| binding.confidence.word()),
+        k8s_user_via: binding.map(|binding| binding.request.via.word()),
         comm: text(&thread.comm),
         exepath: known(&thread.exepath),
         cmdline: command_line(thread),

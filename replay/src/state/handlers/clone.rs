@@ -309,6 +309,7 @@ fn inherit(state: &mut State, step: &mut Step<'_, '_>, child: &mut Thread, from:
     let is_thread = child.flags & CLONE_THREAD != 0;
     if from_is_known && let Some(model) = state.threads.get(from.0) {
         child.program_lost = model.program_lost;
+        child.origin = state.origin_of(model);
         child.exepath = Arc::clone(&model.exepath);
         child.exe_writable = model.exe_writable;
         child.exe_upper_layer = model.exe_upper_layer;

@@ -81,6 +81,7 @@ pub(super) fn executed(state: &mut State, step: &mut Step<'_, '_>) {
     let kept = thread.flags & (PIPE_SRC | PIPE_DST | CLONE_INVERTED);
     thread.flags = ACTIVE | NAME_CHANGED | kept;
     state.link(id);
+    state.note_origin(id);
     leave_threads_behind(state, id);
     close_on_exec(state, id);
 }
