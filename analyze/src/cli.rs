@@ -8,6 +8,8 @@ use casebook_formats::command_line::{self, Ended};
 use casebook_replay::cli::{Exit, Terminals};
 use clap::{Parser, Subcommand};
 
+use crate::baseline::cli::BaselineArgs;
+use crate::ioc::cli::IocArgs;
 use crate::load::say;
 use crate::report::cli::{self as report_cli, ReportArgs};
 use crate::sql::cli::SqlArgs;
@@ -29,6 +31,7 @@ struct Cli {
 pub const EXIT_CODES: &str = "\
 Exit codes:
   0    every capture was read to its end
+  1    --fail-on-hit was given, and something was found
   2    the command line or the query makes no sense
   3    the rules have errors; nothing was read
   4    a capture is missing, unreadable or no capture; all others were read
@@ -47,6 +50,12 @@ enum Command {
     /// Count events by fields: by default event type, process, container and user
     #[command(after_help = EXIT_CODES)]
     Stats(StatsArgs),
+    /// Show what is new against benign captures: programs, parents, ports, destinations, writes, users, containers
+    #[command(after_help = EXIT_CODES)]
+    Baseline(BaselineArgs),
+    /// Look for indicators of compromise: addresses, domains, paths, names, hashes
+    #[command(after_help = EXIT_CODES)]
+    Ioc(IocArgs),
     /// Show the bytes that processes read and wrote, as far as the capture holds them
     #[command(after_help = EXIT_CODES)]
     Follow(FollowArgs),
@@ -86,6 +95,8 @@ where
         Command::Sql(args) => crate::sql::cli::run(args, out, err, terminals),
         Command::Report(args) => report_cli::run(args, out, err, terminals),
         Command::Stats(args) => crate::stats::cli::run(args, out, err),
+        Command::Baseline(args) => crate::baseline::cli::run(args, out, err, terminals),
+        Command::Ioc(args) => crate::ioc::cli::run(args, out, err, terminals),
         Command::Follow(args) => follow::run(args, out, err, terminals.out),
         Command::Spectrogram(args) => spectrogram::run(args, out, err, terminals.out),
         Command::Timeline(args) => timeline::run(args, out, err, terminals),

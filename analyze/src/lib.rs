@@ -4,9 +4,11 @@
 //! queries, views, reports, exports. [`load`] is how every command names captures and gets frames; [`stats`] counts events
 //! by any field without frames; [`cli`] is the table of subcommands.
 
+pub mod baseline;
 pub mod cache;
 pub mod cli;
 pub mod frames;
+pub mod ioc;
 pub mod load;
 pub mod print;
 pub mod report;
