@@ -24,6 +24,8 @@ pub mod origin;
 pub mod progress;
 pub mod record;
 pub mod resume;
+#[cfg(feature = "cli")]
+pub mod rewrite;
 pub mod seekable;
 #[cfg(feature = "cli")]
 pub mod signature;

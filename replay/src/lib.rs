@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod moment;
 pub mod output;
 mod parts;
+pub mod redact;
 pub mod run;
 pub mod state;
 pub mod still;

@@ -109,6 +109,20 @@ impl Source {
         }
     }
 
+    /// Same, as those of a capture, packed or not: an audit log becomes one on the way.
+    pub(crate) fn capture_bytes(&self) -> io::Result<Box<dyn Read + Send>> {
+        match self {
+            Self::File(path) if self.is_log() => {
+                Ok(Box::new(stream::bytes(AuditReader::open(path).map_err(io::Error::other)?)))
+            }
+            Self::Memory { name, bytes } if look_into(&mut &bytes[..])?.1 => {
+                let log = AuditReader::from_reader(self.bytes()?, name);
+                Ok(Box::new(stream::bytes(log.map_err(io::Error::other)?)))
+            }
+            _ => self.bytes(),
+        }
+    }
+
     /// What its recorder lost, where it is a file that says so beside its stream: at which time how much.
     pub fn recorded_losses(&self) -> Vec<(u64, Ledger)> {
         let Self::File(path) = self else { return Vec::new() };

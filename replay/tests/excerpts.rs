@@ -106,7 +106,7 @@ fn what_cannot_be_done_is_said() {
     fs::write(folder.path().join("there.scap"), b"x").unwrap();
     for (line, code, words) in [
         (["slice", "example.scap", "-o", "o.scap"].as_slice(), 2, "nothing selects"),
-        (&["slice", "--pid", "1", "-", "-o", "o.scap"], 4, "more than once"),
+        (&["slice", "--pid", "1", "-", "-o", "o.scap"], 4, "standard input: empty"),
         (&["slice", "--pid", "999999", "example.scap", "-o", "o.scap"], 2, "no event is selected"),
         (&["slice", "--pid", "1", "example.scap", "-o", "there.scap"], 6, "--force"),
         (&["slice", "--pid", "1", "--force", "example.scap", "-o", "example.scap"], 2, "overwrite the input"),

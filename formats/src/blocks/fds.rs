@@ -30,6 +30,12 @@ const SHAPES: [Shape; 22] = {
     shapes
 };
 
+/// Whether the table has this `scap_fd_type`.
+#[cfg(feature = "cli")]
+pub(crate) fn is_known(fd_type: u8) -> bool {
+    usize::from(fd_type) < SHAPES.len()
+}
+
 const fn prefix(version: u8) -> Prefix {
     if version == 1 { Prefix::None } else { Prefix::WithItself }
 }

@@ -183,6 +183,20 @@ fn entry(at: &mut Cursor, version: u8) -> Option<ThreadEntry> {
     Some(entry)
 }
 
+/// Cuts texts to what [`encode`] takes; how many were longer.
+#[cfg(feature = "cli")]
+pub(crate) fn fit(entry: &mut ThreadEntry) -> u64 {
+    let mut cut = 0;
+    for field in HEAD {
+        if let Codec::Text(access, limit) = &field.codec {
+            let text = (access.get_mut)(entry);
+            cut += u64::from(text.len() > *limit);
+            text.truncate(*limit);
+        }
+    }
+    cut
+}
+
 /// Appends the body of a version 9 list with all fields.
 pub(crate) fn encode(out: &mut Vec<u8>, threads: &[ThreadEntry]) -> Result<(), TooLong> {
     put_list(out, threads, prefix(9), |out, entry| {

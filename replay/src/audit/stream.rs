@@ -26,14 +26,23 @@ struct Stream {
 /// # Errors
 /// When the log cannot be read at all.
 pub fn capture(log: AuditReader, name: &str) -> Result<CaptureReader, FormatError> {
-    let found = Arc::new(Mutex::new(Upstream::default()));
-    let stream = Stream { log, found: Arc::clone(&found), begun: false, bytes: Vec::new(), read: 0 };
+    let stream = Stream::new(log);
+    let found = Arc::clone(&stream.found);
     let mut reader = CaptureReader::from_reader(Box::new(stream), name)?;
     reader.made_from(found);
     Ok(reader)
 }
 
+/// The bytes of that capture.
+pub(crate) fn bytes(log: AuditReader) -> impl Read + Send {
+    Stream::new(log)
+}
+
 impl Stream {
+    fn new(log: AuditReader) -> Self {
+        Self { log, found: Arc::default(), begun: false, bytes: Vec::new(), read: 0 }
+    }
+
     /// Makes the next block; false at the end.
     fn next(&mut self) -> io::Result<bool> {
         self.bytes.clear();

@@ -17,6 +17,7 @@ use super::explain::ExplainArgs;
 use super::index::IndexArgs;
 use super::join::JoinArgs;
 use super::metrics::MetricsArgs;
+use super::redact::RedactArgs;
 use super::still::{FdsArgs, PsArgs};
 use super::test::TestArgs;
 use super::tune::TuneArgs;
@@ -74,6 +75,9 @@ pub(super) enum Command {
     /// Find the smallest capture on which the same alerts fire
     #[command(after_help = super::excerpt::minimize_help())]
     Minimize(MinimizeArgs),
+    /// Mask what a capture tells of whom it was recorded from, so that rules say the same of it
+    #[command(after_help = super::redact::after_help())]
+    Redact(RedactArgs),
     /// Make checkpoints beside a .scap.zst, from which reading can begin in its middle
     #[command(after_help = super::index::after_help())]
     Index(IndexArgs),

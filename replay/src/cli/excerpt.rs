@@ -1,16 +1,13 @@
 //! `casebook-replay slice` and `minimize`: options to an excerpt, the excerpt into a file, and what there is to say of it.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::Write;
 
-use casebook_formats::custody::{self, Entry};
-use casebook_formats::origin;
-use casebook_formats::seekable::{Options, SeekableWriter};
 use casebook_rules::ruleset::Matching;
 use clap::Args;
 
 use super::Terminals;
+use super::derived::{DerivedArgs, Input, entries, failed, step, store, wants_lines};
 use super::exit::{self, Exit};
 use super::ruleset::RuleArgs;
 use super::talk::say;
@@ -20,37 +17,16 @@ use crate::excerpt::proof::{Proof, compare};
 use crate::excerpt::select::{Plan, Selection, plan, snapshot};
 use crate::excerpt::{ExcerptError, write};
 use crate::moment::Moment;
-use crate::run::Source;
 use crate::window::Window;
 
 /// Fields that a summary of differences names.
 const FIELDS_TOLD: usize = 12;
 
-/// What both have in common.
-#[derive(Args, Debug)]
-pub(super) struct FileArgs {
-    /// The capture, a file
-    #[arg(value_name = "CAPTURE")]
-    capture: PathBuf,
-
-    /// File to write: .scap.zst (says where it came from) or .scap
-    #[arg(short, long, value_name = "FILE")]
-    output: PathBuf,
-
-    /// Replace an output that is there already
-    #[arg(long)]
-    force: bool,
-
-    /// Say nothing on standard error but errors
-    #[arg(short = 'q', long)]
-    quiet: bool,
-}
-
 /// Options of `slice`.
 #[derive(Args, Debug)]
 pub(super) struct SliceArgs {
     #[command(flatten)]
-    file: FileArgs,
+    file: DerivedArgs,
 
     /// A process, its threads, and every process that came of it, by the id on the host
     #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i64).range(1..), help_heading = "Selection")]
@@ -81,7 +57,7 @@ pub(super) struct SliceArgs {
 #[derive(Args, Debug)]
 pub(super) struct MinimizeArgs {
     #[command(flatten)]
-    file: FileArgs,
+    file: DerivedArgs,
 
     #[command(flatten)]
     rules: RuleArgs,
@@ -107,98 +83,13 @@ fn numbers(text: &str) -> Result<(u64, u64), String> {
     }
 }
 
-/// A file that is complete or not there.
-struct Target {
-    partial: PathBuf,
-    file: PathBuf,
-}
-
-impl Target {
-    fn open(args: &FileArgs, err: &mut dyn Write) -> Result<(Self, BufWriter<File>), Exit> {
-        let name = args.output.display();
-        if !args.force && fs::symlink_metadata(&args.output).is_ok() {
-            say(err, &format!("error: {name}: is there already; --force replaces it"));
-            return Err(Exit::Output);
-        }
-        let mut partial = args.output.clone().into_os_string();
-        partial.push(".partial");
-        let target = Self { partial: partial.into(), file: args.output.clone() };
-        match File::create(&target.partial) {
-            Ok(file) => Ok((target, BufWriter::new(file))),
-            Err(error) => {
-                say(err, &format!("error: {name}: {error}"));
-                Err(Exit::Output)
-            }
-        }
+/// Excerpts are captures, those of logs, too.
+fn refuse_lines(args: &DerivedArgs, err: &mut dyn Write) -> Result<(), Exit> {
+    if !wants_lines(&args.output) {
+        return Ok(());
     }
-
-    fn finish(&self, file: BufWriter<File>) -> io::Result<()> {
-        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&self.partial, &self.file)
-    }
-}
-
-impl Drop for Target {
-    fn drop(&mut self) {
-        // It is ours, and gone already where everything went well.
-        let _ = fs::remove_file(&self.partial);
-    }
-}
-
-/// Writes a capture through `fill`, packed as the name of the output says; a `.scap.zst` tells how it came to be.
-fn store(
-    args: &FileArgs,
-    step: &Entry,
-    err: &mut dyn Write,
-    fill: impl FnOnce(&mut dyn Write) -> Result<(), ExcerptError>,
-) -> Result<(), Exit> {
-    let (target, mut sink) = Target::open(args, err)?;
-    let packed = args.output.as_os_str().as_encoded_bytes().ends_with(b".zst");
-    let stored = (|| {
-        if packed {
-            let mut writer = SeekableWriter::new(sink, Options::default())?;
-            fill(&mut writer)?;
-            writer.custody(custody::derive(&[origin::of_file(&args.capture)?], step));
-            sink = writer.finish()?.0;
-        } else {
-            fill(&mut sink)?;
-        }
-        Ok(target.finish(sink)?)
-    })();
-    stored.map_err(|error: ExcerptError| failed(&args.capture, &error, err))
-}
-
-fn failed(capture: &Path, error: &ExcerptError, err: &mut dyn Write) -> Exit {
-    let (text, exit) = match error {
-        ExcerptError::Capture(text) => (text.clone(), Exit::Unreadable),
-        ExcerptError::Nothing(text) => (format!("{}: {text}", capture.display()), Exit::Usage),
-        ExcerptError::Io(error) => (error.to_string(), Exit::Output),
-        ExcerptError::Write(error) => (error.to_string(), Exit::Output),
-    };
-    say(err, &format!("error: {text}"));
-    exit
-}
-
-/// The one capture that an argument names, as something that can be read several times.
-fn source(args: &FileArgs, err: &mut dyn Write) -> Result<Source, Exit> {
-    if !fs::metadata(&args.capture).is_ok_and(|file| file.is_file()) {
-        let name = args.capture.display();
-        say(err, &format!("error: {name}: no file; it has to be read more than once, so a pipe or folder does not do"));
-        return Err(Exit::Unreadable);
-    }
-    let source = Source::File(args.capture.clone());
-    let same = fs::canonicalize(&args.output).ok().zip(fs::canonicalize(&args.capture).ok());
-    if same.is_some_and(|(output, capture)| output == capture) {
-        say(err, "error: the output would overwrite the input");
-        return Err(Exit::Usage);
-    }
-    Ok(source)
-}
-
-fn step(operation: &str, note: String) -> Entry {
-    let mut step = Entry::new(operation, concat!("casebook-replay ", env!("CARGO_PKG_VERSION")));
-    step.note = Some(note);
-    step
+    say(err, &format!("error: {}: the output is a capture: .scap.zst, .scap or .scap.gz", args.output.display()));
+    Err(Exit::Usage)
 }
 
 /// Cuts a slice out of a capture.
@@ -221,10 +112,15 @@ fn cut(args: &SliceArgs, err: &mut dyn Write) -> Result<(), Exit> {
         say(err, "error: nothing selects: name --pid, --container, --from, --to or --events");
         return Err(Exit::Usage);
     }
-    let source = source(&args.file, err)?;
-    let planned = plan(&source, &selection).map_err(|error| failed(&args.file.capture, &error, err))?;
-    let start = snapshot(&source, &planned).map_err(|error| failed(&args.file.capture, &error, err))?;
-    store(&args.file, &step("slice", note), err, |out| write(&start, source.bytes()?, &planned.blocks, out))?;
+    refuse_lines(&args.file, err)?;
+    let input = Input::open(&args.file, err)?;
+    let source = &input.source;
+    let planned = plan(source, &selection).map_err(|error| failed(&args.file, &error, err))?;
+    let start = snapshot(source, &planned).map_err(|error| failed(&args.file, &error, err))?;
+    store(&args.file, &input, err, |out| {
+        write(&start, source.capture_bytes()?, &planned.blocks, out)?;
+        Ok(((), entries(&input, &step("slice", note))?))
+    })?;
     if !args.file.quiet {
         say(err, &told(&planned, start.threads.len()));
     }
@@ -233,8 +129,8 @@ fn cut(args: &SliceArgs, err: &mut dyn Write) -> Result<(), Exit> {
     }
     let proof = File::open(&args.file.output)
         .map_err(ExcerptError::Io)
-        .and_then(|file| compare(&source, &planned.selected, Box::new(file)))
-        .map_err(|error| failed(&args.file.capture, &error, err))?;
+        .and_then(|file| compare(source, &planned.selected, Box::new(file)))
+        .map_err(|error| failed(&args.file, &error, err))?;
     tell_proof(&proof, args.file.quiet, err);
     Ok(())
 }
@@ -315,11 +211,12 @@ fn least(args: &MinimizeArgs, err: &mut (dyn Write + Send), terminals: Terminals
     // All that are true: which of them a run reports first is not the business of a rule's own test.
     let detector = Detector::new(loaded.rules, Matching::All, None);
     let names: Vec<String> = detector.labels().into_iter().map(|label| label.name).collect();
-    let source = source(&args.file, err)?;
+    refuse_lines(&args.file, err)?;
+    let input = Input::open(&args.file, err)?;
     let count = args.count.and_then(|count| usize::try_from(count).ok());
     let wanted = Wanted { rules: args.names.clone(), count };
-    let minimal = minimize::minimize(&source, &detector, &names, &wanted, &mut |_, _| {})
-        .map_err(|error| failed(&args.file.capture, &error, err))?;
+    let minimal = minimize::minimize(&input.source, &detector, &names, &wanted, &mut |_, _| {})
+        .map_err(|error| failed(&args.file, &error, err))?;
     let mut note = match args.names.as_slice() {
         [] => "alerts of all rules".to_owned(),
         names => format!("alerts of {}", names.join(", ")),
@@ -327,7 +224,10 @@ fn least(args: &MinimizeArgs, err: &mut (dyn Write + Send), terminals: Terminals
     if let Some(count) = args.count {
         note = format!("{note}, the first {count}");
     }
-    store(&args.file, &step("minimize", note), err, |out| Ok(out.write_all(&minimal.bytes)?))?;
+    store(&args.file, &input, err, |out| {
+        out.write_all(&minimal.bytes)?;
+        Ok(((), entries(&input, &step("minimize", note))?))
+    })?;
     if !args.file.quiet {
         tell_minimal(&minimal, err);
     }

@@ -128,6 +128,17 @@ pub(super) const EXCERPT_EXITS: &[(Exit, &str)] = &[
     (Exit::Output, "the output could not be written, or is there already"),
 ];
 
+/// The codes of `redact`.
+pub(super) const REDACT_EXITS: &[(Exit, &str)] = &[
+    (Exit::Complete, "the output was written, and the rules say the same of it"),
+    (Exit::Alerts, "the output was written, and alerts changed (listed in the manifest)"),
+    (Exit::Usage, "the command line makes no sense, or the policy or the key is none; nothing was written"),
+    (Exit::Rules, "the rules have errors and do not load"),
+    (Exit::Unreadable, "the capture is missing, unreadable or no capture"),
+    (Exit::Output, "an output could not be written, or is there already"),
+    (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
+];
+
 /// The codes of `index`.
 pub(super) const INDEX_EXITS: &[(Exit, &str)] = &[
     (Exit::Complete, "the checkpoints of every capture were made, or are right"),

@@ -5,6 +5,7 @@ mod captures;
 mod columns;
 mod coverage;
 mod deliver;
+mod derived;
 mod diff;
 mod exit;
 mod talk;
@@ -17,6 +18,7 @@ mod index;
 mod join;
 mod lint;
 mod metrics;
+mod redact;
 mod rules;
 mod ruleset;
 mod run;
@@ -91,6 +93,7 @@ pub fn run_on(
         Some(Command::Test(args)) => test::run(&args, out, err, terminals),
         Some(Command::Slice(args)) => excerpt::slice(&args, err),
         Some(Command::Minimize(args)) => excerpt::minimize(&args, err, terminals),
+        Some(Command::Redact(args)) => redact::run(&args, out, err, terminals),
         Some(Command::Index(args)) => index::run(&args, out, err, terminals),
         Some(Command::Fields(args)) => fields::run(&args, out, err),
     }

@@ -19,7 +19,6 @@ use casebook_formats::event::Event;
 use casebook_formats::ledger::Ledger;
 use casebook_formats::snapshot::{FdEntry, FdList};
 use casebook_formats::stored::StoredEvents;
-use casebook_formats::tables::ppme;
 
 use super::ExcerptError;
 use super::select::{DESCRIPTIONS, kin_of};
@@ -87,7 +86,7 @@ impl Visitor for Watch<'_> {
     fn event(&mut self, context: &EventContext<'_>) -> ControlFlow<()> {
         let num = context.event.num;
         let left_out = self.only.is_some_and(|only| only.binary_search(&num).is_err());
-        if left_out || context.event.etype == ppme::PPME_PLUGINEVENT_E {
+        if left_out {
             return ControlFlow::Continue(());
         }
         self.session.matching(context, &mut Ledger::default(), &mut self.matched);
@@ -317,7 +316,7 @@ fn pieces(source: &Source, candidates: &[Candidate]) -> Result<Vec<Piece>, Excer
     }
     let mut pieces: Vec<Piece> =
         candidates.iter().map(|c| Piece { tid: c.tid, alerts: c.alerts, bytes: Vec::new() }).collect();
-    let mut events = StoredEvents::new(source.bytes()?)?;
+    let mut events = StoredEvents::new(source.capture_bytes()?)?;
     let mut left = wanted.len();
     while left > 0 {
         let Some(event) = events.next_event()? else {

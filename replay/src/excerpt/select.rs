@@ -1,14 +1,19 @@
 //! Which events of a capture go into a slice, and which others they rest on.
 //!
-//! One replay of the whole: every event is inside the [`Selection`] or not. Where the selection is one of processes, events
-//! of their ancestors that can change anything come along as *state only*, from the first selected event on, because fields
-//! look up the tree; so do descriptions of containers and users, also those from before.
+//! One replay of the whole: every event is inside the [`Selection`] or not. Where the selection is one of times or numbers, the
+//! slice begins with a snapshot of the state at its first event, and descriptions of containers and users come along, also
+//! those from before.
+//!
+//! Where it is one of processes, a second replay finds everything that these processes and those above them did before and
+//! meanwhile, as far as it can change anything; it comes along as *state only*, after a snapshot of the capture's own
+//! start. So the state at each event is what it was by the same history, not by a snapshot, which has no place for
+//! some things: fields look up the tree, to when a process was cloned, and to how its files were opened.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use casebook_formats::event::{Event, EventType};
-use casebook_formats::tables::ppme;
+use casebook_formats::tables::{self, ParamType, ppme};
 
 use super::snapshot::Snapshot;
 use super::{Block, ExcerptError};
@@ -65,6 +70,18 @@ const CLONES: &[EventType] = &[
     ppme::PPME_SYSCALL_VFORK_20_X,
 ];
 
+/// Threads that an event names beside its own: whom it signals, waits for, makes, gives the processor to.
+fn named<'e>(event: &'e Event<'_>) -> impl Iterator<Item = i64> + 'e {
+    let params = tables::event(event.etype).map_or(&[][..], |def| def.params);
+    let of_threads = |ty: ParamType| matches!(ty, ParamType::Pid | ParamType::Pid32);
+    params
+        .iter()
+        .enumerate()
+        .filter(move |(_, param)| of_threads(param.ty))
+        .filter_map(|(at, _)| event.i64(at))
+        .filter(|tid| *tid > 0)
+}
+
 /// Adds the threads that fields of a thread's events look up: itself, its leader, all above it, session and group.
 pub(super) fn kin_of(thread: &Thread, state: &State, kin: &mut BTreeSet<i64>) {
     kin.extend([thread.tid, thread.pid, thread.ptid]);
@@ -86,8 +103,11 @@ struct Selector<'s> {
     opening: Opening,
     /// Threads that belong to the tree.
     members: BTreeSet<i64>,
-    /// They and all above them.
+    /// They and all above them, and whom their events name.
     kin: BTreeSet<i64>,
+    /// Who made a thread, over all times that its number was used: it may have exited long before the thread was
+    /// selected, and what it passed on is what the thread has.
+    makers: BTreeMap<i64, BTreeSet<i64>>,
     plan: Plan,
     /// Blocks before the first selected event that describe containers and users.
     before: Vec<Block>,
@@ -133,6 +153,32 @@ impl Selector<'_> {
         self.selection.pid.is_some() && CLONES.contains(&event.etype) && event.i64(0) == self.selection.pid
     }
 
+    fn note_maker(&mut self, event: &Event<'_>, state: &State) {
+        if !self.selection.is_of_processes() || !CLONES.contains(&event.etype) {
+            return;
+        }
+        let (child, maker) = match event.i64(0) {
+            Some(0) => (event.tid, state.thread(event.tid).map_or(0, |thread| thread.ptid)),
+            Some(child) => (child, event.tid),
+            None => return,
+        };
+        self.makers.entry(child).or_default().insert(maker);
+    }
+
+    /// All that the history of the selected threads rests on.
+    fn all_kin(&self) -> BTreeSet<i64> {
+        let mut all = self.kin.clone();
+        let mut new: Vec<i64> = all.iter().copied().collect();
+        while let Some(tid) = new.pop() {
+            for &maker in self.makers.get(&tid).into_iter().flatten() {
+                if all.insert(maker) {
+                    new.push(maker);
+                }
+            }
+        }
+        all
+    }
+
     fn in_time(&mut self, event: &Event<'_>, first_ts: u64) -> bool {
         self.opening.place(first_ts, event.ts) == Place::Inside
             && self.selection.numbers.is_none_or(|(first, last)| (first..=last).contains(&event.num))
@@ -168,8 +214,14 @@ impl Visitor for Selector<'_> {
             Some(thread) => self.belongs(thread, context.state),
             None => !self.selection.is_of_processes(),
         };
+        self.note_maker(event, context.state);
         if belongs && self.in_time(event, context.clock.first_ts) {
             self.add(event, false);
+            if self.selection.is_of_processes() {
+                for thread in named(event).filter_map(|tid| context.state.thread(tid)) {
+                    kin_of(thread, context.state, &mut self.kin);
+                }
+            }
         } else {
             self.support(event, context.state);
         }
@@ -180,6 +232,7 @@ impl Visitor for Selector<'_> {
     }
 
     fn hidden(&mut self, event: &Event<'_>, state: &State) {
+        self.note_maker(event, state);
         let within = self.plan.first != 0 && !self.selection.is_of_processes();
         if within && state.feeds(event.etype) && !DESCRIPTIONS.contains(&event.etype) {
             self.add(event, true);
@@ -201,6 +254,7 @@ pub fn plan(source: &Source, selection: &Selection) -> Result<Plan, ExcerptError
         opening: selection.window.open(),
         members: BTreeSet::new(),
         kin: BTreeSet::new(),
+        makers: BTreeMap::new(),
         plan: Plan::default(),
         before: Vec::new(),
     };
@@ -208,7 +262,8 @@ pub fn plan(source: &Source, selection: &Selection) -> Result<Plan, ExcerptError
     let end = replay.run_with(&mut reader, &mut selector);
     end.map_err(|error| ExcerptError::Capture(error.to_string()))?;
     super::refuse_sections(&replay, &reader)?;
-    let Selector { mut plan, before, kin, .. } = selector;
+    let kin = selector.all_kin();
+    let Selector { mut plan, before, .. } = selector;
     plan.events = replay.position().events;
     if plan.selected.is_empty() {
         return Err(ExcerptError::Nothing("no event is selected".to_owned()));
@@ -220,7 +275,96 @@ pub fn plan(source: &Source, selection: &Selection) -> Result<Plan, ExcerptError
     plan.blocks.sort_unstable();
     plan.blocks.dedup_by_key(|block| block.offset);
     plan.kin = selection.is_of_processes().then_some(kin);
+    if plan.kin.is_some() {
+        with_history(source, &mut plan)?;
+    }
     Ok(plan)
+}
+
+/// Finds what the threads of a plan have done up to its last event.
+struct History<'p> {
+    kin: &'p BTreeSet<i64>,
+    selected: &'p [u64],
+    blocks: Vec<Block>,
+    /// The last switch of each processor.
+    switches: BTreeMap<u16, Block>,
+}
+
+impl History<'_> {
+    /// What another thread does to one of the kin: it sets its group or limits, or ends as its child. And what concerns
+    /// all of them: events were lost.
+    fn touches_kin(&self, event: &Event<'_>, state: &State) -> bool {
+        match event.etype {
+            ppme::PPME_DROP_E => true,
+            ppme::PPME_PROCEXIT_1_E => state.thread(event.tid).is_some_and(|thread| self.kin.contains(&thread.ptid)),
+            ppme::PPME_SYSCALL_SETPGID_X | ppme::PPME_SYSCALL_PRLIMIT_X => {
+                named(event).any(|tid| self.kin.contains(&tid))
+            }
+            _ => false,
+        }
+    }
+
+    fn add(&mut self, event: &Event<'_>, state_only: bool) {
+        self.blocks.extend(event.raw.enter.map(|offset| Block { offset, state_only: false }));
+        self.blocks.push(Block { offset: event.raw.offset, state_only });
+        if event.etype == ppme::PPME_SCHEDSWITCH_6_E {
+            // When it got the processor is when somebody else left it.
+            self.blocks.extend(self.switches.get(&event.cpu));
+        }
+    }
+
+    fn note_switch(&mut self, event: &Event<'_>) {
+        if event.etype == ppme::PPME_SCHEDSWITCH_6_E {
+            self.switches.insert(event.cpu, Block { offset: event.raw.offset, state_only: true });
+        }
+    }
+
+    fn support(&mut self, event: &Event<'_>, state: &State, state_only: bool) {
+        if DESCRIPTIONS.contains(&event.etype) {
+            self.blocks.push(Block { offset: event.raw.offset, state_only });
+            return;
+        }
+        let thread = || state.thread(event.tid).is_some_and(|thread| self.kin.contains(&thread.pid));
+        let of_kin = || self.kin.contains(&event.tid) || thread() || self.touches_kin(event, state);
+        if state.feeds(event.etype) && of_kin() {
+            self.add(event, true);
+        }
+    }
+}
+
+impl Visitor for History<'_> {
+    fn event(&mut self, context: &EventContext<'_>) -> ControlFlow<()> {
+        let event = context.event;
+        match self.selected.split_first() {
+            Some((first, rest)) if *first == event.num => {
+                self.selected = rest;
+                self.add(event, false);
+            }
+            _ => self.support(event, context.state, true),
+        }
+        self.note_switch(event);
+        if self.selected.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn hidden(&mut self, event: &Event<'_>, state: &State) {
+        // Descriptions at the start are not shown anyway, and stay what they are.
+        self.support(event, state, false);
+        self.note_switch(event);
+    }
+}
+
+/// Puts the whole history of its threads into a plan, in the place of a snapshot at its first event.
+fn with_history(source: &Source, plan: &mut Plan) -> Result<(), ExcerptError> {
+    let Some(kin) = &plan.kin else { return Ok(()) };
+    let mut history = History { kin, selected: &plan.selected, blocks: Vec::new(), switches: BTreeMap::new() };
+    let mut reader = source.open().map_err(ExcerptError::Capture)?;
+    let end = Replay::new().run_with(&mut reader, &mut history);
+    end.map_err(|error| ExcerptError::Capture(error.to_string()))?;
+    let History { mut blocks, .. } = history;
+    blocks.sort_unstable();
+    blocks.dedup_by_key(|block| block.offset);
+    (plan.blocks, plan.first) = (blocks, 1);
+    Ok(())
 }
 
 /// The state before the first event of a slice, as far as the slice needs it.

@@ -144,7 +144,7 @@ fn fd_entry(number: i64, fd: &Fd) -> FdEntry {
         FdKind::Ipv4Server | FdKind::Ipv6Server => listener(fd).unwrap_or((0, FdInfo::None)),
         FdKind::Unix => {
             let (source, destination) = fd.unix_ends;
-            (8, FdInfo::Unix { source, destination, path: cut(&fd.name, 107) })
+            (8, FdInfo::Unix { source, destination, path: cut(&fd.name, MAX_PATH - 1) })
         }
         FdKind::Fifo => named(7),
         FdKind::Event => named(9),

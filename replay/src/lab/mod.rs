@@ -27,7 +27,7 @@ pub mod results;
 pub mod runner;
 mod script;
 pub mod suite;
-mod tree;
+pub(crate) mod tree;
 pub mod tune;
 pub mod verdicts;
 mod why;

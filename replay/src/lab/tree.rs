@@ -1,6 +1,6 @@
 //! Reading case files: typed access to the nodes of a YAML document, and the mistakes found on the way.
 //!
-//! Below [`super::case`] and [`super::script`]. A mistake is a diagnostic with its place, as in rule files; reading goes
+//! Below [`super::case`], [`super::script`], and policies of `redact`. A mistake is a diagnostic with its place, as in rule files; reading goes
 //! on after it, so that one run shows all of them. A key nobody asks for is a mistake, too.
 
 use std::sync::Arc;
@@ -15,18 +15,18 @@ const MAX_MISTAKES: usize = 1000;
 
 /// The mistakes of a load.
 #[derive(Default, Debug)]
-pub(super) struct Notes {
-    pub(super) mistakes: Vec<Diagnostic>,
+pub(crate) struct Notes {
+    pub(crate) mistakes: Vec<Diagnostic>,
 }
 
 impl Notes {
     /// Notes a mistake and gives nothing, for the end of a function that has nothing to give.
-    pub(super) fn wrong<T>(&mut self, span: FileSpan, message: impl Into<String>) -> Option<T> {
+    pub(crate) fn wrong<T>(&mut self, span: FileSpan, message: impl Into<String>) -> Option<T> {
         self.wrong_with(span, message, None)
     }
 
     /// Same, with advice.
-    pub(super) fn wrong_with<T>(
+    pub(crate) fn wrong_with<T>(
         &mut self,
         span: FileSpan,
         message: impl Into<String>,
@@ -36,14 +36,14 @@ impl Notes {
         None
     }
 
-    pub(super) fn note(&mut self, mistake: Diagnostic) {
+    pub(crate) fn note(&mut self, mistake: Diagnostic) {
         if self.mistakes.len() < MAX_MISTAKES {
             self.mistakes.push(mistake);
         }
     }
 
     /// A text.
-    pub(super) fn text<'n>(&mut self, node: &'n Node) -> Option<&'n str> {
+    pub(crate) fn text<'n>(&mut self, node: &'n Node) -> Option<&'n str> {
         match node.scalar() {
             Some(scalar) => Some(&scalar.value),
             None => self.wrong(node.span, format!("a text is expected here, not {}", node.kind_name())),
@@ -51,13 +51,13 @@ impl Notes {
     }
 
     /// A text that says something.
-    pub(super) fn words<'n>(&mut self, node: &'n Node) -> Option<&'n str> {
+    pub(crate) fn words<'n>(&mut self, node: &'n Node) -> Option<&'n str> {
         let text = self.text(node)?.trim();
         if text.is_empty() { self.wrong(node.span, "this is empty") } else { Some(text) }
     }
 
     /// A number.
-    pub(super) fn number<N: std::str::FromStr>(&mut self, node: &Node) -> Option<N> {
+    pub(crate) fn number<N: std::str::FromStr>(&mut self, node: &Node) -> Option<N> {
         let text = self.text(node)?;
         match text.parse() {
             Ok(number) => Some(number),
@@ -66,7 +66,7 @@ impl Notes {
     }
 
     /// `true` or `false`.
-    pub(super) fn yes(&mut self, node: &Node) -> Option<bool> {
+    pub(crate) fn yes(&mut self, node: &Node) -> Option<bool> {
         match self.text(node)? {
             "true" | "yes" => Some(true),
             "false" | "no" => Some(false),
@@ -75,7 +75,7 @@ impl Notes {
     }
 
     /// One of a few words.
-    pub(super) fn one_of<T: Copy>(&mut self, node: &Node, words: &[(&str, T)]) -> Option<T> {
+    pub(crate) fn one_of<T: Copy>(&mut self, node: &Node, words: &[(&str, T)]) -> Option<T> {
         let text = self.text(node)?;
         if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
             return Some(*value);
@@ -85,7 +85,7 @@ impl Notes {
     }
 
     /// A length of time, ns: `1.5s`, `200ms`, `2m`, `1h`.
-    pub(super) fn span(&mut self, node: &Node) -> Option<u64> {
+    pub(crate) fn span(&mut self, node: &Node) -> Option<u64> {
         let text = self.text(node)?;
         match time_span(text.trim().trim_start_matches('+')) {
             Some(ns) => Some(ns),
@@ -95,7 +95,7 @@ impl Notes {
 }
 
 /// The elements of a sequence, or one element in its place.
-pub(super) fn several(node: &Arc<Node>) -> &[Arc<Node>] {
+pub(crate) fn several(node: &Arc<Node>) -> &[Arc<Node>] {
     node.sequence().unwrap_or_else(|| if node.is_null() { &[] } else { std::slice::from_ref(node) })
 }
 
@@ -111,14 +111,14 @@ fn time_span(text: &str) -> Option<u64> {
 
 /// The entries of a mapping, taken one by one; what is left over is a mistake.
 #[derive(Debug)]
-pub(super) struct Entries<'n> {
+pub(crate) struct Entries<'n> {
     node: &'n Node,
     pairs: &'n [(Arc<Node>, Arc<Node>)],
     asked: Vec<&'static str>,
 }
 
 impl<'n> Entries<'n> {
-    pub(super) fn of(node: &'n Node, what: &str, notes: &mut Notes) -> Option<Self> {
+    pub(crate) fn of(node: &'n Node, what: &str, notes: &mut Notes) -> Option<Self> {
         match node.mapping() {
             Some(pairs) => Some(Self { node, pairs, asked: Vec::new() }),
             None => notes.wrong(node.span, format!("{what} is a mapping of keys to values, not {}", node.kind_name())),
@@ -126,13 +126,13 @@ impl<'n> Entries<'n> {
     }
 
     /// The value of a key; nothing when the key is not there.
-    pub(super) fn take(&mut self, key: &'static str) -> Option<&'n Arc<Node>> {
+    pub(crate) fn take(&mut self, key: &'static str) -> Option<&'n Arc<Node>> {
         self.asked.push(key);
         self.node.get(key)
     }
 
     /// The value of a key that has to be there.
-    pub(super) fn need(&mut self, key: &'static str, what: &str, notes: &mut Notes) -> Option<&'n Arc<Node>> {
+    pub(crate) fn need(&mut self, key: &'static str, what: &str, notes: &mut Notes) -> Option<&'n Arc<Node>> {
         match self.take(key) {
             Some(value) if !value.is_null() => Some(value),
             _ => notes.wrong(self.start(), format!("{what} needs `{key}`")),
@@ -140,17 +140,17 @@ impl<'n> Entries<'n> {
     }
 
     /// Where the mapping begins: a place for what is missing in it.
-    pub(super) fn start(&self) -> FileSpan {
+    pub(crate) fn start(&self) -> FileSpan {
         self.pairs.first().map_or(self.node.span, |(key, _)| key.span)
     }
 
     /// Keys and values that nobody asked for so far.
-    pub(super) fn others(&self) -> impl Iterator<Item = &'n (Arc<Node>, Arc<Node>)> + '_ {
+    pub(crate) fn others(&self) -> impl Iterator<Item = &'n (Arc<Node>, Arc<Node>)> + '_ {
         self.pairs.iter().filter(|(key, _)| !key.scalar().is_some_and(|key| self.asked.contains(&key.value.as_str())))
     }
 
     /// Ends the reading: what nobody asked for does not exist.
-    pub(super) fn end(self, what: &str, notes: &mut Notes) {
+    pub(crate) fn end(self, what: &str, notes: &mut Notes) {
         for (key, _) in self.others() {
             let Some(name) = key.scalar() else {
                 notes.wrong::<()>(key.span, "a key is a text");
@@ -164,7 +164,7 @@ impl<'n> Entries<'n> {
 }
 
 /// The place in the file of a part of a scalar's value.
-pub(super) fn place_in(node: &Node, part: Span, sources: &Sources) -> FileSpan {
+pub(crate) fn place_in(node: &Node, part: Span, sources: &Sources) -> FileSpan {
     let Some(scalar) = node.scalar() else { return node.span };
     let text = sources.text(node.span.file);
     let Some(raw) = text.get(scalar.span.start as usize..scalar.span.end as usize) else { return node.span };
