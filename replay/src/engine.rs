@@ -247,11 +247,19 @@ impl Replay {
     fn events<V: Visitor>(&mut self, reader: &mut CaptureReader, visitor: &mut V) -> Result<End, FormatError> {
         loop {
             let until = self.position.events + PROGRESS_INTERVAL;
+            self.hear_of_gaps(reader.ledger());
             while self.position.events < until {
-                self.hear_of_gaps(reader.ledger());
                 let previous = self.position.last_ts;
-                let Some(item) = reader.next_item()? else { return Ok(End::Finished) };
-                if let ControlFlow::Break(end) = self.item(item, visitor) {
+                let flow = if let Some(event) = reader.plain_event() {
+                    self.event(&event, visitor)
+                } else {
+                    let Some(item) = reader.next_item()? else { return Ok(End::Finished) };
+                    let flow = self.item(item, visitor);
+                    // A plain event has nothing before it that could not be read.
+                    self.hear_of_gaps(reader.ledger());
+                    flow
+                };
+                if let ControlFlow::Break(end) = flow {
                     return Ok(end);
                 }
                 if visitor.is_due(previous, self.position.last_ts) {
@@ -265,7 +273,6 @@ impl Replay {
     }
 
     /// Where the reader had to leave something out, the state has to doubt.
-    #[inline]
     fn hear_of_gaps(&mut self, ledger: &Ledger) {
         let gaps = [Counter::DamagedBlocks, Counter::DamagedEvents, Counter::UnknownEventTypes];
         let gaps = gaps.into_iter().map(|counter| ledger.get(counter)).fold(0, u64::saturating_add);
@@ -275,15 +282,18 @@ impl Replay {
         }
     }
 
-    #[inline]
     fn item<V: Visitor>(&mut self, item: Item<'_>, visitor: &mut V) -> ControlFlow<End> {
-        let event = match item {
-            Item::Event(event) => event,
+        match item {
+            Item::Event(event) => self.event(&event, visitor),
             other => {
                 self.seed(other);
-                return ControlFlow::Continue(());
+                ControlFlow::Continue(())
             }
-        };
+        }
+    }
+
+    #[inline]
+    fn event<V: Visitor>(&mut self, event: &Event<'_>, visitor: &mut V) -> ControlFlow<End> {
         let previous_ts = if self.position.last_ts == 0 { event.ts } else { self.position.last_ts };
         if has_time(event.ts) {
             if self.position.first_ts == 0 {
@@ -300,14 +310,14 @@ impl Replay {
         if !self.introduced {
             self.introduce(visitor);
         }
-        let effects = self.state.apply(&event, &mut self.ledger);
-        if !self.is_shown(&event) {
-            visitor.hidden(&event, &self.state);
+        let effects = self.state.apply(event, &mut self.ledger);
+        if !self.is_shown(event) {
+            visitor.hidden(event, &self.state);
             return ControlFlow::Continue(());
         }
         let clock = Clock { first_ts: self.position.first_ts, previous_ts };
-        let document = if event.etype == ppme::PPME_PLUGINEVENT_E { self.document(&event) } else { None };
-        let context = EventContext::new(&event, &self.state, &effects).at(clock).saying(document.as_ref());
+        let document = if event.etype == ppme::PPME_PLUGINEVENT_E { self.document(event) } else { None };
+        let context = EventContext::new(event, &self.state, &effects).at(clock).saying(document.as_ref());
         match visitor.event(&context) {
             ControlFlow::Continue(()) => ControlFlow::Continue(()),
             ControlFlow::Break(()) => ControlFlow::Break(End::Stopped),

@@ -79,6 +79,38 @@ pub(crate) fn decode(body: &[u8], layout: EventLayout) -> Result<Stored<'_>, Fau
     Ok(Stored { cpu, dump_flags, ts, tid, etype, nparams, width, payload, payload_at })
 }
 
+/// Where the payload begins in a block of [`super::EV_V2`].
+pub(crate) const PAYLOAD: usize = 36;
+
+/// Header of a whole block of [`super::EV_V2`] or [`super::EV_V2_LARGE`], read at its fixed places.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head {
+    pub cpu: u16,
+    pub ts: u64,
+    pub tid: i64,
+    pub etype: EventType,
+    pub nparams: u32,
+    /// Where the payload ends in the block.
+    pub end: usize,
+}
+
+/// Reads the header of such a block; `None` where its lengths do not fit.
+#[inline]
+pub(crate) fn head(block: &[u8]) -> Option<Head> {
+    let bytes: &[u8; PAYLOAD] = block.first_chunk()?;
+    let [.., a, b, c, d] = *bytes;
+    let event: &[u8; 22] = bytes[10..32].first_chunk()?;
+    let end = 10 + u32_at(event, 16) as usize;
+    (end >= PAYLOAD && end + 4 <= block.len()).then_some(Head {
+        cpu: u16::from_le_bytes([bytes[8], bytes[9]]),
+        ts: u64_at(event, 0),
+        tid: u64_at(event, 8) as i64,
+        etype: EventType(u16::from_le_bytes([event[20], event[21]])),
+        nparams: u32::from_le_bytes([a, b, c, d]),
+        end,
+    })
+}
+
 /// Cpu id, dump flags, and the event from its header on.
 #[inline]
 fn split(body: &[u8], layout: EventLayout) -> Option<(u16, u32, &[u8])> {

@@ -6,9 +6,9 @@
 use std::io;
 use std::ops::Range;
 
-use super::{EventLayout, Kind, SHB, event, fds, interfaces, round4, section, threads, users};
+use super::{EV_V2, EV_V2_LARGE, EventLayout, Kind, SHB, event, fds, interfaces, round4, section, threads, users};
 use crate::ledger::{Counter, Ledger};
-use crate::limits::{HEAD_SEARCH, MAX_BLOCK, READ_BUFFER};
+use crate::limits::{HEAD_SEARCH, MAX_BLOCK, MAX_EVENT_BLOCK, READ_BUFFER};
 use crate::seekable::{Feed, Run};
 use crate::source::{Chunk, Source};
 
@@ -91,10 +91,22 @@ impl Blocks {
         self.base + self.start as u64
     }
 
-    /// The next block, where it is an event, and whole in the window: the way of nearly every block. Anything else is for
-    /// [`Blocks::next`].
+    /// The next block, where it is an event of today's kind, not a large one, and whole in the window: the way of nearly
+    /// every block. It is not taken yet. Anything else is for [`Blocks::next`].
     #[inline]
-    pub(crate) fn next_event(&mut self) -> Option<(EventLayout, Range<usize>)> {
+    pub(crate) fn next_event(&self) -> Option<&[u8]> {
+        let unread = self.window.get(self.start..self.end)?;
+        let head: &[u8; 8] = unread.first_chunk()?;
+        let number = u32::from_le_bytes([head[0], head[1], head[2], head[3]]);
+        let len = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
+        let sound = matches!(number, EV_V2 | EV_V2_LARGE) && len % 4 == 0 && len <= MAX_EVENT_BLOCK;
+        let block = unread.get(..len).filter(|_| sound)?;
+        (trailer(block) == len as u32).then_some(block)
+    }
+
+    /// The next block, where it is an event of any kind, and whole in the window.
+    #[inline]
+    pub(crate) fn any_event(&mut self) -> Option<(EventLayout, Range<usize>)> {
         let unread = self.window.get(self.start..self.end)?;
         let (Kind::Event(layout), len) = sized(unread)? else { return None };
         if trailer(unread.get(..len)?) != len as u32 {
@@ -103,6 +115,18 @@ impl Blocks {
         let body = self.start + 8..self.start + len - 4;
         self.start += len;
         Some((layout, body))
+    }
+
+    /// Takes the block of [`Blocks::next_event`], which is of this length.
+    #[inline]
+    pub(crate) fn take_event(&mut self, len: usize) {
+        self.start += len;
+    }
+
+    /// Where the unread bytes begin among those of [`Blocks::bytes`].
+    #[inline]
+    pub(crate) fn start(&self) -> usize {
+        self.start
     }
 
     /// The next block of a known type. Unknown types are skipped, broken places passed over; both are counted.
