@@ -116,16 +116,16 @@ pub struct Condition {
 
 /// Asks a leaf and goes on with the step for its verdict.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Step {
-    leaf: LeafId,
-    yes: u32,
-    no: u32,
+pub(crate) struct Step {
+    pub(crate) leaf: LeafId,
+    pub(crate) yes: u32,
+    pub(crate) no: u32,
 }
 
 /// Instead of a step: the condition is true.
-const TRUE: u32 = u32::MAX;
+pub(crate) const TRUE: u32 = u32::MAX;
 /// Instead of a step: the condition is false.
-const FALSE: u32 = u32::MAX - 1;
+pub(crate) const FALSE: u32 = u32::MAX - 1;
 
 /// Results that a condition can still come to from some step.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -249,6 +249,11 @@ impl Condition {
         }
         steps.reverse();
         Self { steps: steps.into() }
+    }
+
+    /// The steps; jumps go forward.
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.steps
     }
 
     /// Whether the condition is true on an event. From left to right with short circuit; leaves that were asked for

@@ -22,6 +22,13 @@ pub trait EventFields {
     /// The value of a field. Must not have side effects.
     fn extract<'e>(&'e self, field: &FieldRef) -> Extracted<'e>;
 
+    /// The value of a field that is the same on all events of this event's type, such as `evt.type`; `None` where only the
+    /// event itself can tell. It decides comparisons once per type.
+    fn of_type<'e>(&'e self, field: &FieldRef) -> Option<Extracted<'e>> {
+        let _ = field;
+        None
+    }
+
     /// How the field's numbers print on this event: `usual` ([`crate::schema::Schema::display`]) but for fields that
     /// are another parameter on every event (`evt.rawarg.res` is an address where memory was mapped).
     fn display(&self, field: &FieldRef, usual: Display) -> Display {

@@ -34,6 +34,7 @@ mod paths;
 mod posix;
 pub mod print;
 pub mod priority;
+mod program;
 mod read_exceptions;
 mod read_values;
 mod reader;

@@ -4,7 +4,7 @@
 //! are not in the index; everything about them can still be asked.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::ast::{Expr, Span};
 use crate::build::Built;
@@ -15,6 +15,7 @@ use crate::evttypes::EventTypeSet;
 use crate::leaf::{EvalError, Leaves, Memo};
 use crate::output::Format;
 use crate::priority::Priority;
+use crate::program::Program;
 use crate::resolver::Places;
 use crate::schema::Schema;
 use crate::select::{Selector, Switch};
@@ -125,6 +126,8 @@ struct Index {
     by_type: Vec<Vec<u32>>,
     /// Rules for events without a type in the table.
     rest: Vec<u32>,
+    /// What `by_type` and, as its last element, `rest` come to; each made when the first event of its kind comes.
+    programs: Vec<OnceLock<Program>>,
 }
 
 /// Rules that can be asked about events.
@@ -144,7 +147,7 @@ pub struct RuleSet {
 impl RuleSet {
     pub(crate) fn new(built: Built, min_priority: Priority, schema: &dyn Schema) -> Self {
         let sources: BTreeSet<&str> = built.rules.iter().map(|rule| &*rule.source).collect();
-        let index = |source: &str| Index { source: source.to_owned(), by_type: Vec::new(), rest: Vec::new() };
+        let index = |source: &str| Index { source: source.to_owned(), by_type: Vec::new(), rest: Vec::new(), programs: Vec::new() };
         let mut this = Self {
             indexes: sources.into_iter().map(index).collect(),
             rules: built.rules,
@@ -227,6 +230,7 @@ impl RuleSet {
         for index in &mut indexes {
             index.by_type = vec![Vec::new(); self.event_type_count];
             index.rest.clear();
+            index.programs = vec![OnceLock::new(); self.event_type_count + 1];
             for (n, rule) in (0_u32..).zip(&self.rules) {
                 if rule.source != index.source || !self.runs(rule) {
                     continue;
@@ -281,20 +285,24 @@ impl RuleSet {
         memo: &mut Memo,
         out: &mut Vec<u32>,
     ) -> Result<(), EvalError> {
-        let candidates = self.candidates(source, etype);
-        if candidates.is_empty() {
+        let Some(index) = self.indexes.get(usize::from(source.0)) else { return Ok(()) };
+        let at = usize::from(etype);
+        let (rules, of_one_type) = match index.by_type.get(at) {
+            Some(rules) => (rules, Some(event)),
+            None => (&index.rest, None),
+        };
+        if rules.is_empty() {
             return Ok(());
         }
         memo.start_event();
-        for &n in candidates {
-            let Some(rule) = self.rules.get(n as usize) else { continue };
-            if rule.condition.eval(&self.leaves, event, memo)? {
-                out.push(n);
-                if mode == Matching::First {
-                    break;
-                }
-            }
-        }
-        Ok(())
+        let Some(program) = index.programs.get(at).or(index.programs.last()) else { return Ok(()) };
+        let program = program.get_or_init(|| self.program(rules, of_one_type));
+        program.run(&self.leaves, event, memo, mode == Matching::First, out)
+    }
+
+    #[cold]
+    fn program<E: EventFields + ?Sized>(&self, rules: &[u32], event: Option<&E>) -> Program {
+        let conditions = rules.iter().filter_map(|&n| Some((n, &self.rules.get(n as usize)?.condition)));
+        Program::new(conditions, &self.leaves, event)
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use casebook_formats::event::Event;
 use casebook_formats::tables::{EventFlags, ppme};
 use casebook_rules::event::Extracted;
 use casebook_rules::schema::FieldArg;
@@ -22,11 +23,15 @@ struct Subject<'e> {
     record: Option<&'e Fd>,
 }
 
+/// Whether events of this one's type are about a descriptor.
+pub(super) fn is_about_one(event: &Event<'_>) -> bool {
+    let about = [EventFlags::CREATES_FD, EventFlags::USES_FD, EventFlags::DESTROYS_FD];
+    params::def(event).is_some_and(|def| about.into_iter().any(|flag| def.flags.has(flag)))
+}
+
 /// The descriptor of the event; `None` for events that are not about descriptors and for unknown threads.
 fn subject<'e>(context: &'e EventContext<'_>) -> Option<Subject<'e>> {
-    let flags = params::def(context.event)?.flags;
-    let about = [EventFlags::CREATES_FD, EventFlags::USES_FD, EventFlags::DESTROYS_FD];
-    if !about.into_iter().any(|flag| flags.has(flag)) {
+    if !is_about_one(context.event) {
         return None;
     }
     let thread = context.thread?;

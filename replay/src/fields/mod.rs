@@ -58,6 +58,15 @@ impl EventFields for EventContext<'_> {
         }
     }
 
+    fn of_type<'e>(&'e self, field: &FieldRef) -> Option<Extracted<'e>> {
+        match catalogue::row_of(field.id)?.extractor {
+            Extractor::Event(which) => event::of_type(self, which, &field.arg),
+            Extractor::Fd(_) if !fd::is_about_one(self.event) => Some(Extracted::Absent),
+            Extractor::Offline(_) => Some(Extracted::Absent),
+            _ => None,
+        }
+    }
+
     fn display(&self, field: &FieldRef, usual: Display) -> Display {
         let rawarg = Extractor::Event(EventField::EvtRawarg);
         if catalogue::row_of(field.id).is_none_or(|row| row.extractor != rawarg) {

@@ -1,0 +1,338 @@
+//! The rules of one event type as one list of steps.
+//!
+//! [`RuleSet::matching`](crate::ruleset::RuleSet::matching) asks many rules about every event, and most of them begin
+//! alike: the same event types, the same kind of descriptor, the same flags. Three things are therefore worked out once
+//! per event type instead of once per event:
+//!
+//! - Comparisons whose result the type decides ([`EventFields::of_type`]) are put in; rules that are false by them
+//!   alone are gone.
+//! - The rules that are left stand one after the other: *false* of one leads to the first comparison of the next.
+//! - Where a comparison has been answered on every way to a step, its answer is followed at once. A rule that asks
+//!   what an earlier one has asked and found false is not entered at all.
+//!
+//! Nothing is put in another order, so what is asked, and where an evaluation ends in an error, stays as written.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+use crate::compile::{Condition, FALSE, Step, TRUE};
+use crate::event::{EventFields, Extracted};
+use crate::leaf::{EvalError, LeafId, Leaves, Memo};
+use crate::schema::FieldRef;
+
+/// Comparisons that are followed along the ways; the rest, in larger programs, is asked again or remembered.
+const MAX_FOLLOWED: usize = 2048;
+
+/// Known answers that one jump takes into account, so that making a program stays linear in its length.
+const MAX_HOPS: usize = 512;
+
+/// The end of the program instead of a step.
+const END: u32 = u32::MAX;
+
+/// One step: asks a comparison, or reports a rule.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Line {
+    what: What,
+    /// Where *yes* leads; after a report, where it goes on.
+    yes: u32,
+    /// Where *no* leads.
+    no: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum What {
+    /// Asked once in the program: nobody needs to remember the answer.
+    Once(LeafId),
+    /// Asked in several places.
+    Again(LeafId),
+    /// A rule is true.
+    Report(u32),
+}
+
+/// The rules of one event type.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Program {
+    lines: Box<[Line]>,
+}
+
+impl Program {
+    /// Puts rules together, in load order. What their event type decides is asked of `event`, one of that type; `None`
+    /// where events of several types come to these rules.
+    pub(crate) fn new<'r, E: EventFields + ?Sized>(
+        rules: impl Iterator<Item = (u32, &'r Condition)>,
+        leaves: &Leaves,
+        event: Option<&E>,
+    ) -> Self {
+        let mut decided = Decided { leaves, event, known: HashMap::default() };
+        let mut lines = Vec::new();
+        for (number, condition) in rules {
+            lay(number, condition, &mut decided, &mut lines);
+        }
+        lines = Ways::new(&lines).follow(lines);
+        mark_repeated(&mut lines);
+        Self { lines: lines.into() }
+    }
+
+    /// Whether there is nothing to ask.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Adds the rules that are true on an event to `out`; only the first one where `first`.
+    ///
+    /// # Errors
+    /// The first evaluation that Falco would abort.
+    #[inline]
+    pub(crate) fn run<E: EventFields + ?Sized>(
+        &self,
+        leaves: &Leaves,
+        event: &E,
+        memo: &mut Memo,
+        first: bool,
+        out: &mut Vec<u32>,
+    ) -> Result<(), EvalError> {
+        let mut at = 0;
+        while let Some(line) = self.lines.get(at as usize) {
+            let verdict = match line.what {
+                What::Once(leaf) => leaves.evaluate(leaf, event)?,
+                What::Again(leaf) => leaves.ask(leaf, event, memo)?,
+                What::Report(rule) => {
+                    out.push(rule);
+                    if first {
+                        return Ok(());
+                    }
+                    true
+                }
+            };
+            at = if verdict { line.yes } else { line.no };
+        }
+        Ok(())
+    }
+}
+
+/// Appends the steps of one rule. Its *false* is what comes after them.
+fn lay<E: EventFields + ?Sized>(
+    number: u32,
+    condition: &Condition,
+    decided: &mut Decided<'_, E>,
+    lines: &mut Vec<Line>,
+) {
+    let steps = condition.steps();
+    if steps.is_empty() {
+        return;
+    }
+    // The step that is really asked when one comes to a place.
+    let mut resolve = |mut at: u32| {
+        while let Some(step) = steps.get(at as usize)
+            && let Some(verdict) = decided.verdict(step.leaf)
+        {
+            at = if verdict { step.yes } else { step.no };
+        }
+        at
+    };
+    let begin = resolve(0);
+    if begin == FALSE {
+        return;
+    }
+    // Jumps go forward: one pass finds what is reached, and gives it its place.
+    let mut places: Vec<Option<u32>> = vec![None; steps.len()];
+    let mut reached: Vec<(&Step, u32, u32)> = Vec::new();
+    let mut wanted = vec![false; steps.len()];
+    if let Some(first) = wanted.get_mut(begin as usize) {
+        *first = true;
+    }
+    for (at, step) in steps.iter().enumerate() {
+        if !wanted[at] {
+            continue;
+        }
+        places[at] = Some((lines.len() + reached.len()) as u32);
+        let (yes, no) = (resolve(step.yes), resolve(step.no));
+        for target in [yes, no] {
+            if let Some(wanted) = wanted.get_mut(target as usize) {
+                *wanted = true;
+            }
+        }
+        reached.push((step, yes, no));
+    }
+    let report = (lines.len() + reached.len()) as u32;
+    let place = |target: u32| match target {
+        TRUE => report,
+        FALSE => report + 1,
+        step => places.get(step as usize).copied().flatten().unwrap_or(report + 1),
+    };
+    lines.extend(reached.iter().map(|(step, yes, no)| Line {
+        what: What::Again(step.leaf),
+        yes: place(*yes),
+        no: place(*no),
+    }));
+    lines.push(Line { what: What::Report(number), yes: report + 1, no: report + 1 });
+}
+
+/// Comparisons that are asked in one place only need no memory.
+fn mark_repeated(lines: &mut [Line]) {
+    let mut times: HashMap<LeafId, u32, RandomState> = HashMap::default();
+    for line in lines.iter() {
+        if let What::Again(leaf) = line.what {
+            *times.entry(leaf).or_default() += 1;
+        }
+    }
+    for line in lines {
+        if let What::Again(leaf) = line.what
+            && times.get(&leaf) == Some(&1)
+        {
+            line.what = What::Once(leaf);
+        }
+    }
+}
+
+/// What the event type decides.
+struct Decided<'p, E: ?Sized> {
+    leaves: &'p Leaves,
+    event: Option<&'p E>,
+    known: HashMap<LeafId, Option<bool>, RandomState>,
+}
+
+impl<E: EventFields + ?Sized> Decided<'_, E> {
+    fn verdict(&mut self, leaf: LeafId) -> Option<bool> {
+        let event = self.event?;
+        *self.known.entry(leaf).or_insert_with(|| {
+            if self.leaves.fields(leaf).iter().any(|field| event.of_type(field).is_none()) {
+                return None;
+            }
+            self.leaves.evaluate(leaf, &OfType(event)).ok()
+        })
+    }
+}
+
+/// An event of which nothing is known but its type.
+struct OfType<'e, E: ?Sized>(&'e E);
+
+impl<E: EventFields + ?Sized> EventFields for OfType<'_, E> {
+    fn extract<'e>(&'e self, field: &FieldRef) -> Extracted<'e> {
+        self.0.of_type(field).unwrap_or(Extracted::Absent)
+    }
+}
+
+/// What has been answered on the ways to each step.
+struct Ways {
+    /// Numbers of the comparisons that are followed: those written more than once.
+    numbers: HashMap<LeafId, usize, RandomState>,
+}
+
+/// Answers by number of comparison: whether there is one, and which.
+#[derive(Clone, PartialEq, Eq)]
+struct Answers {
+    known: Box<[u64]>,
+    yes: Box<[u64]>,
+}
+
+impl Answers {
+    fn get(&self, number: usize) -> Option<bool> {
+        let (word, bit) = (number / 64, number % 64);
+        (self.known[word] >> bit & 1 == 1).then(|| self.yes[word] >> bit & 1 == 1)
+    }
+
+    fn set(&mut self, number: usize, verdict: bool) {
+        let (word, bit) = (number / 64, number % 64);
+        self.known[word] |= 1 << bit;
+        self.yes[word] = self.yes[word] & !(1 << bit) | u64::from(verdict) << bit;
+    }
+
+    /// Keeps what the other one says, too.
+    fn agree(&mut self, other: &Self) {
+        for (at, known) in self.known.iter_mut().enumerate() {
+            *known &= other.known[at] & !(self.yes[at] ^ other.yes[at]);
+        }
+    }
+}
+
+impl Ways {
+    fn new(lines: &[Line]) -> Self {
+        let mut times: HashMap<LeafId, u32, RandomState> = HashMap::default();
+        for line in lines {
+            if let What::Again(leaf) = line.what {
+                *times.entry(leaf).or_default() += 1;
+            }
+        }
+        let mut repeated: Vec<(u32, LeafId)> =
+            times.into_iter().filter(|(_, times)| *times > 1).map(|(leaf, times)| (times, leaf)).collect();
+        repeated.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        repeated.truncate(MAX_FOLLOWED);
+        Self { numbers: repeated.into_iter().enumerate().map(|(number, (_, leaf))| (leaf, number)).collect() }
+    }
+
+    /// Sends every jump to the first step whose answer is not known on the way, and leaves out what nobody comes to.
+    fn follow(&self, mut lines: Vec<Line>) -> Vec<Line> {
+        let words = self.numbers.len().div_ceil(64);
+        // Answers on all ways to a step, as far as they are known; a step is looked at when all ways to it are.
+        let mut before: Vec<Option<Answers>> = vec![None; lines.len()];
+        if let Some(first) = before.first_mut() {
+            *first = Some(Answers { known: vec![0; words].into(), yes: vec![0; words].into() });
+        }
+        let mut reached = vec![false; lines.len()];
+        for at in 0..lines.len() {
+            let Some(answers) = before[at].take() else { continue };
+            reached[at] = true;
+            let line = lines[at];
+            let number = match line.what {
+                What::Once(leaf) | What::Again(leaf) => self.numbers.get(&leaf).copied(),
+                What::Report(_) => None,
+            };
+            let both = matches!(line.what, What::Report(_));
+            let yes = self.lead(&mut before, &lines, line.yes, &answers, number.map(|number| (number, true)));
+            let no = if both {
+                yes
+            } else {
+                self.lead(&mut before, &lines, line.no, &answers, number.map(|number| (number, false)))
+            };
+            lines[at] = Line { yes, no, ..line };
+        }
+        compact(&lines, &reached)
+    }
+
+    /// Where a jump to `target` leads with these answers; what is known there is what all ways agree upon.
+    fn lead(
+        &self,
+        before: &mut [Option<Answers>],
+        lines: &[Line],
+        mut target: u32,
+        answers: &Answers,
+        news: Option<(usize, bool)>,
+    ) -> u32 {
+        let mut answers = answers.clone();
+        if let Some((number, verdict)) = news {
+            answers.set(number, verdict);
+        }
+        for _ in 0..MAX_HOPS {
+            let Some(Line { what: What::Once(leaf) | What::Again(leaf), yes, no }) = lines.get(target as usize) else {
+                break;
+            };
+            let Some(verdict) = self.numbers.get(leaf).and_then(|&number| answers.get(number)) else { break };
+            target = if verdict { *yes } else { *no };
+        }
+        match before.get_mut(target as usize) {
+            Some(Some(there)) => there.agree(&answers),
+            Some(there) => *there = Some(answers),
+            None => {}
+        }
+        target
+    }
+}
+
+/// The steps that are reached, with new places.
+fn compact(lines: &[Line], reached: &[bool]) -> Vec<Line> {
+    let mut places = Vec::with_capacity(lines.len());
+    let mut next = 0;
+    for &reached in reached {
+        places.push(next);
+        next += u32::from(reached);
+    }
+    let place = |target: u32| places.get(target as usize).copied().unwrap_or(END);
+    let kept = lines.iter().zip(reached).filter(|(_, reached)| **reached).map(|(line, _)| *line);
+    kept.map(|line| Line { what: line.what, yes: place(line.yes), no: place(line.no) }).collect()
+}
+
+#[cfg(test)]
+mod tests;
