@@ -302,13 +302,16 @@ impl CaptureReader {
 
     /// The next item, where it is an event of today's form that is at hand; `None` says nothing about what comes, ask
     /// [`CaptureReader::next_item`]. Gives no item that `next_item` would not give, only with less ado.
-    #[inline]
+    #[allow(clippy::inline_always)] // as below
+    #[inline(always)]
     pub fn plain_event(&mut self) -> Option<Event<'_>> {
         let plain = self.plain()?;
         Some(self.lend_plain(&plain))
     }
 
-    #[inline]
+    // Its result would be copied twice otherwise, for every event.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
     fn plain(&mut self) -> Option<Plain> {
         let offset = self.blocks.offset();
         if offset >= self.pause.min(self.boundary) || self.pending_section {
@@ -326,7 +329,8 @@ impl CaptureReader {
         Some(Plain { head, enter_ts, offset, start })
     }
 
-    #[inline]
+    #[allow(clippy::inline_always)] // as above
+    #[inline(always)]
     fn lend_plain(&self, plain: &Plain) -> Event<'_> {
         let Plain { head, enter_ts, offset, start } = *plain;
         let payload = self.blocks.bytes(start + event::PAYLOAD..start + head.end);
@@ -339,14 +343,8 @@ impl CaptureReader {
             state_only: false,
             enter_ts,
             data: payload,
-            ranges: self.converter.ranges(),
-            raw: RawEvent {
-                offset,
-                enter: self.converter.used(),
-                etype: head.etype.0,
-                nparams: head.nparams,
-                payload,
-            },
+            ranges: self.converter.passed(),
+            raw: RawEvent { offset, enter: self.converter.used(), etype: head.etype.0, nparams: head.nparams, payload },
         }
     }
 

@@ -13,7 +13,7 @@ use crate::container;
 use crate::event::{EventType, ParamRange};
 use crate::halves::{Ended, Half, Halves};
 use crate::ledger::{Counter, Ledger};
-use crate::limits::MAX_CONVERSION_STEPS;
+use crate::limits::{MAX_CONVERSION_STEPS, MAX_PARAMS};
 use crate::tables::{self, Action, Conversion, Direction, EVENT_TYPES, EventFlags, EventOrigin, ParamType, Step, ppme};
 
 /// What conversion does with events of a type, before it looks at their parameters.
@@ -113,6 +113,8 @@ pub(crate) enum Outcome {
 pub(crate) struct Converter {
     halves: Halves,
     ranges: Vec<ParamRange>,
+    /// Those of an event that passed as it was.
+    passed: Passed,
     scratch: Vec<u8>,
     values: Vec<Value>,
     previous: Vec<Value>,
@@ -120,6 +122,18 @@ pub(crate) struct Converter {
     container: [ParamRange; 4],
     /// Offset of the enter half that the last event was looked at with.
     used: Option<u64>,
+}
+
+/// Parameters of an event of today's form: a place for each, so that nothing has to grow.
+struct Passed {
+    ranges: [ParamRange; MAX_PARAMS],
+    count: usize,
+}
+
+impl Default for Passed {
+    fn default() -> Self {
+        Self { ranges: [ParamRange::default(); MAX_PARAMS], count: 0 }
+    }
 }
 
 /// What is left of an event after its conversion chain.
@@ -132,7 +146,13 @@ enum Verdict {
 }
 
 impl Converter {
-    /// Parameters of the event delivered last.
+    /// Parameters of the event that passed last.
+    #[inline]
+    pub(crate) fn passed(&self) -> &[ParamRange] {
+        self.passed.ranges.get(..self.passed.count).unwrap_or_default()
+    }
+
+    /// Parameters of the event converted last.
     #[inline]
     pub(crate) fn ranges(&self) -> &[ParamRange] {
         &self.ranges
@@ -175,7 +195,7 @@ impl Converter {
         ts
     }
 
-    /// Takes an event that is of today's form, as nearly all are: leaves its parameters in [`Converter::ranges`] and gives
+    /// Takes an event that is of today's form, as nearly all are: leaves its parameters in [`Converter::passed`] and gives
     /// the time of its enter half. `payload` has no other lengths than those of `count` parameters. `None`, and nothing is
     /// changed that matters: it needs [`Converter::convert`].
     #[inline]
@@ -192,8 +212,7 @@ impl Converter {
         }
         let mut start = 2 * count;
         let lengths = payload.get(..start)?;
-        self.ranges.resize(count, ParamRange::default());
-        for (range, len) in self.ranges.iter_mut().zip(lengths.as_chunks::<2>().0) {
+        for (range, len) in self.passed.ranges.iter_mut().zip(lengths.as_chunks::<2>().0) {
             let len = u16::from_le_bytes(*len);
             *range = ParamRange { start: start as u32, len: u32::from(len) };
             start += usize::from(len);
@@ -201,6 +220,7 @@ impl Converter {
         if start > payload.len() {
             return None;
         }
+        self.passed.count = count;
         self.used = None;
         let enter_ts = if plan.call { self.end(tid, etype) } else { None };
         self.after(etype, tid);

@@ -115,7 +115,7 @@ impl<'a> Event<'a> {
     #[inline]
     pub fn text(&self, index: usize) -> Option<&'a [u8]> {
         let value = self.param(index)?;
-        let text = value.split(|&byte| byte == 0).next().unwrap_or(value);
+        let text = memchr::memchr(0, value).map_or(value, |end| &value[..end]);
         if text == b"(NULL)" { None } else { Some(text) }
     }
 }

@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 
+use casebook_formats::event::EventType;
 use casebook_formats::ledger::{Counter, Ledger};
-use casebook_formats::tables::ppme;
+use casebook_formats::tables::{self, ppme};
 use casebook_rules::alert::{Alert, AlertOptions};
 use casebook_rules::compile::{CompileError, Condition, condition_from_text};
 use casebook_rules::default_rules::default_rules;
@@ -132,6 +133,12 @@ impl Detector {
         outcome.ruleset.map(|rules| Self::new(rules, Matching::First, None))
     }
 
+    /// Whether there are rules for events of a type.
+    fn asks(&self, etype: EventType) -> bool {
+        etype == ppme::PPME_PLUGINEVENT_E
+            || self.source.is_some_and(|source| !self.rules.candidates(source, etype.0).is_empty())
+    }
+
     /// All rules as a summary names them; the position is the rule's number.
     pub fn labels(&self) -> Vec<RuleLabel> {
         let label = |rule: &Rule| RuleLabel { name: rule.name.clone(), severity: rule.priority as usize };
@@ -152,7 +159,8 @@ impl Detector {
     /// Begins a capture.
     pub fn session(&self, form: Form) -> Session<'_> {
         let gate = self.filter.as_ref().map(Filter::gate);
-        Session { detector: self, form, memo: self.rules.memo(), gate }
+        let asks = (0..tables::EVENT_TYPES as u16).map(|etype| self.asks(EventType(etype))).collect();
+        Session { detector: self, form, memo: self.rules.memo(), gate, asks }
     }
 }
 
@@ -162,9 +170,17 @@ pub struct Session<'d> {
     form: Form,
     memo: Memo,
     gate: Option<Gate<'d>>,
+    /// Whether events of a type have rules, by its number.
+    asks: Box<[bool]>,
 }
 
 impl Session<'_> {
+    /// Whether [`Session::matching`] can come to anything on events of a type.
+    #[inline]
+    pub fn asks(&self, etype: EventType) -> bool {
+        self.asks.get(usize::from(etype.0)) != Some(&false)
+    }
+
     /// Puts the numbers of the rules to report into `matched`, in load order. An evaluation that Falco would abort
     /// is counted, and what was true before it is reported.
     #[inline]
@@ -179,6 +195,14 @@ impl Session<'_> {
         }
         if rules.matching(context, etype.0, source, *matching, &mut self.memo, matched).is_err() {
             ledger.count(Counter::EvaluationErrors);
+        }
+        // The type alone may decide that all of its rules are false; a filter may still have to count its errors.
+        if self.gate.is_none()
+            && etype != ppme::PPME_PLUGINEVENT_E
+            && rules.is_silent(source, etype.0)
+            && let Some(asks) = self.asks.get_mut(usize::from(etype.0))
+        {
+            *asks = false;
         }
     }
 

@@ -33,6 +33,13 @@ pub trait Visitor {
         let _ = state;
     }
 
+    /// Whether events of this type are of interest: if not, they are applied and not shown, which is cheaper.
+    #[inline]
+    fn wants(&self, etype: EventType) -> bool {
+        let _ = etype;
+        true
+    }
+
     /// One event, with the state after it. Breaking ends the replay.
     fn event(&mut self, context: &EventContext<'_>) -> ControlFlow<()>;
 
@@ -113,18 +120,26 @@ const INITIAL_STATE: &[EventType] = &[
 ];
 
 /// The role of each event type, by its number.
-static ROLES: LazyLock<Vec<Role>> = LazyLock::new(|| {
-    let role = |(etype, def): (EventType, &EventDef)| {
-        if INITIAL_STATE.contains(&etype) {
-            Role::InitialState
-        } else if def.dir == Direction::Enter && def.origin == EventOrigin::Syscall {
-            Role::EnterHalf
-        } else {
-            Role::Shown
-        }
-    };
-    tables::events().map(role).collect()
-});
+#[derive(Clone, Copy)]
+struct Roles(&'static [Role]);
+
+impl Default for Roles {
+    fn default() -> Self {
+        static ROLES: LazyLock<Vec<Role>> = LazyLock::new(|| {
+            let role = |(etype, def): (EventType, &EventDef)| {
+                if INITIAL_STATE.contains(&etype) {
+                    Role::InitialState
+                } else if def.dir == Direction::Enter && def.origin == EventOrigin::Syscall {
+                    Role::EnterHalf
+                } else {
+                    Role::Shown
+                }
+            };
+            tables::events().map(role).collect()
+        });
+        Self(&ROLES)
+    }
+}
 
 /// Whether a timestamp is one. Recorders of old wrote container events at the start of a capture with the time of
 /// the event before them, which is 0, or the nanosecond before that.
@@ -151,6 +166,7 @@ pub struct Replay {
     gaps: u64,
     /// The visitor was shown the state before the first event of this section.
     introduced: bool,
+    roles: Roles,
 }
 
 keep!(Replay { state, ledger, position, started, latest, gaps } else {
@@ -160,6 +176,8 @@ keep!(Replay { state, ledger, position, started, latest, gaps } else {
     deadline: None,
     // What a visitor was shown, and the next one is another.
     introduced: false,
+    // One for all replays.
+    roles: Roles::default(),
 });
 
 impl Replay {
@@ -250,14 +268,9 @@ impl Replay {
             self.hear_of_gaps(reader.ledger());
             while self.position.events < until {
                 let previous = self.position.last_ts;
-                let flow = if let Some(event) = reader.plain_event() {
-                    self.event(&event, visitor)
-                } else {
-                    let Some(item) = reader.next_item()? else { return Ok(End::Finished) };
-                    let flow = self.item(item, visitor);
-                    // A plain event has nothing before it that could not be read.
-                    self.hear_of_gaps(reader.ledger());
-                    flow
+                let flow = match reader.plain_event() {
+                    Some(event) => self.event(&event, visitor),
+                    None => self.other(reader, visitor)?,
                 };
                 if let ControlFlow::Break(end) = flow {
                     return Ok(end);
@@ -270,6 +283,20 @@ impl Replay {
             }
             visitor.progress(reader.bytes_read(), self.position.events);
         }
+    }
+
+    /// The next item, whatever it is.
+    #[inline(never)]
+    fn other<V: Visitor>(
+        &mut self,
+        reader: &mut CaptureReader,
+        visitor: &mut V,
+    ) -> Result<ControlFlow<End>, FormatError> {
+        let Some(item) = reader.next_item()? else { return Ok(ControlFlow::Break(End::Finished)) };
+        let flow = self.item(item, visitor);
+        // Before a plain event nothing is left out.
+        self.hear_of_gaps(reader.ledger());
+        Ok(flow)
     }
 
     /// Where the reader had to leave something out, the state has to doubt.
@@ -292,7 +319,8 @@ impl Replay {
         }
     }
 
-    #[inline]
+    #[allow(clippy::inline_always)] // the whole of a replay's loop in one function
+    #[inline(always)]
     fn event<V: Visitor>(&mut self, event: &Event<'_>, visitor: &mut V) -> ControlFlow<End> {
         let previous_ts = if self.position.last_ts == 0 { event.ts } else { self.position.last_ts };
         if has_time(event.ts) {
@@ -315,6 +343,9 @@ impl Replay {
             visitor.hidden(event, &self.state);
             return ControlFlow::Continue(());
         }
+        if !visitor.wants(event.etype) {
+            return ControlFlow::Continue(());
+        }
         let clock = Clock { first_ts: self.position.first_ts, previous_ts };
         let document = if event.etype == ppme::PPME_PLUGINEVENT_E { self.document(event) } else { None };
         let context = EventContext::new(event, &self.state, &effects).at(clock).saying(document.as_ref());
@@ -333,7 +364,8 @@ impl Replay {
     ///   send a few enter halves (open, connect, execve families) only for what they say about the state.
     #[inline]
     fn is_shown(&mut self, event: &Event<'_>) -> bool {
-        let role = ROLES.get(event.etype.0 as usize).copied().unwrap_or(Role::Shown);
+        let Roles(roles) = self.roles;
+        let role = roles.get(usize::from(event.etype.0)).copied().unwrap_or(Role::Shown);
         self.started |= role != Role::InitialState;
         match role {
             Role::Shown => !event.state_only,

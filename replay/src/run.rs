@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use casebook_formats::capture::{CaptureReader, FormatError};
+use casebook_formats::event::EventType;
 use casebook_formats::ledger::{Ledger, Origin, Severity};
 use casebook_formats::seekable::SeekableFile;
 
@@ -176,6 +177,13 @@ pub struct Plan {
 
 /// What is made of the events of one capture.
 pub trait Look: Send {
+    /// Whether events of this type are of interest; the others need not be shown.
+    #[inline]
+    fn wants(&self, etype: EventType) -> bool {
+        let _ = etype;
+        true
+    }
+
     /// One event, with the state after it: lines go to `output`, counts to `report`. Breaking ends the capture.
     fn event(
         &mut self,
@@ -485,6 +493,11 @@ struct Desk<'a, 's, 'w, L> {
 
 impl<L: Look> Visitor for Desk<'_, '_, '_, L> {
     #[inline]
+    fn wants(&self, etype: EventType) -> bool {
+        self.look.wants(etype)
+    }
+
+    #[inline]
     fn event(&mut self, context: &EventContext<'_>) -> ControlFlow<()> {
         self.look.event(context, self.output, &mut self.report)
     }
@@ -517,6 +530,12 @@ struct Alerts<'d> {
 }
 
 impl Look for Alerts<'_> {
+    #[inline]
+    fn wants(&self, etype: EventType) -> bool {
+        // The end of a window may show on any event, and metrics count them all.
+        !self.opening.is_whole() || self.tally.is_some() || self.session.asks(etype)
+    }
+
     #[inline]
     fn event(
         &mut self,

@@ -51,6 +51,12 @@ impl Window {
 }
 
 impl Opening {
+    /// Whether the window has neither beginning nor end.
+    #[inline]
+    pub fn is_whole(&self) -> bool {
+        self.window.from.is_none() && self.window.to.is_none()
+    }
+
     /// Where an event at `ts` stands, in a capture that begins at `first_ts`; 0 when that is not known yet.
     #[inline]
     pub fn place(&mut self, first_ts: u64, ts: u64) -> Place {

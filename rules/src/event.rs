@@ -17,6 +17,15 @@ pub enum Extracted<'e> {
     Many(SmallVec<[Value<'e>; 4]>),
 }
 
+/// Somebody whose facts stay the same from event to event, and the version of these facts. Equal ones have equal facts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Holder {
+    /// Small number of the holder.
+    pub place: u32,
+    /// Changes whenever any of its facts may have changed.
+    pub version: u64,
+}
+
 /// An event with its state, as a rule sees it.
 pub trait EventFields {
     /// The value of a field. Must not have side effects.
@@ -26,6 +35,18 @@ pub trait EventFields {
     /// event itself can tell. It decides comparisons once per type.
     fn of_type<'e>(&'e self, field: &FieldRef) -> Option<Extracted<'e>> {
         let _ = field;
+        None
+    }
+
+    /// Whether a field is about the process of the event, or its ancestors, user and container: its value stays the same
+    /// from event to event as long as [`EventFields::holder`] does.
+    fn outlasts(&self, field: &FieldRef) -> bool {
+        let _ = field;
+        false
+    }
+
+    /// Whom the fields that outlast the event belong to; `None` where they have to be asked for anew.
+    fn holder(&self) -> Option<Holder> {
         None
     }
 

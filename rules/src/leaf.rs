@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use crate::ast::{Modifier, Operator, Span};
-use crate::event::{EventFields, Extracted};
+use crate::event::{EventFields, Extracted, Holder};
 use crate::matcher::{self, Matcher};
 use crate::operand::Source;
 use crate::schema::{FieldRef, FieldType};
@@ -151,6 +151,39 @@ impl Leaves {
         Ok(verdict)
     }
 
+    /// The same for a leaf whose fields outlast the event ([`EventFields::outlasts`]): it is not asked again as long as
+    /// their holder is the same.
+    #[inline]
+    pub(crate) fn ask_lasting<E: EventFields + ?Sized>(
+        &self,
+        id: LeafId,
+        event: &E,
+        memo: &mut Memo,
+    ) -> Result<bool, EvalError> {
+        let lasting = &mut memo.lasting;
+        let at = match lasting.at {
+            Some(at) => at,
+            None => {
+                let at = lasting.enter(event.holder());
+                lasting.at = Some(at);
+                at
+            }
+        };
+        let Some(at) = at else { return self.ask(id, event, memo) };
+        if let Some(verdict) = lasting.get(at, id) {
+            return Ok(verdict);
+        }
+        let verdict = self.evaluate(id, event)?;
+        memo.lasting.set(at, id, verdict);
+        Ok(verdict)
+    }
+
+    /// Whether all fields of a leaf outlast the event.
+    pub(crate) fn outlasts<E: EventFields + ?Sized>(&self, id: LeafId, event: &E) -> bool {
+        let fields = self.fields(id);
+        !fields.is_empty() && fields.iter().all(|field| event.outlasts(field))
+    }
+
     /// Enters a verdict that is known without asking.
     pub fn settle(&self, id: LeafId, verdict: bool, memo: &mut Memo) {
         if self.get(id).is_some() {
@@ -225,28 +258,88 @@ impl Which {
     }
 }
 
+/// Holders whose verdicts are kept at a time.
+const HOLDERS: usize = 512;
+/// Of larger rulesets no verdicts outlast their event: they would take more room than they save time.
+const MAX_LASTING: usize = 1 << 16;
+
+/// Verdicts that outlast their event: those that depend on its process alone, until that changes.
+#[derive(Clone, Debug, Default)]
+struct Lasting {
+    /// Whose verdicts stand in each place.
+    holders: Vec<Option<Holder>>,
+    /// For each place two bits a leaf: words of *known*, then words of *yes*.
+    bits: Vec<u64>,
+    /// Words of *known* in each place.
+    words: usize,
+    /// Where the bits of the event's own holder begin, once it was asked for; inside, `None` where it has no holder.
+    at: Option<Option<usize>>,
+}
+
+impl Lasting {
+    fn new(leaves: usize) -> Self {
+        let words = if leaves > MAX_LASTING { 0 } else { leaves.div_ceil(64) };
+        Self { holders: vec![None; HOLDERS], bits: vec![0; 2 * words * HOLDERS], words, at: None }
+    }
+
+    /// Where the bits of an event's holder begin.
+    fn enter(&mut self, holder: Option<Holder>) -> Option<usize> {
+        let holder = holder.filter(|_| self.words > 0)?;
+        let place = holder.place as usize % HOLDERS;
+        let at = place * 2 * self.words;
+        let kept = self.holders.get_mut(place)?;
+        if *kept != Some(holder) {
+            *kept = Some(holder);
+            // Bits of *yes* count only where there is one of *known*.
+            self.bits.get_mut(at..at + self.words)?.fill(0);
+        }
+        Some(at)
+    }
+
+    fn get(&self, at: usize, id: LeafId) -> Option<bool> {
+        let (word, bit) = (id.0 as usize / 64, id.0 % 64);
+        let known = self.bits.get(at + word)?;
+        (known >> bit & 1 == 1).then(|| self.bits.get(at + self.words + word).is_some_and(|yes| yes >> bit & 1 == 1))
+    }
+
+    fn set(&mut self, at: usize, id: LeafId, verdict: bool) {
+        let (word, bit) = (id.0 as usize / 64, id.0 % 64);
+        if word >= self.words {
+            return; // A leaf that came to the table later.
+        }
+        if let Some(known) = self.bits.get_mut(at + word) {
+            *known |= 1 << bit;
+        }
+        if let Some(yes) = self.bits.get_mut(at + self.words + word) {
+            *yes = *yes & !(1 << bit) | u64::from(verdict) << bit;
+        }
+    }
+}
+
 /// Verdicts of leaves on the event at hand. Starting an event costs nothing: old verdicts are told by their epoch.
 #[derive(Clone, Debug)]
 pub struct Memo {
     /// Epoch and verdict of each leaf: `epoch << 1 | verdict`.
     slots: Vec<u32>,
     epoch: u32,
+    lasting: Lasting,
 }
 
 impl Default for Memo {
     fn default() -> Self {
-        Self { slots: Vec::new(), epoch: 1 }
+        Self { slots: Vec::new(), epoch: 1, lasting: Lasting::default() }
     }
 }
 
 impl Memo {
     /// A memory for the leaves of this table.
     pub fn new(leaves: &Leaves) -> Self {
-        Self { slots: vec![0; leaves.len()], epoch: 1 }
+        Self { slots: vec![0; leaves.len()], epoch: 1, lasting: Lasting::new(leaves.len()) }
     }
 
     /// Forgets all verdicts: to be called before each event.
     pub fn start_event(&mut self) {
+        self.lasting.at = None;
         self.epoch += 1;
         if self.epoch >= u32::MAX >> 1 {
             self.slots.fill(0);

@@ -46,6 +46,8 @@ enum What {
     Once(LeafId),
     /// Asked in several places.
     Again(LeafId),
+    /// About the process alone: the answer outlasts the event.
+    Lasting(LeafId),
     /// A rule is true.
     Report(u32),
 }
@@ -71,6 +73,9 @@ impl Program {
         }
         lines = Ways::new(&lines).follow(lines);
         mark_repeated(&mut lines);
+        if let Some(event) = event {
+            mark_lasting(&mut lines, leaves, event);
+        }
         Self { lines: lines.into() }
     }
 
@@ -98,6 +103,7 @@ impl Program {
             let verdict = match line.what {
                 What::Once(leaf) => leaves.evaluate(leaf, event)?,
                 What::Again(leaf) => leaves.ask(leaf, event, memo)?,
+                What::Lasting(leaf) => leaves.ask_lasting(leaf, event, memo)?,
                 What::Report(rule) => {
                     out.push(rule);
                     if first {
@@ -183,6 +189,17 @@ fn mark_repeated(lines: &mut [Line]) {
             && times.get(&leaf) == Some(&1)
         {
             line.what = What::Once(leaf);
+        }
+    }
+}
+
+/// Comparisons whose answers outlast the event.
+fn mark_lasting<E: EventFields + ?Sized>(lines: &mut [Line], leaves: &Leaves, event: &E) {
+    for line in lines {
+        if let What::Once(leaf) | What::Again(leaf) = line.what
+            && leaves.outlasts(leaf, event)
+        {
+            line.what = What::Lasting(leaf);
         }
     }
 }
@@ -277,7 +294,7 @@ impl Ways {
             reached[at] = true;
             let line = lines[at];
             let number = match line.what {
-                What::Once(leaf) | What::Again(leaf) => self.numbers.get(&leaf).copied(),
+                What::Once(leaf) | What::Again(leaf) | What::Lasting(leaf) => self.numbers.get(&leaf).copied(),
                 What::Report(_) => None,
             };
             let both = matches!(line.what, What::Report(_));

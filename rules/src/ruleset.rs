@@ -147,7 +147,12 @@ pub struct RuleSet {
 impl RuleSet {
     pub(crate) fn new(built: Built, min_priority: Priority, schema: &dyn Schema) -> Self {
         let sources: BTreeSet<&str> = built.rules.iter().map(|rule| &*rule.source).collect();
-        let index = |source: &str| Index { source: source.to_owned(), by_type: Vec::new(), rest: Vec::new(), programs: Vec::new() };
+        let index = |source: &str| Index {
+            source: source.to_owned(),
+            by_type: Vec::new(),
+            rest: Vec::new(),
+            programs: Vec::new(),
+        };
         let mut this = Self {
             indexes: sources.into_iter().map(index).collect(),
             rules: built.rules,
@@ -298,6 +303,14 @@ impl RuleSet {
         let Some(program) = index.programs.get(at).or(index.programs.last()) else { return Ok(()) };
         let program = program.get_or_init(|| self.program(rules, of_one_type));
         program.run(&self.leaves, event, memo, mode == Matching::First, out)
+    }
+
+    /// Whether events of a type have been met, and none of its rules can be true on any of them.
+    #[inline]
+    pub fn is_silent(&self, source: SourceId, etype: u16) -> bool {
+        let program =
+            self.indexes.get(usize::from(source.0)).and_then(|index| index.programs.get(usize::from(etype))?.get());
+        program.is_some_and(Program::is_empty)
     }
 
     #[cold]

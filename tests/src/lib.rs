@@ -26,5 +26,6 @@ pub mod lossy;
 pub mod ours;
 pub mod pages;
 pub mod prometheus;
+pub mod replicate;
 pub mod sysdig;
 pub mod table;

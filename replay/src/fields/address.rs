@@ -30,7 +30,10 @@ fn port(bytes: &[u8], at: usize) -> Option<u16> {
 
 /// Text up to the NUL, bytes that are not UTF-8 replaced.
 pub(crate) fn sanitized(text: &[u8]) -> Cow<'_, [u8]> {
-    let text = text.split(|&byte| byte == 0).next().unwrap_or(text);
+    let text = memchr::memchr(0, text).map_or(text, |end| &text[..end]);
+    if text.is_ascii() {
+        return Cow::Borrowed(text);
+    }
     match String::from_utf8_lossy(text) {
         Cow::Borrowed(_) => Cow::Borrowed(text),
         Cow::Owned(replaced) => Cow::Owned(replaced.into_bytes()),

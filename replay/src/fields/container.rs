@@ -86,6 +86,11 @@ pub(crate) fn is_untold(context: &EventContext<'_>, field: &FieldRef) -> bool {
     inside && !answer && matches!(extract(context, which, &field.arg), Extracted::Absent)
 }
 
+/// Whether a field says the same on all events of a process until something becomes known of processes or containers.
+pub(super) fn outlasts(field: ContainerField) -> bool {
+    field != ContainerField::ContainerDuration
+}
+
 /// Whether a field is about the container of an event.
 pub(crate) fn is_about(field: &FieldRef) -> bool {
     row_of(field.id).is_some_and(|row| matches!(row.extractor, Extractor::Container(_)))

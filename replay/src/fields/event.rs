@@ -114,14 +114,9 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: EventField, arg:
 }
 
 /// The value of a field on all events of this one's type; `None` where it is not the same on all of them.
-pub(super) fn of_type<'e>(
-    context: &'e EventContext<'_>,
-    field: EventField,
-    arg: &FieldArg,
-) -> Option<Extracted<'e>> {
+pub(super) fn of_type<'e>(context: &'e EventContext<'_>, field: EventField, arg: &FieldArg) -> Option<Extracted<'e>> {
     let event = context.event;
-    let has_own_name =
-        matches!(event.etype, ppme::PPME_ASYNCEVENT_E | ppme::PPME_GENERIC_E | ppme::PPME_GENERIC_X);
+    let has_own_name = matches!(event.etype, ppme::PPME_ASYNCEVENT_E | ppme::PPME_GENERIC_E | ppme::PPME_GENERIC_X);
     let decided = match field {
         EventField::EvtDir
         | EventField::EvtTypeIs
@@ -133,7 +128,9 @@ pub(super) fn of_type<'e>(
         | EventField::EvtCount => true,
         EventField::EvtType | EventField::SyscallType => !has_own_name,
         // Where the call opens nothing, it does so on all events.
-        EventField::EvtIsOpenRead | EventField::EvtIsOpenWrite | EventField::EvtIsOpenCreate => open_flags(event).is_none(),
+        EventField::EvtIsOpenRead | EventField::EvtIsOpenWrite | EventField::EvtIsOpenCreate => {
+            open_flags(event).is_none()
+        }
         EventField::EvtArg | EventField::EvtRawarg => argument(event, arg).is_none(),
         _ => false,
     };

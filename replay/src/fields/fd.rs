@@ -155,7 +155,7 @@ fn name_from_call<'e>(context: &'e EventContext<'_>, raw: bool) -> Option<Cow<'e
                 return Some(Cow::Borrowed(given));
             }
             let base = if given.starts_with(b"/") { b"" } else { base_of(context, event.i64(1)?) };
-            Some(Cow::Owned(path::join(base, given)))
+            Some(path::resolve(base, given))
         }
         ppme::PPME_SYSCALL_OPEN_BY_HANDLE_AT_X => event.text(3).map(Cow::Borrowed),
         _ => Some(Cow::Borrowed(b"")),

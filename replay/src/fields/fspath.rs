@@ -109,7 +109,7 @@ fn absolute<'e>(context: &'e EventContext<'_>, at: At) -> Option<Cow<'e, [u8]>> 
     let given = given(context, at)?;
     let thread = context.thread?;
     if given.starts_with(b"/") || given.is_empty() {
-        return Some(Cow::Owned(path::join(b"", given)));
+        return Some(path::resolve(b"", given));
     }
     let cwd = || context.state.cwd(thread).unwrap_or(event::UNKNOWN_DIRECTORY);
     let base: Cow<'_, [u8]> = match at {
@@ -126,7 +126,7 @@ fn absolute<'e>(context: &'e EventContext<'_>, at: At) -> Option<Cow<'e, [u8]>> 
         }
         At::Descriptor | At::None => Cow::Borrowed(cwd()),
     };
-    Some(Cow::Owned(path::join(&base, given)))
+    Some(path::resolve(&base, given))
 }
 
 /// Directory descriptor that a path parameter is relative to, where it has one.

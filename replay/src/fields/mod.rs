@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 
-use casebook_rules::event::{EventFields, Extracted};
+use casebook_rules::event::{EventFields, Extracted, Holder};
 use casebook_rules::render;
 use casebook_rules::schema::{Display, FieldArg, FieldRef, Schema};
 use casebook_rules::value::Value;
@@ -65,6 +65,21 @@ impl EventFields for EventContext<'_> {
             Extractor::Offline(_) => Some(Extracted::Absent),
             _ => None,
         }
+    }
+
+    fn outlasts(&self, field: &FieldRef) -> bool {
+        match catalogue::row_of(field.id).map(|row| row.extractor) {
+            Some(Extractor::Process(which)) => process::outlasts(which),
+            Some(Extractor::User(_)) => true,
+            Some(Extractor::Container(which)) => container::outlasts(which),
+            _ => false,
+        }
+    }
+
+    fn holder(&self) -> Option<Holder> {
+        // An event that describes a container is about that one, whoever sent it.
+        let thread = self.effects.thread.filter(|_| !self.effects.is_about_container())?;
+        Some(Holder { place: thread.0, version: self.state.people() })
     }
 
     fn display(&self, field: &FieldRef, usual: Display) -> Display {

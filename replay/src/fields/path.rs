@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::state::path::is_normal;
+
 /// Longest path that is shown; longer ones show [`TOO_LONG`], as in libs.
 const MAX_PATH: usize = 1024;
 
@@ -36,6 +38,11 @@ pub(crate) fn join(base: &[u8], path: &[u8]) -> Vec<u8> {
         joined.push(if absolute { b'/' } else { b'.' });
     }
     if joined.len() > MAX_PATH { TOO_LONG.to_vec() } else { joined }
+}
+
+/// The same as [`join`], without a copy where the path stands for itself.
+pub(crate) fn resolve<'p>(base: &[u8], path: &'p [u8]) -> Cow<'p, [u8]> {
+    if path.len() <= MAX_PATH && is_normal(path) { Cow::Borrowed(path) } else { Cow::Owned(join(base, path)) }
 }
 
 /// Runs of slashes as one slash (`fd.nameraw`).
@@ -90,8 +97,14 @@ mod tests {
             ("//", "x", "/x"),
         ] {
             assert_eq!(join(base.as_bytes(), path.as_bytes()), wanted.as_bytes(), "{base} + {path}");
+            assert_eq!(*resolve(base.as_bytes(), path.as_bytes()), *wanted.as_bytes(), "{base} + {path}");
         }
         assert_eq!(join(b"/", &[b'a'; 2000]), TOO_LONG);
+        assert_eq!(*resolve(b"", &[&b"/"[..], &[b'a'; 2000]].concat()), *TOO_LONG);
+        for normal in ["/", "/a", "/a.b/..c/.d", "/..."] {
+            assert!(matches!(resolve(b"", normal.as_bytes()), Cow::Borrowed(_)), "{normal}");
+            assert_eq!(join(b"", normal.as_bytes()), normal.as_bytes());
+        }
     }
 
     #[test]

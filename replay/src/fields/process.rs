@@ -135,6 +135,69 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: ProcessField, ar
     }
 }
 
+/// Whether a field says the same on all events of a thread until something becomes known of processes: all but counters,
+/// times, what descriptors tell, and what rests on events that may be missing.
+pub(super) fn outlasts(field: ProcessField) -> bool {
+    use ProcessField as P;
+    matches!(
+        field,
+        P::ProcExe
+            | P::ProcExepath
+            | P::ProcName
+            | P::ProcPexe
+            | P::ProcPexepath
+            | P::ProcPname
+            | P::ProcCmdline
+            | P::ProcPcmdline
+            | P::ProcExeline
+            | P::ProcAexe
+            | P::ProcAexepath
+            | P::ProcAname
+            | P::ProcAcmdline
+            | P::ProcApid
+            | P::ProcAargs
+            | P::ProcAenv
+            | P::ProcArgs
+            | P::ProcCmdnargs
+            | P::ProcCmdlenargs
+            | P::ProcEnv
+            | P::ProcCwd
+            | P::ProcLoginshellid
+            | P::ProcTty
+            | P::ProcPid
+            | P::ProcPpid
+            | P::ProcVpid
+            | P::ProcPvpid
+            | P::ThreadVtid
+            | P::ProcSid
+            | P::ProcVpgid
+            | P::ProcPgid
+            | P::ProcSname
+            | P::ProcSidExe
+            | P::ProcSidExepath
+            | P::ProcVpgidName
+            | P::ProcVpgidExe
+            | P::ProcVpgidExepath
+            | P::ProcPgidName
+            | P::ProcPgidExe
+            | P::ProcPgidExepath
+            | P::ProcIsSidLeader
+            | P::ProcIsVpgidLeader
+            | P::ProcIsPgidLeader
+            | P::ProcIsExeWritable
+            | P::ProcIsExeUpperLayer
+            | P::ProcIsExeLowerLayer
+            | P::ProcIsExeFromMemfd
+            | P::ProcExeIno
+            | P::ThreadCapPermitted
+            | P::ThreadCapInheritable
+            | P::ThreadCapEffective
+            | P::ThreadIsmain
+            | P::ThreadCgroups
+            | P::ThreadCgroup
+    )
+}
+
 /// An id, unless it is the mark for *not known*.
 fn id<'e>(number: i64) -> Extracted<'e> {
     if number == -1 { Extracted::Absent } else { signed(number) }

@@ -1,5 +1,6 @@
 //! Questions that fields and commands ask the state: who, whose parent, which descriptors, how many.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 
 use casebook_formats::snapshot::{Interface, MachineInfo};
@@ -9,7 +10,34 @@ use super::{Container, Effects, Fd, FdTable, Group, State, Thread, User};
 /// Longest walk up the tree of processes: beyond it a loop is certain.
 pub(crate) const MAX_ANCESTORS: usize = 1024;
 
+/// Threads of which the places are remembered, by the last bits of their tids.
+const SEEN: usize = 256;
+
+/// Where threads were found last, so that most lookups need no hash. A guess: the thread in that place says itself whether
+/// it is the one, so nothing has to be forgotten when threads come and go.
+#[derive(Clone)]
+pub(crate) struct Seen([Cell<u32>; SEEN]);
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self([const { Cell::new(0) }; SEEN])
+    }
+}
+
 impl State {
+    /// Index of a thread, by its host tid.
+    #[inline]
+    pub(crate) fn index_of(&self, tid: i64) -> Option<u32> {
+        let Seen(seen) = &self.seen;
+        let guess = &seen[tid as usize % SEEN];
+        if self.threads.get(guess.get()).is_some_and(|thread| thread.tid == tid) {
+            return Some(guess.get());
+        }
+        let index = *self.by_tid.get(&tid)?;
+        guess.set(index);
+        Some(index)
+    }
+
     /// Thread of the event that `effects` came from.
     #[inline]
     pub fn event_thread(&self, effects: &Effects) -> Option<&Thread> {
@@ -32,10 +60,16 @@ impl State {
         self.container_of(self.event_thread(effects)?)
     }
 
+    /// Version of what is known of processes, users and containers together; counters and times of processes aside.
+    #[inline]
+    pub(crate) fn people(&self) -> u64 {
+        self.people
+    }
+
     /// A thread by its host tid.
     #[inline]
     pub fn thread(&self, tid: i64) -> Option<&Thread> {
-        self.threads.get(*self.by_tid.get(&tid)?)
+        self.threads.get(self.index_of(tid)?)
     }
 
     /// All threads by tid.

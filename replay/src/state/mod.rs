@@ -35,7 +35,7 @@ pub(crate) mod keep;
 pub mod limits;
 pub mod lookup;
 pub mod origin;
-mod path;
+pub(crate) mod path;
 mod seed;
 mod step;
 pub mod table;
@@ -141,6 +141,8 @@ pub struct State {
     pub(crate) interfaces: Vec<Interface>,
     pub(crate) threads: Slots<Thread>,
     pub(crate) by_tid: Map<i64, u32>,
+    /// Where threads were found last.
+    pub(crate) seen: lookup::Seen,
     pub(crate) groups: Map<i64, ThreadGroup>,
     pub(crate) tables: Slots<SharedTable>,
     /// Descriptors in all of `tables`.
@@ -158,6 +160,9 @@ pub struct State {
     pub(crate) weight: weight::Weight,
     /// Source of versions: how often anything changed.
     pub(crate) changes: u64,
+    /// Version of everything that is known of processes, users and containers together, but for counters and times
+    /// ([`State::people`]).
+    pub(crate) people: u64,
     pub(crate) rows: step::Rows,
     /// Who asked the Kubernetes API for what, if an audit log was read along.
     pub(crate) requests: Option<Arc<Requests>>,
@@ -184,6 +189,10 @@ keep!(State {
     rows: step::Rows::default(),
     // What was asked for, not what was found.
     requests: None,
+    // Found out again.
+    seen: lookup::Seen::default(),
+    // Nobody remembers anything of a state that was taken back.
+    people: 0,
 });
 
 impl State {
@@ -196,9 +205,9 @@ impl State {
     pub fn section(&mut self, ledger: &mut Ledger) {
         self.count_missing(ledger);
         // Versions go on: what somebody cached about the old machine must not pass for the new one.
-        let (changes, requests) = (self.changes, self.requests.take());
+        let (changes, people, requests) = (self.changes, self.people, self.requests.take());
         *self = Self::new();
-        (self.changes, self.requests) = (changes, requests);
+        (self.changes, self.people, self.requests) = (changes, people + 1, requests);
     }
 
     /// Counts what has not come until now and may still come: for the ledger of a finished or interrupted replay.

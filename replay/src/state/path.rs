@@ -1,5 +1,7 @@
 //! Joining and cleaning paths as libs does: textually, without knowledge of symbolic links.
 
+use std::borrow::Cow;
+
 use super::limits::MAX_PATH;
 
 /// Path named by `path` relative to the directory `base`, which ends in a slash. An absolute `path` stands for itself;
@@ -45,6 +47,26 @@ pub(crate) fn join(base: &[u8], path: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Whether a path is absolute and as short as it can be written, so that [`join`] and its like give it back as it is.
+pub(crate) fn is_normal(path: &[u8]) -> bool {
+    if path.first() != Some(&b'/') {
+        return false;
+    }
+    path.len() == 1
+        || memchr::memchr_iter(b'/', path).all(|slash| {
+            let nothing = matches!(
+                path[slash + 1..],
+                [] | [b'/', ..] | [b'.'] | [b'.', b'/', ..] | [b'.', b'.'] | [b'.', b'.', b'/', ..]
+            );
+            !nothing
+        })
+}
+
+/// The same as [`join`], without a copy where the path stands for itself.
+pub(crate) fn resolve<'p>(base: &[u8], path: &'p [u8]) -> Cow<'p, [u8]> {
+    if path.len() <= MAX_PATH && is_normal(path) { Cow::Borrowed(path) } else { Cow::Owned(join(base, path)) }
+}
+
 /// Takes the last component away; the text ends in a slash or is empty.
 fn rewind(out: &mut Vec<u8>) {
     if out.len() <= 1 {
@@ -80,6 +102,11 @@ mod tests {
     #[track_caller]
     fn check(base: &str, path: &str, expected: &str) {
         assert_eq!(String::from_utf8_lossy(&join(base.as_bytes(), path.as_bytes())), expected, "{base} + {path}");
+        assert_eq!(
+            *resolve(base.as_bytes(), path.as_bytes()),
+            join(base.as_bytes(), path.as_bytes()),
+            "{base} + {path}"
+        );
     }
 
     #[test]

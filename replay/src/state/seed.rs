@@ -15,6 +15,7 @@ use super::{Fd, FdKind, State, Thread, Tuple, Usage};
 impl State {
     /// Machine info.
     pub fn seed_machine(&mut self, machine: MachineInfo) {
+        self.people += 1;
         self.machine = machine;
     }
 
@@ -25,6 +26,7 @@ impl State {
 
     /// Users and groups of the host.
     pub fn seed_users(&mut self, entries: Vec<UserEntry>, ledger: &mut Ledger) {
+        self.people += 1;
         for entry in entries {
             match entry {
                 UserEntry::User { uid, gid, name, home, shell } => {
@@ -47,6 +49,7 @@ impl State {
 
     /// The process list.
     pub fn seed_threads(&mut self, entries: &[ThreadEntry], ledger: &mut Ledger) {
+        self.people += 1;
         let ids: Vec<ThreadId> = entries.iter().filter_map(|entry| self.seed_thread(entry, ledger)).collect();
         // Only now, as parents may come after their children.
         for id in ids {

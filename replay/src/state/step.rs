@@ -6,7 +6,7 @@ use casebook_formats::event::{Event, EventType};
 use casebook_formats::ledger::{Counter, Ledger};
 use casebook_formats::tables::{self, Category, Direction, EventDef, EventFlags, EventOrigin, ParamType, ppme};
 
-use super::handlers::{HANDLERS, Handler};
+use super::handlers::{HANDLERS, Handler, QUIET};
 use super::table::ThreadId;
 use super::{Effects, Fd, FdKind, State};
 
@@ -57,6 +57,8 @@ struct Row {
     enter: bool,
     /// The enter half of a call: its exit comes next. Not a context switch or a signal, which come in between.
     opens_call: bool,
+    /// Cannot change what is known of processes, users and containers, but by [`State::change`].
+    quiet: bool,
     /// The thread itself did it: the exit half of a call, or its end.
     is_deed: bool,
 }
@@ -85,6 +87,7 @@ impl Row {
             about_fd,
             enter: def.dir == Direction::Enter,
             opens_call: def.dir == Direction::Enter && def.origin == EventOrigin::Syscall,
+            quiet: handler.is_none() || QUIET.iter().any(|types| types.contains(&etype)),
             is_deed: (def.dir == Direction::Exit && def.origin == EventOrigin::Syscall)
                 || etype == ppme::PPME_PROCEXIT_1_E,
         }
@@ -131,7 +134,7 @@ impl State {
         let Some(row) = rows.get(usize::from(event.etype.0)) else { return Effects::default() };
         let thread = match row.subject {
             Subject::Nobody => None,
-            Subject::Known => self.by_tid.get(&event.tid).map(|&index| ThreadId(index)),
+            Subject::Known => self.id_of(event.tid),
             Subject::Anybody => self.known_or_placeholder(event.tid, ledger),
         };
         self.steps += 1;
@@ -147,6 +150,9 @@ impl State {
         }
         if row.about_fd {
             self.find_fd(&mut step, row);
+        }
+        if !row.quiet {
+            self.people += 1;
         }
         if let Some(handler) = row.handler {
             handler(self, &mut step);

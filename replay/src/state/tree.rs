@@ -24,13 +24,14 @@ impl State {
     #[inline]
     pub(crate) fn change(&mut self, id: ThreadId) -> Option<&mut Thread> {
         self.changes += 1;
+        self.people += 1;
         let thread = self.threads.get_mut(id.0)?;
         thread.version = self.changes;
         Some(thread)
     }
 
     pub(crate) fn id_of(&self, tid: i64) -> Option<ThreadId> {
-        self.by_tid.get(&tid).map(|&index| ThreadId(index))
+        self.index_of(tid).map(ThreadId)
     }
 
     /// Leader of a thread's group.
@@ -74,6 +75,7 @@ impl State {
             return None;
         }
         self.changes += 1;
+        self.people += 1;
         thread.version = self.changes;
         let tid = thread.tid;
         let index = self.threads.insert(thread);
@@ -84,6 +86,7 @@ impl State {
     /// Makes a thread part of its group and a child of its parent. Placeholders and threads that are linked already
     /// stay as they are. A parent that is unknown leaves 0 as the parent.
     pub(crate) fn link(&mut self, id: ThreadId) {
+        self.people += 1;
         let Some(thread) = self.threads.get_mut(id.0) else { return };
         if thread.linked || thread.is_invalid() {
             return;
@@ -201,6 +204,7 @@ impl State {
     }
 
     fn drop_thread(&mut self, tid: i64) {
+        self.people += 1;
         let Some(index) = self.by_tid.remove(&tid) else { return };
         if let Some(table) = self.threads.remove(index).and_then(|thread| thread.files) {
             self.release_table(table);

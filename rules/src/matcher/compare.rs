@@ -66,14 +66,18 @@ impl TextTest {
             Self::Regex(regex) => return regex.is_match(&String::from_utf8_lossy(without_end(value))),
             _ => {}
         }
-        let value = c_text(value);
+        // What counts ends at a zero byte. Where that is, is looked for as late as possible: mostly never.
         match self {
-            Self::Order(op, right) => order_holds(*op, value.cmp(right)),
-            Self::Contains(finder) => finder.find(value).is_some(),
-            Self::ContainsAny(words) => words.is_match(value),
-            Self::StartsWith(right) => value.starts_with(right),
-            Self::EndsWith(right) => value.ends_with(right),
-            Self::Glob(glob) => glob.matches(value),
+            Self::Order(Operator::Equal | Operator::DoubleEqual, right) => is_c_text(value, right),
+            Self::Order(Operator::NotEqual, right) => !is_c_text(value, right),
+            Self::Order(op, right) => order_holds(*op, c_text(value).cmp(right)),
+            Self::Contains(finder) => {
+                finder.find(value).is_some_and(|at| at + finder.needle().len() <= c_text(value).len())
+            }
+            Self::ContainsAny(words) => words.is_match(value) && words.is_match(c_text(value)),
+            Self::StartsWith(right) => value.starts_with(right) && !right.contains(&0),
+            Self::EndsWith(right) => c_text(value).ends_with(right),
+            Self::Glob(glob) => glob.matches(c_text(value)),
             Self::In(_) | Self::Elements(_) | Self::Paths(_) | Self::Regex(_) => false,
         }
     }
@@ -89,6 +93,11 @@ impl BytesTest {
             Self::In(set) => set.contains(value),
         }
     }
+}
+
+/// Whether a text, up to its zero byte, is this one.
+fn is_c_text(text: &[u8], right: &[u8]) -> bool {
+    text.starts_with(right) && text.get(right.len()).is_none_or(|after| *after == 0) && !right.contains(&0)
 }
 
 /// Text up to a zero byte.
@@ -166,5 +175,45 @@ fn compare_text(op: Operator, left: &[u8], right: &[u8]) -> bool {
         Operator::Glob => Glob::new(right, false).matches(left),
         Operator::IGlob => Glob::new(right, true).matches(left),
         _ => order_holds(op, left.cmp(right)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{build, one_or_list};
+    use super::*;
+
+    /// Values and constants with zero bytes in all places: the comparison is one of the text before the first.
+    #[test]
+    fn what_counts_ends_at_a_zero_byte() {
+        let texts: [&[u8]; 12] =
+            [b"", b"a", b"ab", b"b", b"a\0", b"ab\0", b"a\0b", b"\0a", b"ab\0ab", b"xab", b"ba\0b", b"bab"];
+        let operators = [
+            Operator::Equal,
+            Operator::NotEqual,
+            Operator::Less,
+            Operator::Contains,
+            Operator::StartsWith,
+            Operator::EndsWith,
+        ];
+        for op in operators {
+            for right in texts {
+                let Ok(matcher) = one_or_list(FieldType::Text, op, &[right]) else { panic!("{op} {right:?}") };
+                for left in texts {
+                    let wanted = {
+                        let left = c_text(left);
+                        match op {
+                            Operator::Contains => memchr::memmem::find(left, right).is_some(),
+                            Operator::StartsWith => left.starts_with(right),
+                            Operator::EndsWith => left.ends_with(right),
+                            _ => order_holds(op, left.cmp(right)),
+                        }
+                    };
+                    assert_eq!(matcher.matches(&Value::text(left)), wanted, "{left:?} {op} {right:?}");
+                }
+            }
+        }
+        let Ok(words) = build(FieldType::Text, Operator::IContains, None, &[b"AB"]) else { panic!("icontains") };
+        assert!(words.matches(&Value::text(b"xab")) && !words.matches(&Value::text(b"x\0ab")));
     }
 }

@@ -12,7 +12,7 @@ use casebook_formats::tables::ppme::{
 use crate::state::enter::Enter;
 use crate::state::flags::{AT_FDCWD, FD_LOWER_LAYER, FD_UPPER_LAYER, O_CLOEXEC, O_DIRECTORY, O_F_CREATED};
 use crate::state::limits::MAX_PATH;
-use crate::state::path::{as_directory, join};
+use crate::state::path::{as_directory, resolve};
 use crate::state::step::Step;
 use crate::state::{Fd, FdKind, State, Thread};
 
@@ -118,9 +118,12 @@ pub(super) fn opened(state: &mut State, step: &mut Step<'_, '_>) {
     let path = call.name.map(|name| path_of(state, thread, name, &call, event));
     let mut fd =
         Fd::new(if call.flags & O_DIRECTORY != 0 { FdKind::Directory } else { FdKind::File }, &state.texts.empty);
-    fd.name = path.map_or_else(|| Arc::clone(&state.texts.empty), |path| state.text(&path));
-    fd.name_raw =
-        call.name.map_or_else(|| Arc::clone(&state.texts.empty), |name| state.text(&name[..name.len().min(MAX_PATH)]));
+    if let (Some(path), Some(name)) = (path, call.name) {
+        let given = &name[..name.len().min(MAX_PATH)];
+        fd.name = state.text(&path);
+        // Mostly the same, and then one text for both.
+        fd.name_raw = if *path == *given { Arc::clone(&fd.name) } else { state.text(given) };
+    }
     fd.open_flags = call.flags;
     fd.dev = call.dev;
     fd.ino = call.ino;
@@ -130,17 +133,17 @@ pub(super) fn opened(state: &mut State, step: &mut Step<'_, '_>) {
     state.open_fd(step, number, fd);
 }
 
-fn path_of(state: &State, thread: &Thread, name: &[u8], call: &Opened<'_>, event: &Event<'_>) -> Vec<u8> {
+fn path_of<'n>(state: &State, thread: &Thread, name: &'n [u8], call: &Opened<'_>, event: &Event<'_>) -> Cow<'n, [u8]> {
     let relative_to = match event.etype {
         // The recorder follows the handle itself: always absolute.
-        PPME_SYSCALL_OPEN_BY_HANDLE_AT_X => return join(b"", name),
+        PPME_SYSCALL_OPEN_BY_HANDLE_AT_X => return resolve(b"", name),
         PPME_SYSCALL_OPENAT_2_X | PPME_SYSCALL_OPENAT2_X => call.dirfd,
         _ => Some(AT_FDCWD),
     };
     match directory_of(state, thread, name, relative_to) {
-        Directory::NotNeeded => join(b"", name),
-        Directory::At(directory) => join(&directory, name),
-        Directory::Unknown => join(UNKNOWN_DIRECTORY, name),
+        Directory::NotNeeded => resolve(b"", name),
+        Directory::At(directory) => resolve(&directory, name),
+        Directory::Unknown => resolve(UNKNOWN_DIRECTORY, name),
     }
 }
 

@@ -1,0 +1,137 @@
+//! Programs say what the rules say one by one, and ask no more than they do.
+
+// A condition of a test that does not compile is a mistake of the test.
+#![allow(clippy::unwrap_used)]
+
+use std::cell::RefCell;
+
+use super::*;
+use crate::compile::condition_from_text;
+use crate::sample::{Event, SOURCE, Sample};
+use crate::schema::Schema;
+
+/// An event whose type is known beforehand, and who was asked for what.
+struct Typed {
+    event: Event,
+    asked: RefCell<Vec<u16>>,
+}
+
+impl Typed {
+    fn new(event: Event) -> Self {
+        Self { event, asked: RefCell::default() }
+    }
+}
+
+impl EventFields for Typed {
+    fn extract<'e>(&'e self, field: &FieldRef) -> Extracted<'e> {
+        self.asked.borrow_mut().push(field.id);
+        self.event.extract(field)
+    }
+
+    fn of_type<'e>(&'e self, field: &FieldRef) -> Option<Extracted<'e>> {
+        let etype = Sample::new().field(SOURCE, "evt.type").map(|(id, _)| id);
+        (Some(field.id) == etype).then(|| self.event.extract(field))
+    }
+}
+
+fn compiled(texts: &[&str]) -> (Leaves, Vec<Condition>) {
+    let mut leaves = Leaves::new();
+    let schema = Sample::new();
+    let condition = |text: &&str| condition_from_text(text, SOURCE, &schema, &mut leaves).unwrap().condition;
+    let conditions = texts.iter().map(condition).collect();
+    (leaves, conditions)
+}
+
+fn program(leaves: &Leaves, conditions: &[Condition], event: Option<&Typed>) -> Program {
+    Program::new((0..).zip(conditions), leaves, event)
+}
+
+/// What a program gives, and which fields it asked for.
+fn run(program: &Program, leaves: &Leaves, event: &Typed, first: bool) -> (Vec<u32>, Vec<u16>) {
+    let (mut memo, mut out) = (Memo::new(leaves), Vec::new());
+    memo.start_event();
+    event.asked.take();
+    program.run(leaves, event, &mut memo, first, &mut out).unwrap();
+    (out, event.asked.take())
+}
+
+/// What the conditions say one after the other, with a memory.
+fn one_by_one(leaves: &Leaves, conditions: &[Condition], event: &Typed) -> (Vec<u32>, Vec<u16>) {
+    let mut memo = Memo::new(leaves);
+    memo.start_event();
+    event.asked.take();
+    let is_true = |(_, condition): &(u32, &Condition)| condition.eval(leaves, event, &mut memo).unwrap();
+    let out = (0..).zip(conditions).filter(is_true).map(|(number, _)| number).collect();
+    (out, event.asked.take())
+}
+
+const TEXTS: [&str; 9] = [
+    "evt.type = open and proc.name = a and fd.name = x",
+    "evt.type in (open, close) and proc.name = a and not fd.name = x",
+    "evt.type = close and proc.name = a",
+    "(proc.name = a or fd.name = x) and proc.pname = p",
+    "not (proc.name = a and proc.pname = p) and (evt.type = close or fd.name = x)",
+    "evt.type = open",
+    "evt.type = execve or proc.pname exists",
+    "proc.pname = p and not evt.type = open",
+    "not proc.name = a",
+];
+
+#[test]
+fn programs_agree_with_the_rules_one_by_one() {
+    let (leaves, conditions) = compiled(&TEXTS);
+    for etype in ["open", "close", "execve"] {
+        for bits in 0..8_u32 {
+            let mut event = Event::new().text("evt.type", etype);
+            for (at, (field, value)) in
+                [("proc.name", "a"), ("fd.name", "x"), ("proc.pname", "p")].into_iter().enumerate()
+            {
+                if bits >> at & 1 == 1 {
+                    event = event.text(field, value);
+                }
+            }
+            let event = Typed::new(event);
+            let (wanted, asked) = one_by_one(&leaves, &conditions, &event);
+            for of_type in [Some(&event), None] {
+                let program = program(&leaves, &conditions, of_type);
+                let (found, by_program) = run(&program, &leaves, &event, false);
+                assert_eq!(found, wanted, "{etype} {bits:03b}");
+                assert!(by_program.len() <= asked.len(), "{etype} {bits:03b}: {by_program:?} {asked:?}");
+                assert_eq!(run(&program, &leaves, &event, true).0, wanted[..wanted.len().min(1)]);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_type_decides_is_not_asked() {
+    let (leaves, conditions) = compiled(&TEXTS[..3]);
+    let event = Typed::new(Event::new().text("evt.type", "execve"));
+    let program = program(&leaves, &conditions, Some(&event));
+    assert!(program.is_empty());
+    assert_eq!(run(&program, &leaves, &event, false), (vec![], vec![]));
+}
+
+#[test]
+fn a_false_beginning_leads_past_all_rules_that_have_it() {
+    let texts: Vec<String> = (0..100).map(|n| format!("proc.name = a and fd.name = x{n}")).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let (leaves, conditions) = compiled(&texts);
+    let event = Typed::new(Event::new().text("proc.name", "b"));
+    let program = program(&leaves, &conditions, None);
+    // The first line says no, and nothing comes after it.
+    assert_eq!(program.lines[0].no, END);
+    assert_eq!(run(&program, &leaves, &event, false).1.len(), 1);
+}
+
+#[test]
+fn an_abort_comes_where_it_came() {
+    let texts = ["proc.name = a", "fd.ip intersects (10.0.0.1)", "proc.pname = p"];
+    let (leaves, conditions) = compiled(&texts);
+    let ends = [crate::value::Value::Ip([10, 0, 0, 1].into()), crate::value::Value::Ip([10, 0, 0, 2].into())];
+    let event = Typed::new(Event::new().text("proc.name", "a").text("proc.pname", "p").many("fd.ip", ends));
+    let (mut memo, mut out) = (Memo::new(&leaves), Vec::new());
+    let program = program(&leaves, &conditions, None);
+    assert_eq!(program.run(&leaves, &event, &mut memo, false, &mut out), Err(EvalError::TwoEndsIntersects));
+    assert_eq!(out, [0]);
+}
