@@ -87,7 +87,7 @@ fn row(number: i64, fd: &Fd) -> Row {
 fn flags(fd: &Fd) -> Vec<&'static str> {
     let is_file = matches!(fd.kind, FdKind::File | FdKind::Directory);
     let table = flag_table("file_flags").filter(|_| is_file && fd.open_flags != 0);
-    let mut names = table.map_or_else(Vec::new, |table| args::flags(table, fd.open_flags));
+    let mut names = table.map_or_else(Vec::new, |table| args::flags(table, fd.open_flags).to_vec());
     if fd.cloexec && !names.contains(&"O_CLOEXEC") {
         names.push("O_CLOEXEC");
     }
