@@ -99,13 +99,12 @@ __global int put_bytes(u64 from, u64 len, u32 max, u32 to)
 	if (max > ITEM_MAX - 1)
 		max = ITEM_MAX - 1;
 	/* That a buffer is longer than what is kept of it is the setting, not an accident. */
-	n = len > max ? max : len;
-	n &= ITEM_MAX - 1;
+	n = BOUNDED(len > max ? max : len, ITEM_MAX - 1);
 	if (bpf_probe_read_user(&s->buf[pos + sizeof(struct item)], n, (void *)from)) {
 		u32 page = 4096 - (from & 4095);
 		bits = ITEM_FAULT;
 		if (page < n) {
-			n = page & (ITEM_MAX - 1);
+			n = BOUNDED(page, ITEM_MAX - 1);
 			if (bpf_probe_read_user(&s->buf[pos + sizeof(struct item)], n, (void *)from))
 				n = 0;
 		} else {
@@ -190,13 +189,10 @@ __global int put_iov(u64 iov, u64 vectors, u64 total, u32 compat, u32 to)
 		} else {
 			bpf_probe_read_user(&v, sizeof(v), (void *)(iov + i * sizeof(v)));
 		}
-		n = v.len > left ? left : v.len;
-		n &= ITEM_MAX - 1;
 		/* One item of at most ITEM_MAX - 1 bytes that began below ROOM. */
 		if (pos > ROOM + ITEM_MAX / 2)
 			break;
-		if (n > ITEM_MAX / 2)
-			n = ITEM_MAX / 2;
+		n = BOUNDED(v.len > left ? left : v.len, ITEM_MAX / 2 - 1);
 		if (bpf_probe_read_user(&s->buf[pos], n, (void *)v.base)) {
 			bits = ITEM_FAULT;
 			break;

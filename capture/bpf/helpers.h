@@ -60,6 +60,15 @@ static long (*bpf_ringbuf_output)(void *ring, void *data, u64 size, u64 flags) =
 		value_;                                                                                                        \
 	})
 
+/* A bound that the verifier sees where it is needed. The compiler knows that a value is in its bounds already and would
+ * leave the mask out; verifiers up to 6.1 have forgotten by then. */
+#define BOUNDED(value, mask)                                                                                           \
+	({                                                                                                                 \
+		u64 bounded_ = (value);                                                                                        \
+		asm volatile("" : "+r"(bounded_));                                                                             \
+		bounded_ & (mask);                                                                                             \
+	})
+
 /* Numbers of linux/bpf.h's enum bpf_core_relo_kind, as clang's builtins take them. */
 #define FIELD_OFFSET(type, field) __builtin_preserve_field_info(((type *)0)->field, 0)
 #define FIELD_SIZE(type, field) __builtin_preserve_field_info(((type *)0)->field, 1)

@@ -13,6 +13,7 @@ const MEMLOCK_NEEDED: u64 = 64 << 20;
 
 /// Capability numbers of `linux/capability.h`.
 const CAP_SYS_ADMIN: u32 = 21;
+const CAP_SYS_RESOURCE: u32 = 24;
 const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
 
@@ -139,6 +140,11 @@ fn memlock(host: &Host) -> (Verdict, String) {
         (_, Some(Limit::Bytes(bytes))) if bytes >= MEMLOCK_NEEDED => {
             (Verdict::Good, format!("locked memory is limited to {bytes} bytes, which is enough"))
         }
+        (Some(_), Some(Limit::Bytes(bytes)))
+            if host.capabilities.is_some_and(|mask| mask & (1 << CAP_SYS_RESOURCE) != 0) =>
+        {
+            (Verdict::Good, format!("locked memory is limited to {bytes} bytes; CAP_SYS_RESOURCE lets the recorder raise it"))
+        }
         (Some(_), Some(Limit::Bytes(bytes))) => (
             Verdict::Missing,
             format!(
@@ -224,6 +230,8 @@ mod tests {
         let host = Host { release: Some("5.4.0-216-generic".to_owned()), ..good() };
         assert_eq!(verdict(&host, "ring_buffer"), Verdict::Missing);
         assert_eq!(verdict(&host, "memlock"), Verdict::Missing);
+        let raising = Host { capabilities: Some(1 << CAP_SYS_RESOURCE), ..host.clone() };
+        assert_eq!(verdict(&raising, "memlock"), Verdict::Good);
         let host = Host { memlock: Some(Limit::Unlimited), ..host };
         assert_eq!(verdict(&host, "memlock"), Verdict::Good);
     }

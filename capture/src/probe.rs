@@ -122,8 +122,21 @@ fn refused<E: std::fmt::Display + std::error::Error>(what: impl Into<String>) ->
             }
             source = cause.source();
         }
-        ProbeError::Refused { what, why: why.chars().take(4000).collect() }
+        ProbeError::Refused { what, why: shortened(&why) }
     }
+}
+
+/// The verifier's log can have thousands of lines; its beginning says what was refused, its end why.
+fn shortened(why: &str) -> String {
+    const BEGINNING: usize = 300;
+    const END: usize = 1500;
+    let count = why.chars().count();
+    if count <= BEGINNING + END {
+        return why.to_owned();
+    }
+    let beginning: String = why.chars().take(BEGINNING).collect();
+    let end: String = why.chars().skip(count - END).collect();
+    format!("{beginning} [...] {end}")
 }
 
 impl Probe {
