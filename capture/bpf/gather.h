@@ -23,6 +23,18 @@ __inline s32 item_begin(struct scratch *s)
 	return pos;
 }
 
+/* Begins an item in the scratch of `to`; leaves the function where there is nothing to read from, or no room. */
+#define ITEM_BEGIN(s, pos, from, to)                                                                                   \
+	struct scratch *s = scratch_of(to);                                                                                \
+	s32 pos;                                                                                                           \
+                                                                                                                       \
+	if (!s || !(from))                                                                                                 \
+		return 0;                                                                                                      \
+	pos = item_begin(s);                                                                                               \
+	if (pos < 0)                                                                                                       \
+		return 0;                                                                                                      \
+	pos &= ROOM - 1
+
 __inline void item_end(struct scratch *s, u32 pos, u32 to, u32 len, u32 bits)
 {
 	struct item *item;
@@ -41,20 +53,16 @@ __inline void item_end(struct scratch *s, u32 pos, u32 to, u32 len, u32 bits)
 
 #define STR_MAX 4096
 
-/* Text in user memory. A null pointer makes no item. */
-__global int put_str(u64 from, u32 to)
+/* Text in user memory, or in the kernel's. A null pointer makes no item. */
+__inline int put_text(u64 from, u32 to, bool of_kernel)
 {
-	struct scratch *s = scratch_of(to);
-	s32 pos;
+	ITEM_BEGIN(s, pos, from, to);
 	long n;
 
-	if (!s || !from)
-		return 0;
-	pos = item_begin(s);
-	if (pos < 0)
-		return 0;
-	pos &= ROOM - 1;
-	n = bpf_probe_read_user_str(&s->buf[pos + sizeof(struct item)], STR_MAX, (void *)from);
+	if (of_kernel)
+		n = bpf_probe_read_kernel_str(&s->buf[pos + sizeof(struct item)], STR_MAX, (void *)from);
+	else
+		n = bpf_probe_read_user_str(&s->buf[pos + sizeof(struct item)], STR_MAX, (void *)from);
 	if (n <= 0)
 		item_end(s, pos, to, 0, ITEM_FAULT);
 	else
@@ -62,40 +70,22 @@ __global int put_str(u64 from, u32 to)
 	return 0;
 }
 
-/* Text in kernel memory. */
+__global int put_str(u64 from, u32 to)
+{
+	return put_text(from, to, 0);
+}
+
 __global int put_kernel_str(u64 from, u32 to)
 {
-	struct scratch *s = scratch_of(to);
-	s32 pos;
-	long n;
-
-	if (!s || !from)
-		return 0;
-	pos = item_begin(s);
-	if (pos < 0)
-		return 0;
-	pos &= ROOM - 1;
-	n = bpf_probe_read_kernel_str(&s->buf[pos + sizeof(struct item)], STR_MAX, (void *)from);
-	if (n <= 0)
-		item_end(s, pos, to, 0, ITEM_FAULT);
-	else
-		item_end(s, pos, to, n - 1, n == STR_MAX ? ITEM_CUT : 0);
-	return 0;
+	return put_text(from, to, 1);
 }
 
 /* `len` bytes of user memory, `max` at most; where the last page is not there, what lies before it. */
 __global int put_bytes(u64 from, u64 len, u32 max, u32 to)
 {
-	struct scratch *s = scratch_of(to);
+	ITEM_BEGIN(s, pos, from, to);
 	u32 bits = 0, n;
-	s32 pos;
 
-	if (!s || !from)
-		return 0;
-	pos = item_begin(s);
-	if (pos < 0)
-		return 0;
-	pos &= ROOM - 1;
 	if (max > ITEM_MAX - 1)
 		max = ITEM_MAX - 1;
 	/* That a buffer is longer than what is kept of it is the setting, not an accident. */
@@ -127,16 +117,9 @@ struct iovec32 {
 /* Length of a vector of buffers: an item of eight bytes. */
 __global int put_iov_size(u64 iov, u64 vectors, u32 compat, u32 to)
 {
-	struct scratch *s = scratch_of(to);
+	ITEM_BEGIN(s, pos, iov, to);
 	u64 sum = 0;
-	s32 pos;
 
-	if (!s || !iov)
-		return 0;
-	pos = item_begin(s);
-	if (pos < 0)
-		return 0;
-	pos &= ROOM - 1;
 	for (u32 i = 0; i < IOVECS; i++) {
 		u64 len = 0;
 
@@ -250,15 +233,9 @@ __global int put_msg(u64 msg, u64 total, u32 compat, u32 to)
 /* Texts that an array of pointers in user memory refers to, each with its NUL. */
 __global int put_argv(u64 argv, u32 compat, u32 to)
 {
-	struct scratch *s = scratch_of(to);
+	ITEM_BEGIN(s, start, argv, to);
 	u32 bits = 0;
-	s32 start;
 
-	if (!s || !argv)
-		return 0;
-	start = item_begin(s);
-	if (start < 0)
-		return 0;
 	s->pos = start + sizeof(struct item);
 	for (u32 i = 0; i < ARGVS; i++) {
 		u32 pos = s->pos;
@@ -289,26 +266,35 @@ __global int put_argv(u64 argv, u32 compat, u32 to)
 #define COMPONENTS 64
 #define NAME_ROOM 256
 
+/* One name of a path. False where there is no room (the path stays cut) or no reading it. */
+__inline bool put_name(struct scratch *s, const void *name, u32 *bits)
+{
+	u32 pos = s->pos;
+	long n;
+
+	if (pos > ROOM + STR_MAX)
+		return 0;
+	n = bpf_probe_read_kernel_str(&s->buf[pos], NAME_ROOM, name);
+	if (n <= 0) {
+		*bits = ITEM_FAULT;
+		return 0;
+	}
+	s->pos = pos + n;
+	return 1;
+}
+
 /* A path up to the root of its mount namespace: component names, leaf first. */
 __global int put_path(u64 dentry, u64 vfsmount, u32 to)
 {
-	struct scratch *s = scratch_of(to);
+	ITEM_BEGIN(s, start, dentry && vfsmount, to);
 	struct dentry *d = (void *)dentry, *root;
 	struct mount *m = (void *)(vfsmount - FIELD_OFFSET(struct mount, mnt));
 	u32 bits = ITEM_CUT;
-	s32 start;
 
-	if (!s || !dentry || !vfsmount)
-		return 0;
-	start = item_begin(s);
-	if (start < 0)
-		return 0;
 	s->pos = start + sizeof(struct item);
 	root = GET(m, mnt.mnt_root);
 	for (u32 i = 0; i < COMPONENTS; i++) {
 		struct dentry *parent;
-		u32 pos = s->pos;
-		long n;
 
 		if (d == root) {
 			struct mount *above = GET(m, mnt_parent);
@@ -323,14 +309,8 @@ __global int put_path(u64 dentry, u64 vfsmount, u32 to)
 		}
 		parent = GET(d, d_parent);
 		/* Without a parent and no root: a thing of its own, such as a memfd, whose only name is its own. */
-		if (pos > ROOM + STR_MAX)
+		if (!put_name(s, GET(d, d_name.name), &bits))
 			break;
-		n = bpf_probe_read_kernel_str(&s->buf[pos], NAME_ROOM, GET(d, d_name.name));
-		if (n <= 0) {
-			bits = ITEM_FAULT;
-			break;
-		}
-		s->pos = pos + n;
 		if (parent == d || !parent) {
 			bits = 0;
 			break;
@@ -344,21 +324,13 @@ __global int put_path(u64 dentry, u64 vfsmount, u32 to)
 /* Path of a cgroup: names, leaf first. */
 __global int put_cgroup(u64 node, u32 to)
 {
-	struct scratch *s = scratch_of(to);
+	ITEM_BEGIN(s, start, node, to);
 	struct kernfs_node *kn = (void *)node;
 	u32 bits = ITEM_CUT;
-	s32 start;
 
-	if (!s || !node)
-		return 0;
-	start = item_begin(s);
-	if (start < 0)
-		return 0;
 	s->pos = start + sizeof(struct item);
 	for (u32 i = 0; i < 32; i++) {
 		struct kernfs_node *parent;
-		u32 pos = s->pos;
-		long n;
 
 		if (FIELD_EXISTS(struct kernfs_node, __parent))
 			parent = GET(kn, __parent);
@@ -369,14 +341,8 @@ __global int put_cgroup(u64 node, u32 to)
 			bits = 0;
 			break;
 		}
-		if (pos > ROOM + STR_MAX)
+		if (!put_name(s, GET(kn, name), &bits))
 			break;
-		n = bpf_probe_read_kernel_str(&s->buf[pos], NAME_ROOM, GET(kn, name));
-		if (n <= 0) {
-			bits = ITEM_FAULT;
-			break;
-		}
-		s->pos = pos + n;
 		kn = parent;
 	}
 	item_end(s, start, to, s->pos - start - sizeof(struct item), bits);

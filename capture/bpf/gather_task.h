@@ -121,17 +121,10 @@ __inline void put_memory(struct task_item *t, struct task_struct *task)
 
 __global int put_task(u64 from, u32 to)
 {
+	ITEM_BEGIN(s, pos, from, to);
 	struct task_struct *task = (void *)from;
-	struct scratch *s = scratch_of(to);
 	struct task_item *t;
-	s32 pos;
 
-	if (!s || !from)
-		return 0;
-	pos = item_begin(s);
-	if (pos < 0)
-		return 0;
-	pos &= ROOM - 1;
 	t = (void *)&s->buf[pos + sizeof(struct item)];
 	__builtin_memset(t, 0, sizeof(*t));
 	t->start = GET(task, start_boottime);
@@ -192,19 +185,12 @@ __inline void put_times(struct file_item *f, struct inode *inode)
 
 __global int put_file(u64 from, u32 to)
 {
+	ITEM_BEGIN(s, pos, from, to);
 	struct file *file = (void *)from;
-	struct scratch *s = scratch_of(to);
 	struct inode *inode;
 	struct super_block *sb;
 	struct file_item *f;
-	s32 pos;
 
-	if (!s || !from)
-		return 0;
-	pos = item_begin(s);
-	if (pos < 0)
-		return 0;
-	pos &= ROOM - 1;
 	f = (void *)&s->buf[pos + sizeof(struct item)];
 	__builtin_memset(f, 0, sizeof(*f));
 	inode = GET(file, f_inode);
@@ -235,21 +221,11 @@ __global int put_file(u64 from, u32 to)
 /* Name of a unix socket. An abstract one begins with NUL. */
 __global int put_unix_name(u64 from, u32 to)
 {
-	struct scratch *s = scratch_of(to);
 	struct unix_sock *sk = (void *)from;
-	struct unix_address *address;
-	s32 pos;
+	struct unix_address *address = from ? GET(sk, addr) : 0;
+	ITEM_BEGIN(s, pos, address, to);
 	u32 n;
 
-	if (!s || !from)
-		return 0;
-	address = GET(sk, addr);
-	if (!address)
-		return 0;
-	pos = item_begin(s);
-	if (pos < 0)
-		return 0;
-	pos &= ROOM - 1;
 	n = GET(address, len);
 	if (n < 2)
 		return 0;
@@ -265,19 +241,12 @@ __global int put_unix_name(u64 from, u32 to)
 /* A socket's ends. */
 __global int put_sock(u64 from, u32 to)
 {
+	ITEM_BEGIN(s, pos, from, to);
 	struct sock *sk = (void *)from;
-	struct scratch *s = scratch_of(to);
 	struct sock_item *i;
-	s32 pos;
 	u16 family;
 	u64 peer = 0;
 
-	if (!s || !from)
-		return 0;
-	pos = item_begin(s);
-	if (pos < 0)
-		return 0;
-	pos &= ROOM - 1;
 	i = (void *)&s->buf[pos + sizeof(struct item)];
 	__builtin_memset(i, 0, sizeof(*i));
 	family = GET(sk, __sk_common.skc_family);
@@ -310,10 +279,11 @@ __global int put_sock(u64 from, u32 to)
 	return 0;
 }
 
-/* What a descriptor of the current process refers to. */
+/* What a descriptor refers to: of the current process, or of the one on whose behalf the kernel acts. */
 __inline struct file *file_of(u32 fd)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct scratch *s = scratch_of(FOR_EVENT);
+	struct task_struct *task = (void *)(s && s->task ? s->task : bpf_get_current_task());
 	struct fdtable *table = GET(GET(task, files), fdt);
 	struct file *file = 0;
 

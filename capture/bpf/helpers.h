@@ -26,6 +26,7 @@ enum map_type {
 	MAP_ARRAY = 2,
 	MAP_PROG_ARRAY = 3,
 	MAP_PERCPU_ARRAY = 6,
+	MAP_LRU_HASH = 9,
 	MAP_RINGBUF = 27,
 };
 

@@ -281,9 +281,58 @@ struct unix_sock {
 	struct sock *peer;
 };
 
-struct pipe_inode_info;
+struct filename {
+	const char *name;
+};
+
+struct io_ring_ctx {
+	unsigned int flags;
+	u32 *sq_array;
+	void *sq_sqes;
+	unsigned int cached_sq_head;
+	unsigned int sq_entries;
+};
+
+struct io_kiocb {
+	u8 opcode;
+	struct io_ring_ctx *ctx;
+};
+
+/* What the kernel keeps of a request: in its first bytes, whatever the kernel. */
+struct io_open {
+	struct filename *filename;
+};
+struct io_unlink {
+	struct filename *filename;
+};
+struct io_rename {
+	struct filename *oldpath, *newpath;
+};
+struct io_mkdir {
+	struct filename *filename;
+};
 
 #pragma clang attribute pop
+
+/* Entries of io_uring's queues: stable ABI (linux/io_uring.h: io_uring_sqe, io_uring_cqe), so not fitted. */
+struct queue_entry {
+	u8 opcode;
+	u8 flags;
+	u16 ioprio;
+	s32 fd;
+	u64 off; /* or a second address */
+	u64 addr;
+	u32 len;
+	u32 op_flags;
+	u64 user_data;
+	u64 rest[3];
+};
+
+struct queue_result {
+	u64 user_data;
+	s32 res;
+	u32 flags;
+};
 
 /* Contexts of iterators: stable ABI, read directly. */
 struct bpf_iter_meta {

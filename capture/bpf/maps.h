@@ -14,6 +14,7 @@ struct config {
 	u32 pids, cgroups, comms, uids; /* kinds of entries in a filter: FILTER_* */
 	u32 cgroup_levels; /* bit n: some filtered cgroup is n steps below the root */
 	u32 spare;
+	u32 guarded[16]; /* bit n: native number n, of 64 or of 32 bits, may be that of a guarded call */
 };
 
 #define FILTER_ONLY 1
@@ -36,7 +37,7 @@ struct plan {
 	u8 want;
 	u8 class;
 	u8 fetches;
-	u8 spare;
+	u8 guard; /* what it is given is read when it begins, too */
 	struct fetch fetch[FETCHES];
 };
 
@@ -45,7 +46,8 @@ enum class {
 	CLASS_FETCH = 1,
 	CLASS_CLONE = 2,
 	CLASS_EXEC = 3,
-	CLASSES = 4,
+	CLASS_MESSAGES = 4,
+	CLASSES = 5,
 };
 
 enum fetch_kind {
@@ -54,7 +56,7 @@ enum fetch_kind {
 	FETCH_DATA_ARG = 3, /* buffer at arg; its length is the next argument */
 	FETCH_IOV = 4, /* vector at arg, count in the next; bytes: the result */
 	FETCH_MSG = 5, /* struct msghdr at arg */
-	FETCH_MSGS = 6, /* first struct mmsghdr at arg */
+	FETCH_MSGS = 6, /* array of struct mmsghdr at arg: class CLASS_MESSAGES makes a record of each */
 	FETCH_ADDR = 7, /* socket address at arg, its length in the next argument */
 	FETCH_ADDR_BACK = 8, /* socket address at arg, a pointer to its length in the next argument */
 	FETCH_BYTES = 9, /* size bytes at arg */
@@ -173,6 +175,7 @@ struct {
 struct scratch {
 	u32 pos;
 	u32 busy;
+	u64 task; /* whose descriptors are meant; 0: the current thread's */
 	u8 buf[ROOM + ITEM_MAX + 64];
 };
 
@@ -186,6 +189,101 @@ struct {
 	__type(key, u32);
 	__type(value, struct scratch);
 } scratches SEC(".maps");
+
+/* What calls were given when they began, by thread: a program may change the memory before the call returns. */
+#define GUARD_TEXT 512
+#define GUARD_SLOTS 2
+
+struct guard_slot {
+	u8 kind; /* of the item; 0: nothing, or it could not be read */
+	u8 place;
+	u16 len;
+	u8 text[GUARD_TEXT];
+};
+
+struct guard {
+	u32 code; /* of the call under way, 0: none */
+	u32 spare;
+	u64 args[6];
+	struct guard_slot slots[GUARD_SLOTS];
+};
+
+struct {
+	__uint(type, MAP_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u32);
+	__type(value, struct guard);
+} guards SEC(".maps");
+
+/* Operations of io_uring, by opcode: the call that does the same, and which member of the entry is which argument. */
+#define OPERATIONS 64
+
+enum operation_source {
+	FROM_NOTHING = 0,
+	FROM_FD,
+	FROM_ADDR,
+	FROM_OFF,
+	FROM_LEN,
+	FROM_FLAGS,
+};
+
+struct operation {
+	u16 code; /* 0: not recorded */
+	u8 names; /* NAMES_*: where the kernel keeps its own copy of the paths */
+	u8 spare;
+	u8 args[8]; /* FROM_*; six are used */
+};
+
+enum operation_names {
+	NAMES_NONE = 0,
+	NAMES_OPEN,
+	NAMES_UNLINK,
+	NAMES_RENAME,
+	NAMES_MKDIR,
+};
+
+struct {
+	__uint(type, MAP_ARRAY);
+	__uint(max_entries, OPERATIONS);
+	__type(key, u32);
+	__type(value, struct operation);
+} operations SEC(".maps");
+
+/* Operations that were submitted and have not ended: their records as far as they were known then. */
+#define PENDING_ROOM 8192
+
+struct pending_key {
+	u64 ring; /* kernel address */
+	u64 request; /* kernel address, or what the program calls it where the kernel tells no more */
+};
+
+struct pending {
+	u64 task; /* who submitted it */
+	u32 len;
+	u32 spare;
+	u8 buf[PENDING_ROOM];
+};
+
+struct {
+	__uint(type, MAP_LRU_HASH);
+	__uint(max_entries, 512);
+	__type(key, struct pending_key);
+	__type(value, struct pending);
+} pendings SEC(".maps");
+
+/* What is too large for the stack, which a chain of functions shares. */
+struct blank {
+	struct guard guard;
+	struct pending pending;
+	struct queue_entry entry;
+};
+
+struct {
+	__uint(type, MAP_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct blank);
+} blanks SEC(".maps");
 
 __inline struct scratch *scratch_of(u32 to)
 {

@@ -12,13 +12,13 @@ enum record_kind {
 	KIND_EXIT = 3, /* a thread ended; ret: its exit code */
 	KIND_TASK = 4, /* snapshot: a thread */
 	KIND_FILE = 5, /* snapshot: a descriptor; args[0]: its number */
-	KIND_ENTER = 6, /* a call began; only for calls whose exit is untruthful */
 };
 
 /* Bits of head.flags. */
 #define HEAD_COMPAT 1 /* 32-bit call on a 64-bit kernel */
 #define HEAD_LAST 2 /* exit: the last thread of its process */
 #define HEAD_CUT 4 /* some item found no room */
+#define HEAD_RING 8 /* asked for through io_uring; args are those of the call that does the same */
 
 struct head {
 	u32 len; /* of the record, head included */
@@ -67,7 +67,7 @@ enum item_kind {
 	ITEM_CONTROL = 18, /* control messages */
 	ITEM_ROOT = 19,
 	ITEM_SOCK_PEER = 20, /* struct sock_item of the second of a pair */
-	ITEM_ENTER_STR = 21, /* text of an argument as it was when the call began, where that differs */
+	ITEM_ENTER_STR = 21, /* text of an argument as it was when the call began, its first GUARD_TEXT - 1 bytes */
 	ITEM_ENTER_ADDR = 22,
 	ITEM_SIZE = 23, /* length of a vector of buffers, eight bytes */
 };

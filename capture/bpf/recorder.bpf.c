@@ -23,6 +23,15 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define REG(regs, field) ((regs)->field)
 #endif
 
+/* A pointer of a context as a plain number, which global functions take. */
+__inline u64 plain(const void *field)
+{
+	u64 pointer = 0;
+
+	bpf_probe_read_kernel(&pointer, sizeof(pointer), field);
+	return pointer;
+}
+
 /* Is what this mode asks for true of an entry? */
 __inline bool passes(u32 mode, const u8 *entry)
 {
@@ -69,33 +78,44 @@ __inline bool wanted_thread(u32 tgid)
 	return 1;
 }
 
-/* Takes this CPU's scratch and fills the head; the record's number is used up whatever becomes of it. */
-__inline struct scratch *begin(u32 kind, u32 code, u32 flags, u64 id)
+/* Takes this CPU's scratch and fills the head, but for the number. */
+__inline struct scratch *take(u32 kind, u32 code, u32 flags, u64 id)
 {
-	struct counters *c = counters();
 	struct scratch *s = scratch_of(FOR_EVENT);
 	struct head *head;
-	u64 seq;
 
-	if (!c || !s)
+	if (!s || s->busy)
 		return 0;
-	seq = c->seq++;
-	if (s->busy) {
-		c->n[COUNT_SCRATCH]++;
-		return 0;
-	}
 	s->busy = 1;
+	s->task = 0;
 	head = (void *)s->buf;
 	head->kind = kind;
 	head->code = code;
 	head->ts = bpf_ktime_get_boot_ns();
-	head->seq = seq;
 	head->cpu = bpf_get_smp_processor_id();
 	head->flags = flags;
 	head->tgid = id >> 32;
 	head->tid = id;
 	head->spare = 0;
 	s->pos = sizeof(*head);
+	return s;
+}
+
+/* Begins a record; its number is used up whatever becomes of it. */
+__inline struct scratch *begin(u32 kind, u32 code, u32 flags, u64 id)
+{
+	struct counters *c = counters();
+	struct scratch *s;
+	u64 seq;
+
+	if (!c)
+		return 0;
+	seq = c->seq++;
+	s = take(kind, code, flags, id);
+	if (s)
+		((struct head *)s->buf)->seq = seq;
+	else
+		c->n[COUNT_SCRATCH]++;
 	return s;
 }
 
@@ -116,21 +136,65 @@ __inline void send(struct scratch *s)
 	s->busy = 0;
 }
 
-__inline u64 compat_arg(u64 reg)
+/* Which call a thread makes, by the registers it made it with. */
+struct call {
+	u32 native; /* key of `natives` */
+	u32 flags; /* HEAD_COMPAT */
+	u32 code;
+};
+
+/* False where it is none that can be recorded. */
+__inline bool call_of(struct pt_regs *regs, u64 nr, struct call *call)
 {
-	return (u32)reg;
+	struct task_struct *task = (void *)bpf_get_current_task();
+	u32 member;
+	u16 *entry;
+
+	call->flags = 0;
+	if (GET(task, thread_info.status) & TS_COMPAT) {
+		if (nr >= NATIVE_SOCKETCALL - NATIVE_COMPAT)
+			return 0;
+		call->native = NATIVE_COMPAT + nr;
+		call->flags = HEAD_COMPAT;
+	} else {
+		call->native = nr & ~X32_BIT;
+		if (call->native >= NATIVE_COMPAT)
+			call->native = 0xffff;
+	}
+	/* The 32-bit call that stands for all socket calls says by an argument which it is. */
+	member = call->native;
+	if (call->native == NATIVE_COMPAT + COMPAT_SOCKETCALL)
+		member = NATIVE_SOCKETCALL + (REG(regs, bx) & 31);
+	entry = bpf_map_lookup_elem(&natives, &member);
+	call->code = entry ? *entry : 0;
+	return 1;
 }
 
-/* The 32-bit call that stands for all socket calls: its own number and an array of arguments. */
-__inline u32 socketcall(struct head *head)
+/* The arguments, in the order of the call's declaration. `args` is memory of a map. */
+__inline void read_args(struct pt_regs *regs, struct call *call, u64 *args)
 {
-	u32 args[6] = {};
-	u32 call = head->args[0];
-
-	bpf_probe_read_user(args, sizeof(args), (void *)head->args[1]);
-	for (int i = 0; i < 6; i++)
-		head->args[i] = args[i];
-	return NATIVE_SOCKETCALL + (call & 31);
+	if (!call->flags) {
+		args[0] = REG(regs, di);
+		args[1] = REG(regs, si);
+		args[2] = REG(regs, dx);
+		args[3] = REG(regs, r10);
+		args[4] = REG(regs, r8);
+		args[5] = REG(regs, r9);
+		return;
+	}
+	args[0] = (u32)REG(regs, bx);
+	args[1] = (u32)REG(regs, cx);
+	args[2] = (u32)REG(regs, dx);
+	args[3] = (u32)REG(regs, si);
+	args[4] = (u32)REG(regs, di);
+	args[5] = (u32)REG(regs, bp);
+	if (call->native == NATIVE_COMPAT + COMPAT_SOCKETCALL) {
+		/* Its second argument is the array of the member's arguments. */
+		u32 own[6] = {};
+		bpf_probe_read_user(own, sizeof(own), (void *)args[1]);
+		for (int i = 0; i < 6; i++)
+			args[i] = own[i];
+	}
 }
 
 TRACEPOINT("sys_exit")
@@ -138,36 +202,19 @@ int on_exit(u64 *ctx)
 {
 	struct pt_regs *regs = (void *)ctx[0];
 	s64 ret = ctx[1];
-	struct task_struct *task = (void *)bpf_get_current_task();
-	u64 nr = REG(regs, orig_ax);
-	u32 native, flags = 0, code;
+	u64 nr = REG(regs, orig_ax), id;
 	struct scratch *s;
 	struct head *head;
 	struct plan *plan;
-	u16 *entry;
-	u64 id;
+	struct call call;
+	u32 code;
 
 	/* Registers that a signal handler's return has put back belong to no call. */
 	if ((s64)nr < 0)
 		return 0;
-	if (GET(task, thread_info.status) & TS_COMPAT) {
-		if (nr >= NATIVE_SOCKETCALL - NATIVE_COMPAT)
-			return 0;
-		native = NATIVE_COMPAT + nr;
-		flags = HEAD_COMPAT;
-	} else {
-		native = nr & ~X32_BIT;
-		if (native >= NATIVE_COMPAT)
-			native = 0xffff;
-	}
-	entry = bpf_map_lookup_elem(&natives, &native);
-	code = entry ? *entry : 0;
-	/* The member of a socketcall is known only after its arguments are read. */
-	if (native == NATIVE_COMPAT + COMPAT_SOCKETCALL) {
-		u32 call = NATIVE_SOCKETCALL + (REG(regs, bx) & 31);
-		entry = bpf_map_lookup_elem(&natives, &call);
-		code = entry ? *entry : 0;
-	}
+	if (!call_of(regs, nr, &call))
+		return 0;
+	code = call.code;
 	plan = bpf_map_lookup_elem(&plans, &code);
 	if (!plan || !plan->want)
 		return 0;
@@ -181,28 +228,12 @@ int on_exit(u64 *ctx)
 		return 0;
 	if (!code)
 		count(COUNT_UNKNOWN);
-	s = begin(KIND_CALL, code, flags, id);
+	s = begin(KIND_CALL, code, call.flags, id);
 	if (!s)
 		return 0;
 	head = (void *)s->buf;
 	head->ret = ret;
-	if (flags) {
-		head->args[0] = compat_arg(REG(regs, bx));
-		head->args[1] = compat_arg(REG(regs, cx));
-		head->args[2] = compat_arg(REG(regs, dx));
-		head->args[3] = compat_arg(REG(regs, si));
-		head->args[4] = compat_arg(REG(regs, di));
-		head->args[5] = compat_arg(REG(regs, bp));
-		if (native == NATIVE_COMPAT + COMPAT_SOCKETCALL)
-			socketcall(head);
-	} else {
-		head->args[0] = REG(regs, di);
-		head->args[1] = REG(regs, si);
-		head->args[2] = REG(regs, dx);
-		head->args[3] = REG(regs, r10);
-		head->args[4] = REG(regs, r8);
-		head->args[5] = REG(regs, r9);
-	}
+	read_args(regs, &call, head->args);
 	if (!code)
 		head->args[5] = nr;
 	if (plan->class == CLASS_PLAIN) {
@@ -215,10 +246,12 @@ int on_exit(u64 *ctx)
 	return 0;
 }
 
-__inline u64 arg_of(struct head *head, u32 n)
+__inline u64 nth(u64 *args, u32 n)
 {
-	return n < 6 ? head->args[n] : 0;
+	return n < 6 ? args[n] : 0;
 }
+
+#include "guard.h"
 
 /* Two descriptors that a call made: their numbers, and what they refer to. */
 __global int put_pair(u64 at, u32 place)
@@ -248,8 +281,8 @@ __global int put_fetch(u32 kind, u32 n, u32 size)
 	head = (void *)s->buf;
 	compat = head->flags & HEAD_COMPAT;
 	ret = head->ret;
-	arg = arg_of(head, n);
-	next = arg_of(head, n + 1);
+	arg = nth(head->args, n);
+	next = nth(head->args, n + 1);
 	fd = n == ARG_RET ? ret : arg;
 	switch (kind) {
 	case FETCH_STR:
@@ -264,7 +297,7 @@ __global int put_fetch(u32 kind, u32 n, u32 size)
 		return put_iov(arg, next, ret > 0 ? ret : ITEM_MAX, compat, TO(ITEM_DATA, n));
 	case FETCH_MSG:
 	case FETCH_MSGS:
-		return put_msg(arg, ret > 0 && kind == FETCH_MSG ? ret : ITEM_MAX, compat, TO(0, n));
+		return put_msg(arg, ret > 0 ? ret : ITEM_MAX, compat, TO(0, n));
 	case FETCH_ADDR:
 		return next ? put_bytes(arg, next, ADDR_MAX, TO(ITEM_ADDR, n)) : 0;
 	case FETCH_ADDR_BACK: {
@@ -293,38 +326,112 @@ __global int put_fetch(u32 kind, u32 n, u32 size)
 	return 0;
 }
 
+/* When things are fetched: at once, or in two parts of an operation whose end comes later. */
+enum part {
+	PART_WHOLE = 0,
+	PART_SUBMITTED, /* what the program gives */
+	PART_COMPLETED, /* what it gets */
+	PART_ELSEWHERE, /* the same, while another program's memory is the current one */
+};
+
+/* Everything that the plan of a call asks for. */
+__global int put_plan(u32 code, u32 part)
+{
+	struct scratch *s = scratch_of(FOR_EVENT);
+	struct plan *plan = bpf_map_lookup_elem(&plans, &code);
+	struct head *head;
+	bool done;
+
+	if (!s || !plan)
+		return 0;
+	head = (void *)s->buf;
+	done = head->ret >= 0 || head->ret == -EINPROGRESS;
+	for (u32 i = 0; i < FETCHES; i++) {
+		struct fetch fetch;
+		bool late;
+
+		if (i >= plan->fetches)
+			break;
+		fetch = plan->fetch[i];
+		late = fetch.when != WHEN_ALWAYS || fetch.kind == FETCH_DATA_RET;
+		if (part == PART_SUBMITTED ? late : part != PART_WHOLE && !late)
+			continue;
+		if (part == PART_ELSEWHERE && fetch.kind != FETCH_FILE && fetch.kind != FETCH_SOCK && fetch.kind != FETCH_LISTENER)
+			continue;
+		if ((fetch.when == WHEN_DONE && !done) || (fetch.when == WHEN_FAILED && done))
+			continue;
+		put_fetch(fetch.kind, fetch.arg, fetch.size);
+	}
+	return plan->guard;
+}
+
 TRACEPOINT("sys_exit")
 int call_fetch(u64 *ctx)
 {
 	struct scratch *s = scratch_of(FOR_EVENT);
 	struct head *head;
-	struct plan *plan;
-	u32 code;
-	bool done;
+
+	if (!s)
+		return 0;
+	head = (void *)s->buf;
+	if (put_plan(head->code, PART_WHOLE))
+		put_guard(head->tid, head->code);
+	send(s);
+	return 0;
+}
+
+/* Messages of one call that are recorded, at most. */
+#define MESSAGES 32
+
+/* sendmmsg and recvmmsg: a record of each message, its result the bytes of that. */
+TRACEPOINT("sys_exit")
+int call_messages(u64 *ctx)
+{
+	struct scratch *s = scratch_of(FOR_EVENT);
+	u32 code, flags, size;
+	struct head *head;
+	u64 id, args[6];
+	s64 messages;
 
 	if (!s)
 		return 0;
 	head = (void *)s->buf;
 	code = head->code;
-	done = head->ret >= 0 || head->ret == -EINPROGRESS;
-	plan = bpf_map_lookup_elem(&plans, &code);
-	if (!plan) {
-		s->busy = 0;
-		return 0;
-	}
-	for (u32 i = 0; i < FETCHES; i++) {
-		struct fetch fetch;
+	flags = head->flags;
+	id = (u64)head->tgid << 32 | head->tid;
+	messages = head->ret;
+	size = flags & HEAD_COMPAT ? sizeof(struct msghdr32) + 4 : sizeof(struct msghdr64) + 8;
+	for (int i = 0; i < 6; i++)
+		args[i] = head->args[i];
+	for (u32 i = 0; i < MESSAGES; i++) {
+		if (i > 0) {
+			if (i >= messages)
+				break;
+			s = begin(KIND_CALL, code, flags, id);
+			if (!s)
+				continue;
+			head = (void *)s->buf;
+			for (int n = 0; n < 6; n++)
+				head->args[n] = args[n];
+		}
+		head->ret = messages;
+		if (messages > 0) {
+			u64 at = args[1] + (u64)i * size;
+			u32 bytes = 0;
 
-		if (i >= plan->fetches)
-			break;
-		fetch = plan->fetch[i];
-		if ((fetch.when == WHEN_DONE && !done) || (fetch.when == WHEN_FAILED && done))
-			continue;
-		put_fetch(fetch.kind, fetch.arg, fetch.size);
+			bpf_probe_read_user(&bytes, sizeof(bytes), (void *)(at + size - (flags & HEAD_COMPAT ? 4 : 8)));
+			head->args[1] = at;
+			head->ret = bytes;
+		}
+		put_plan(code, PART_WHOLE);
+		send(s);
 	}
-	send(s);
+	if (messages > MESSAGES)
+		count(COUNT_CUT);
 	return 0;
 }
+
+#include "uring.h"
 
 /* clone and relatives, in the parent and in the child: both are the current thread then. */
 TRACEPOINT("sys_exit")
@@ -369,11 +476,12 @@ int call_exec(u64 *ctx)
 	plan = bpf_map_lookup_elem(&plans, &code);
 	/* The path's place tells execve from execveat; argv follows it. */
 	at = plan ? plan->fetch[0].arg : 0;
-	put_str(arg_of(head, at), TO(ITEM_FILENAME, 0));
-	put_argv(arg_of(head, at + 1), compat, TO(ITEM_ARGS, 0));
-	put_argv(arg_of(head, at + 2), compat, TO(ITEM_ENV, 0));
+	put_str(nth(head->args, at), TO(ITEM_FILENAME, 0));
+	put_argv(nth(head->args, at + 1), compat, TO(ITEM_ARGS, 0));
+	put_argv(nth(head->args, at + 2), compat, TO(ITEM_ENV, 0));
 	put_task(task, TO(ITEM_TASK, 0));
 	put_cgroups(task, 0);
+	end_guard(head->tid);
 	send(s);
 	return 0;
 }
@@ -407,7 +515,7 @@ int on_exec(u64 *ctx)
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct linux_binprm *bprm = (void *)ctx[2];
 	u64 id = bpf_get_current_pid_tgid();
-	u32 execve = 324, execveat = 325, code;
+	u32 execve = 324, execveat = 325, code, old_tid = ctx[1], given;
 	struct plan *plan = bpf_map_lookup_elem(&plans, &execve);
 	struct scratch *s;
 	struct head *head;
@@ -416,8 +524,12 @@ int on_exec(u64 *ctx)
 
 	if (!plan || !plan->want || !wanted_thread(id >> 32))
 		return 0;
-	/* Only execveat with a descriptor leaves a path of that; without one it is execve under another number. */
-	code = FIELD_EXISTS(struct linux_binprm, fdpath) && GET(bprm, fdpath) ? execveat : execve;
+	/* The number it was called by is gone; it was noted at the beginning, by the thread that is its process' only one
+	 * now. Without that note: only execveat with a descriptor leaves a path of that. */
+	given = end_guard(old_tid);
+	code = given ? given : FIELD_EXISTS(struct linux_binprm, fdpath) && GET(bprm, fdpath) ? execveat : execve;
+	if (code != execveat)
+		code = execve;
 	s = begin(KIND_EXEC, code, 0, id);
 	if (!s)
 		return 0;
@@ -502,6 +614,7 @@ int on_end(u64 *ctx)
 	}
 	if (last && config.pids)
 		bpf_map_delete_elem(&pids, &tgid);
+	end_guard(id);
 	return 0;
 }
 
@@ -531,15 +644,6 @@ __inline void snapshot_write(struct scratch *s, void *seq)
 		len = ROOM + ITEM_MAX;
 	head->len = len;
 	bpf_seq_write(seq, s->buf, len);
-}
-
-/* A pointer of an iterator's context as a plain number, which global functions take. */
-__inline u64 plain(const void *field)
-{
-	u64 pointer = 0;
-
-	bpf_probe_read_kernel(&pointer, sizeof(pointer), field);
-	return pointer;
 }
 
 SEC("iter/task")

@@ -143,7 +143,10 @@ fn memlock(host: &Host) -> (Verdict, String) {
         (Some(_), Some(Limit::Bytes(bytes)))
             if host.capabilities.is_some_and(|mask| mask & (1 << CAP_SYS_RESOURCE) != 0) =>
         {
-            (Verdict::Good, format!("locked memory is limited to {bytes} bytes; CAP_SYS_RESOURCE lets the recorder raise it"))
+            (
+                Verdict::Good,
+                format!("locked memory is limited to {bytes} bytes; CAP_SYS_RESOURCE lets the recorder raise it"),
+            )
         }
         (Some(_), Some(Limit::Bytes(bytes))) => (
             Verdict::Missing,

@@ -12,23 +12,43 @@ use aya::maps::{Array, HashMap, MapData, PerCpuArray, ProgramArray, RingBuf};
 use aya::programs::{BtfTracePoint, Iter, RawTracePoint};
 use aya::{Btf, Ebpf, EbpfLoader};
 
-use crate::calls::{CODES, Calls, Class, natives};
+use crate::calls::{CODES, Calls, Class, guarded_numbers, natives, operations};
 use crate::filter::{Filters, Mode};
 
 static TYPED: &[u8] = aya::include_bytes_aligned!("../bpf/recorder.bpf.o");
 static RAW: &[u8] = aya::include_bytes_aligned!("../bpf/recorder-raw.bpf.o");
 
 /// Programs that calls are handed on to, with their classes.
-const CLASSES: [(&str, Class); 3] =
-    [("call_fetch", Class::Fetch), ("call_clone", Class::Clone), ("call_exec", Class::Exec)];
+const CLASSES: [(&str, Class); 4] = [
+    ("call_fetch", Class::Fetch),
+    ("call_clone", Class::Clone),
+    ("call_exec", Class::Exec),
+    ("call_messages", Class::Messages),
+];
 
 /// Programs and their tracepoints, in the order in which they are attached: the process filter's first, so that no
 /// child is missed.
-const TRACEPOINTS: [(&str, &str); 4] = [
+const TRACEPOINTS: [(&str, &str); 5] = [
     ("on_fork", "sched_process_fork"),
     ("on_exec", "sched_process_exec"),
     ("on_end", "sched_process_exit"),
+    ("on_enter", "sys_enter"),
     ("on_exit", "sys_exit"),
+];
+
+/// Programs for the beginning and the end of operations of `io_uring`. The tracepoints have had several forms; of each
+/// group the first that the kernel takes is attached.
+const RINGS: [&[(&str, &str)]; 2] = [
+    &[
+        ("uring_complete_five", "io_uring_complete"),
+        ("uring_complete_four", "io_uring_complete"),
+        ("uring_complete_three", "io_uring_complete"),
+    ],
+    &[
+        ("uring_submit", "io_uring_submit_req"),
+        ("uring_submit_seven", "io_uring_submit_sqe"),
+        ("uring_submit_two", "io_uring_submit_sqe"),
+    ],
 ];
 
 /// Why the kernel side could not be started.
@@ -107,6 +127,8 @@ pub(crate) struct Probe {
     _classes: ProgramArray<MapData>,
     /// Programs without types had to be used.
     pub raw: bool,
+    /// Programs that follow `io_uring`; none where the kernel has other tracepoints.
+    rings: Vec<&'static str>,
 }
 
 fn refused<E: std::fmt::Display + std::error::Error>(what: impl Into<String>) -> impl FnOnce(E) -> ProbeError {
@@ -180,14 +202,15 @@ impl Probe {
         for (name, tracepoint) in TRACEPOINTS {
             attach(&mut ebpf, name, tracepoint, raw)?;
         }
+        let rings = follow_rings(&mut ebpf, raw, btf);
         let counts = take(&mut ebpf, "counts")?.try_into().map_err(refused("the map of counters"))?;
         let ring = take(&mut ebpf, "events")?.try_into().map_err(refused("the ring buffer"))?;
-        Ok((Self { ebpf, counts, _classes: classes, raw }, ring))
+        Ok((Self { ebpf, counts, _classes: classes, raw, rings }, ring))
     }
 
     /// Ends recording: what is in the ring stays there to be read.
     pub(crate) fn detach(&mut self) {
-        for (name, _) in TRACEPOINTS.iter().rev() {
+        for name in self.rings.iter().copied().chain(TRACEPOINTS.iter().rev().map(|(name, _)| *name)) {
             // Unloading closes the links; a program that is not loaded has none.
             match self.ebpf.program_mut(name) {
                 Some(aya::programs::Program::BtfTracePoint(program)) => drop(program.unload()),
@@ -210,9 +233,14 @@ impl Probe {
         sums
     }
 
+    /// Are operations of `io_uring` followed?
+    pub(crate) fn follows_rings(&self) -> bool {
+        !self.rings.is_empty()
+    }
+
     /// How often the kernel skipped a program because it was at work on that CPU already.
     pub(crate) fn misses(&self) -> u64 {
-        let programs = TRACEPOINTS.iter().map(|(name, _)| *name);
+        let programs = TRACEPOINTS.iter().map(|(name, _)| *name).chain(self.rings.iter().copied());
         programs.filter_map(|name| misses_of(self.ebpf.program(name)?.fd().ok()?.as_fd())).sum()
     }
 
@@ -258,7 +286,7 @@ fn config(settings: &Settings) -> Vec<u8> {
         filters.cgroups.iter().fold(0, |levels, entry| levels | 1u32.checked_shl(entry.value.level).unwrap_or(0)),
         0,
     ];
-    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    words.iter().chain(&guarded_numbers()).flat_map(|word| word.to_le_bytes()).collect()
 }
 
 fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, ProbeError> {
@@ -276,6 +304,11 @@ fn fill_tables(ebpf: &mut Ebpf, calls: &Calls, settings: &Settings) -> Result<()
     for (native, code) in natives() {
         numbers.set(native, code, 0).map_err(refused("the map of numbers"))?;
     }
+    let mut rings: Array<&mut MapData, [u8; crate::calls::OPERATION]> =
+        lent(ebpf, "operations")?.try_into().map_err(refused("the map of operations"))?;
+    for (opcode, operation) in operations() {
+        rings.set(opcode, operation, 0).map_err(refused("the map of operations"))?;
+    }
     let mut plans: Array<&mut MapData, [u8; crate::calls::PLAN]> =
         lent(ebpf, "plans")?.try_into().map_err(refused("the map of plans"))?;
     for code in 0..CODES as u16 {
@@ -283,6 +316,21 @@ fn fill_tables(ebpf: &mut Ebpf, calls: &Calls, settings: &Settings) -> Result<()
         plans.set(u32::from(code), plan, 0).map_err(refused("the map of plans"))?;
     }
     Ok(())
+}
+
+/// Attaches what follows `io_uring`, where the kernel has tracepoints of a known form: both ends or none.
+fn follow_rings(ebpf: &mut Ebpf, raw: bool, btf: &Btf) -> Vec<&'static str> {
+    let mut attached = Vec::new();
+    for group in RINGS {
+        let found = group.iter().find(|(name, tracepoint)| {
+            load_program(ebpf, name, tracepoint, raw, btf).is_ok() && attach(ebpf, name, tracepoint, raw).is_ok()
+        });
+        match found {
+            Some((name, _)) => attached.push(*name),
+            None => return Vec::new(),
+        }
+    }
+    attached
 }
 
 fn fill_filters(ebpf: &mut Ebpf, filters: &Filters) -> Result<(), ProbeError> {

@@ -28,6 +28,9 @@ pub(crate) const COMPAT: u16 = 1;
 /// Of an exit: the last thread of its process.
 pub(crate) const LAST: u16 = 2;
 
+/// Longest text that is kept from the beginning of a call: `GUARD_TEXT` of `bpf/maps.h`, without NUL.
+pub(crate) const GUARD_TEXT: usize = 511;
+
 /// What every record begins with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head {
@@ -70,6 +73,10 @@ pub(crate) enum Item {
     Control = 18,
     Root = 19,
     SockPeer = 20,
+    /// Text as it was when the call began.
+    EnterStr = 21,
+    /// Address as it was when the call began.
+    EnterAddr = 22,
     Size = 23,
 }
 

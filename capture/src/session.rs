@@ -73,6 +73,8 @@ pub(crate) struct Outcome {
     /// Command lines and environments that could not be read for want of permission.
     pub forbidden: u64,
     pub raw: bool,
+    /// Operations of `io_uring` were followed.
+    pub rings: bool,
     /// Capabilities could not be given up.
     pub kept_capabilities: Option<String>,
     /// ns.
@@ -111,7 +113,7 @@ pub(crate) fn run(
     session.begin();
     // Only now: /proc of other users' processes was read.
     let kept_capabilities = sys::drop_capabilities().err().map(|error| error.to_string());
-    let raw = probe.raw;
+    let (raw, rings) = (probe.raw, probe.follows_rings());
     let command = session.follow(&mut probe, &mut ring, settings, until, began, tell);
     probe.detach();
     session.finish(&probe, &mut ring);
@@ -126,6 +128,7 @@ pub(crate) fn run(
         snapshot: session.sizes,
         forbidden: session.forbidden,
         raw,
+        rings,
         kept_capabilities,
         took: sys::since_boot() - began,
         cpu: sys::cpu_used(),
@@ -165,6 +168,7 @@ struct Session {
     told: Counts,
     told_misses: u64,
     told_late: u64,
+    told_changed: u64,
     /// Threads and descriptors of the first snapshot.
     sizes: (usize, usize),
     forbidden: u64,
@@ -194,6 +198,7 @@ impl Session {
             told: Counts::default(),
             told_misses: 0,
             told_late: 0,
+            told_changed: 0,
             sizes: (0, 0),
             forbidden: 0,
         }
@@ -455,9 +460,11 @@ impl Session {
         lost.add(Counter::UnknownCalls, since(Count::Unknown));
         lost.add(Counter::UntrackedProcesses, since(Count::PidsFull));
         lost.add(Counter::LateEvents, self.order.late - self.told_late);
+        lost.add(Counter::ChangedArguments, self.encoder.changed - self.told_changed);
         self.told = counts;
         self.told_misses = misses;
         self.told_late = self.order.late;
+        self.told_changed = self.encoder.changed;
         self.losses.merge(&lost);
         if lost.findings().count() > 0 {
             self.sink.send(Message::Losses(Box::new(lost)));

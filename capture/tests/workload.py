@@ -81,3 +81,19 @@ if p2 == 0:
     argv = (ctypes.c_char_p * 2)(b"tr", None); sc(322, ex, b"", argv, ctypes.c_void_p(0), 0x1000)
     os._exit(1)
 os.waitpid(p2, 0)
+dg = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); dg.connect(u1.getsockname())
+words = [ctypes.create_string_buffer(t, len(t)) for t in (b"first", b"second one", b"third")]
+iov = b"".join(struct.pack("QQ", ctypes.addressof(t), len(t)) for t in words); iovs = ctypes.create_string_buffer(iov, len(iov))
+head = lambda n: struct.pack("QIxxxxQQQQixxxx", 0, 0, ctypes.addressof(iovs) + 16 * n, 1, 0, 0, 0) + struct.pack("Ixxxx", 0)
+heads = ctypes.create_string_buffer(b"".join(head(n) for n in range(3)), 192)
+sc(307, dg.fileno(), heads, 3, 0)                       # sendmmsg
+rooms = [ctypes.create_string_buffer(32) for _ in range(3)]
+iov = b"".join(struct.pack("QQ", ctypes.addressof(t), 32) for t in rooms); iovs2 = ctypes.create_string_buffer(iov, len(iov))
+head2 = lambda n: struct.pack("QIxxxxQQQQixxxx", 0, 0, ctypes.addressof(iovs2) + 16 * n, 1, 0, 0, 0) + struct.pack("Ixxxx", 0)
+heads2 = ctypes.create_string_buffer(b"".join(head2(n) for n in range(3)), 192)
+sc(299, u1.fileno(), heads2, 3, 0, 0)                   # recvmmsg
+p3 = os.fork()
+if p3 == 0:
+    argv = (ctypes.c_char_p * 2)(b"tr", None); sc(322, -100, b"/bin/true", argv, ctypes.c_void_p(0), 0)
+    os._exit(1)
+os.waitpid(p3, 0)

@@ -112,6 +112,7 @@ counters! {
     ProgramBusy = "program_busy", DataLoss, Kernel, "Events that came while another was being recorded on the same CPU, or whose program the kernel skipped for that.";
     CutArguments = "cut_arguments", DataLoss, Kernel, "Arguments longer than the recorder keeps; what is there is their beginning.";
     UnreadableArguments = "unreadable_arguments", DataLoss, Kernel, "Arguments in memory that was not there when they were read; they are unknown.";
+    ChangedArguments = "changed_arguments", Error, Recorder, "Paths or addresses that the program changed while a call was under way, as an attempt to deceive a recorder does; the events have what the calls were given when they began.";
     UnknownCalls = "unknown_calls", DataLoss, Kernel, "Calls whose number the recorder does not know; they are recorded without name and arguments.";
     UntrackedProcesses = "untracked_processes", DataLoss, Kernel, "Processes that found no room in the recorder's process filter; what they did is not recorded.";
     UnsoundRecords = "unsound_records", DataLoss, Recorder, "Records that the recorder could not take apart or encode; a mistake in it.";

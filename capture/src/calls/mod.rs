@@ -4,6 +4,7 @@
 //! table's order. From a row follow both halves of the recorder: what the kernel side fetches ([`Plan`]), and what the
 //! encoder writes. Event types, numbers and widths come from the format's own tables.
 
+mod rings;
 mod table;
 mod values;
 
@@ -13,6 +14,7 @@ use casebook_formats::tables::{self, EventDef, ParamType};
 use crate::flags::FlagMap;
 use crate::record::TaskItem;
 
+pub(crate) use rings::{OPERATION, operations};
 pub(crate) use values::{Call, device, number, text};
 
 /// Portable codes are below this, in the kernel side's tables too.
@@ -69,6 +71,8 @@ pub(crate) enum Class {
     Fetch = 1,
     Clone = 2,
     Exec = 3,
+    /// A record of each of several messages.
+    Messages = 4,
 }
 
 /// What the kernel side can fetch; the numbers are those of `bpf/maps.h`.
@@ -185,12 +189,47 @@ impl Calls {
         if let Some(known) = self.get(code) {
             plan[1] = known.class as u8;
             plan[2] = known.fetch.len().min(FETCHES) as u8;
+            plan[3] = u8::from(guarded(known.name));
             for (n, fetch) in known.fetch.iter().take(FETCHES).enumerate() {
                 plan[4 + n * 4..8 + n * 4].copy_from_slice(&[fetch.get as u8, fetch.arg, fetch.when as u8, fetch.size]);
             }
         }
         plan
     }
+}
+
+/// Calls whose paths and addresses are read when they begin, too: between that and their return another thread may
+/// change the memory. Of an exec only which call it was, which nothing tells after it.
+const GUARDED: [&str; 12] = [
+    "open",
+    "openat",
+    "openat2",
+    "creat",
+    "connect",
+    "unlink",
+    "unlinkat",
+    "rename",
+    "renameat",
+    "renameat2",
+    "execve",
+    "execveat",
+];
+
+fn guarded(name: &str) -> bool {
+    GUARDED.contains(&name)
+}
+
+/// Which native numbers may be those of guarded calls, as the kernel side has it: bit n for n, of 64 or of 32 bits.
+pub(crate) fn guarded_numbers() -> [u32; 16] {
+    /// The 32-bit call that may be any socket call, connect too.
+    const SOCKETCALL: u32 = 102;
+    let mut bits = [0; 16];
+    let named = |code: u16| tables::syscalls().get(usize::from(code)).is_some_and(|call| guarded(call.name));
+    let numbers = natives().into_iter().filter(|&(number, code)| number < 1024 && named(code));
+    for number in numbers.map(|(number, _)| number % 512).chain([SOCKETCALL]) {
+        bits[(number / 32) as usize] |= 1 << (number % 32);
+    }
+    bits
 }
 
 /// Bytes of a plan.
@@ -321,9 +360,24 @@ mod tests {
     fn codes_of_exec_are_those_of_the_kernel_side() {
         let source = include_str!("../../bpf/recorder.bpf.c");
         let code = |name: &str| tables::syscalls().iter().position(|call| call.name == name).unwrap();
-        let declared = format!("u32 execve = {}, execveat = {}, code;", code("execve"), code("execveat"));
+        let declared = format!("u32 execve = {}, execveat = {}, code,", code("execve"), code("execveat"));
         assert!(source.contains(&declared), "{declared}");
         assert_eq!(code("execveat"), usize::from(crate::encode::EXECVEAT));
+    }
+
+    #[test]
+    fn guarded_calls_are_in_the_table_and_their_numbers_known() {
+        let calls = Calls::new();
+        for name in GUARDED {
+            let known = calls.by_code.iter().flatten().find(|known| known.name == name).unwrap();
+            let texts = known.fetch.iter().filter(|fetch| matches!(fetch.get, Get::Str | Get::Addr)).count();
+            assert!((1..=2).contains(&texts), "{name}: the kernel side has two slots");
+        }
+        let bits = guarded_numbers();
+        let set = |number: usize| bits[number / 32] & 1 << (number % 32) != 0;
+        // openat, connect, execveat of 64 bits; openat of 32.
+        assert!(set(257) && set(42) && set(322) && set(295));
+        assert!(!set(0) && !set(1), "reads and writes end at once");
     }
 
     #[test]
@@ -336,6 +390,7 @@ mod tests {
             format!("#define FETCHES {FETCHES}"),
             format!("#define ARG_RET {RET}"),
             format!("CLASS_EXEC = {}", Class::Exec as u8),
+            format!("CLASS_MESSAGES = {}", Class::Messages as u8),
         ] {
             assert!(header.contains(&text), "{text}");
         }

@@ -32,7 +32,7 @@ const fn bytes(arg: u8, size: u8) -> Fetch {
     Fetch { get: Get::Bytes, arg, when: When::Always, size }
 }
 
-/// The encoder writes what the process became ([`crate::encode`]).
+/// A call with a class of its own; what the process became by execs and clones the encoder writes ([`crate::encode`]).
 const fn process(name: &'static str, class: Class, params: &'static [Source], fetch: &'static [Fetch]) -> Row {
     Row { name, class, params, fetch }
 }
@@ -315,8 +315,18 @@ pub(super) static ROWS: &[Row] = &[
     ),
     with("sendmsg", &[Ret, Data, Int(0), Size, TupleOut(1)], &[get(Get::Msg, 1), get(Get::Sock, 0)]),
     with("recvmsg", &[Ret, Size, Data, TupleIn(1), By(control), Int(0)], &[done(Get::Msg, 1), done(Get::Sock, 0)]),
-    with("sendmmsg", &[Ret, Int(0), Size, Data, TupleOut(1)], &[get(Get::Msgs, 1), get(Get::Sock, 0)]),
-    with("recvmmsg", &[Ret, Int(0), Size, Data, TupleIn(1), By(control)], &[done(Get::Msgs, 1), done(Get::Sock, 0)]),
+    process(
+        "sendmmsg",
+        Class::Messages,
+        &[Ret, Int(0), Size, Data, TupleOut(1)],
+        &[get(Get::Msgs, 1), get(Get::Sock, 0)],
+    ),
+    process(
+        "recvmmsg",
+        Class::Messages,
+        &[Ret, Int(0), Size, Data, TupleIn(1), By(control)],
+        &[done(Get::Msgs, 1), done(Get::Sock, 0)],
+    ),
     // Waiting.
     with("poll", &[Ret, By(poll_list), Int(2)], &[get(Get::Poll, 0)]),
     with(

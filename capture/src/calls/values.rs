@@ -6,7 +6,7 @@ use casebook_formats::tables::{ParamDef, ParamType};
 
 use super::Source;
 use crate::flags;
-use crate::record::{FILE_CREATED, FileItem, Item, Record, SockItem, TaskItem};
+use crate::record::{FILE_CREATED, FileItem, GUARD_TEXT, Item, Record, SockItem, TaskItem};
 
 const AF_UNIX: u16 = 1;
 const AF_INET: u16 = 2;
@@ -20,11 +20,13 @@ pub(crate) struct Call<'a> {
     pub record: &'a Record<'a>,
     pub task: Option<TaskItem>,
     pub file: Option<FileItem>,
+    /// Arguments that were something else when the call began.
+    pub changed: std::cell::Cell<u64>,
 }
 
 impl<'a> Call<'a> {
     pub(crate) fn new(record: &'a Record<'a>) -> Self {
-        Self { record, task: record.task(), file: record.file() }
+        Self { record, task: record.task(), file: record.file(), changed: std::cell::Cell::new(0) }
     }
 
     /// The result.
@@ -54,10 +56,31 @@ impl<'a> Call<'a> {
         Some(bytes.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte)))
     }
 
-    /// Text that an argument points to; `None` where it was null or could not be read.
+    /// Text that an argument points to; `None` where it was null or could not be read. Where it was changed while the
+    /// call was under way: what the call was given.
     pub(crate) fn text(&self, arg: u8) -> Option<&'a [u8]> {
-        let content = self.record.item_at(Item::Str, arg)?;
-        (!content.fault).then_some(content.bytes)
+        let after = self.record.item_at(Item::Str, arg).filter(|content| !content.fault).map(|content| content.bytes);
+        let Some(before) = self.record.item_at(Item::EnterStr, arg).map(|content| content.bytes) else { return after };
+        match after {
+            // Of a long text only the beginning was kept.
+            Some(after) if before.len() == GUARD_TEXT && after.starts_with(before) => Some(after),
+            Some(after) if before == after => Some(after),
+            Some(_) => {
+                self.changed.set(self.changed.get() + 1);
+                Some(before)
+            }
+            None => Some(before),
+        }
+    }
+
+    /// Socket address that an argument points to, as the call was given it.
+    fn given_address(&self, arg: u8) -> Option<&'a [u8]> {
+        let after = self.record.item_at(Item::Addr, arg).map(|content| content.bytes);
+        let Some(before) = self.record.item_at(Item::EnterAddr, arg).map(|content| content.bytes) else { return after };
+        if after.is_some_and(|after| !after.starts_with(before)) {
+            self.changed.set(self.changed.get() + 1);
+        }
+        Some(before)
     }
 
     /// The socket of the call.
@@ -102,8 +125,8 @@ impl<'a> Call<'a> {
                 }
             }
             Source::Addr(n) => {
-                if let Some(content) = self.record.item_at(Item::Addr, n) {
-                    address(out, content.bytes);
+                if let Some(given) = self.given_address(n) {
+                    address(out, given);
                 }
             }
             Source::TupleOut(n) => self.tuple(n, false, out),
@@ -139,7 +162,7 @@ impl<'a> Call<'a> {
         if !self.done() {
             return;
         }
-        let given = self.record.item_at(Item::Addr, addr).map(|content| content.bytes).unwrap_or_default();
+        let given = self.given_address(addr).unwrap_or_default();
         let Some(sock) = self.sock() else { return };
         match sock.family {
             AF_INET => inet::<4>(&sock, given, incoming, out),

@@ -381,6 +381,12 @@ fn summary(outcome: &Outcome, events: u64, written: u64, shown: &str, err: &mut 
     if outcome.raw {
         writeln!(err, "note: the kernel took only programs without types (raw tracepoints)")?;
     }
+    if !outcome.rings {
+        writeln!(
+            err,
+            "note: this kernel's io_uring cannot be followed: what programs ask for through it is not recorded"
+        )?;
+    }
     if let Some(why) = &outcome.kept_capabilities {
         writeln!(err, "note: capabilities could not be given up: {why}")?;
     }

@@ -26,6 +26,8 @@ pub(crate) struct Encoder {
     /// Add to a time since boot to get one since the epoch, ns.
     boot: u64,
     params: Params,
+    /// Arguments that were changed while their calls were under way.
+    pub changed: u64,
 }
 
 /// Values of one event's parameters, one after the other.
@@ -74,7 +76,7 @@ struct EventHead {
 impl Encoder {
     /// An encoder for a machine that was booted at this time, ns since the epoch.
     pub(crate) fn new(boot: u64, calls: Calls) -> Self {
-        Self { calls, boot, params: Params::default() }
+        Self { calls, boot, params: Params::default(), changed: 0 }
     }
 
     /// The table it goes by.
@@ -108,14 +110,15 @@ impl Encoder {
         result
     }
 
-    fn call(&self, record: &Record<'_>, params: &mut Params) -> EventType {
+    fn call(&mut self, record: &Record<'_>, params: &mut Params) -> EventType {
         let Some(known) = self.calls.get(record.head.code) else { return generic(record, params) };
         let call = Call::new(record);
         match known.class {
             Class::Clone => process::cloned(&call, known, self.boot, params),
             Class::Exec => process::failed_exec(&call, known, params),
-            Class::Plain | Class::Fetch => plain(&call, known, params),
+            Class::Plain | Class::Fetch | Class::Messages => plain(&call, known, params),
         }
+        self.changed += call.changed.get();
         known.etype
     }
 }
