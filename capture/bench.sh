@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 # What recording costs: CPU and wall time of four workloads, plain and recorded in turn. Needs root, GNU time, python3 and gcc.
-# usage: capture/bench.sh PATH-OF-casebook-capture
+# With a rule file each is recorded a second time, with the calls that the rules look at only.
+# usage: capture/bench.sh PATH-OF-casebook-capture [RULE-FILE]
 set -euo pipefail
-recorder="${1:?usage: bench.sh PATH-OF-casebook-capture}"
+recorder="${1:?usage: bench.sh PATH-OF-casebook-capture [RULE-FILE]}"
+selections=(default)
+[ $# -lt 2 ] || selections+=("rules:$2")
 work="$(mktemp -d)"
 trap 'rm -r "$work"' EXIT
 
@@ -15,14 +18,17 @@ with open(sys.argv[1], "w") as out:
 PY
 
 run() {
-    local name="$1" round
+    local name="$1" round selection
     shift
     for round in 1 2 3; do
         /usr/bin/time -f '%e %U %S' -o "$work/plain" "$@" >/dev/null 2>&1
-        "$recorder" record -w "$work/x.scap.zst" --until-exit -- \
-            /usr/bin/time -f '%e %U %S' -o "$work/recorded" "$@" >/dev/null 2>"$work/said" || true
-        printf '%s %d: wall user system: plain %s, recorded %s; %s\n' "$name" "$round" "$(cat "$work/plain")" \
-            "$(cat "$work/recorded")" "$(grep -E 'events in|CPU of|lost|LOST' "$work/said" | tr '\n' ';')"
+        for selection in "${selections[@]}"; do
+            "$recorder" record -w "$work/x.scap.zst" --syscalls "$selection" --until-exit -- \
+                /usr/bin/time -f '%e %U %S' -o "$work/recorded" "$@" >/dev/null 2>"$work/said" || true
+            printf '%s %d %s: wall user system: plain %s, recorded %s; %s\n' "$name" "$round" "${selection%%:*}" \
+                "$(cat "$work/plain")" "$(cat "$work/recorded")" \
+                "$(grep -E 'events in|CPU of|lost|LOST' "$work/said" | tr '\n' ';')"
+        done
     done
 }
 

@@ -2,8 +2,8 @@
 //!
 //! When a container is seen for the first time its description is written as a container event before the event that
 //! showed it, so that nothing has to be asked of a runtime later. Sources, by what they know: the bundle that
-//! containerd or runc run from (OCI specification with CRI's annotations), docker's `config.v2.json`, podman's
-//! `config.json`. No socket is opened. What no file tells stays unknown.
+//! containerd or runc run from (OCI specification with CRI's annotations), docker's `config.v2.json`, the `config.json`
+//! of podman (also of users who run it without root) and CRI-O. No socket is opened. What no file tells stays unknown.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -30,6 +30,7 @@ const ENTRIES_MAX: usize = 256;
 // Types of the format.
 const DOCKER: u32 = 0;
 const CONTAINERD: u32 = 7;
+const CRIO: u32 = 8;
 const PODMAN: u32 = 11;
 
 /// Containers seen so far.
@@ -85,7 +86,7 @@ impl Containers {
 
 /// The innermost 64 hexadecimal digits of a path, whatever a runtime puts around them. Monitors of containers run on
 /// the host.
-fn id_of(path: &[u8]) -> Option<String> {
+pub(crate) fn id_of(path: &[u8]) -> Option<String> {
     let path = std::str::from_utf8(path).ok()?;
     path.rsplit('/').find_map(|part| {
         let name = part.strip_suffix(".scope").unwrap_or(part);
@@ -95,15 +96,20 @@ fn id_of(path: &[u8]) -> Option<String> {
     })
 }
 
-fn describe(root: &Path, id: &str) -> Option<Value> {
+/// What a runtime's files tell of a container.
+pub(crate) fn describe(root: &Path, id: &str) -> Option<Value> {
     let at = |path: &str| root.join(path);
     let docker = at("var/lib/docker/containers").join(id);
     if let Some(config) = read(&docker.join("config.v2.json")) {
         return Some(of_docker(id, &config, read(&docker.join("hostconfig.json")).as_ref()));
     }
-    let podman = at("var/lib/containers/storage/overlay-containers");
-    if let Some(spec) = read(&podman.join(id).join("userdata/config.json")) {
-        return Some(of_podman(id, &spec, read(&podman.join("containers.json")).as_ref()));
+    for storage in storages(root) {
+        if let Some(spec) = read(&storage.join(id).join("userdata/config.json")) {
+            if spec["annotations"]["io.kubernetes.cri-o.ContainerType"].is_string() {
+                return Some(of_crio(id, &spec));
+            }
+            return Some(of_podman(id, &spec, read(&storage.join("containers.json")).as_ref()));
+        }
     }
     for tasks in ["run/containerd/io.containerd.runtime.v2.task", "run/containerd/io.containerd.runtime.v1.linux"] {
         let namespaces = std::fs::read_dir(at(tasks)).into_iter().flatten().flatten();
@@ -119,6 +125,19 @@ fn describe(root: &Path, id: &str) -> Option<Value> {
     // The bundle's place is as the host sees it.
     let bundle = root.join(bundle.trim_start_matches('/'));
     read(&bundle.join("config.json")).map(|spec| of_spec(id, CONTAINERD, &spec))
+}
+
+/// Homes in which the containers of users are looked for.
+const HOMES_MAX: usize = 1024;
+
+/// Where podman and CRI-O keep containers, those that run first.
+fn storages(root: &Path) -> Vec<PathBuf> {
+    let homes = std::fs::read_dir(root.join("home")).into_iter().flatten().flatten().take(HOMES_MAX);
+    let shared = ["run/containers/storage", "var/lib/containers/storage"].map(|path| root.join(path));
+    let own = homes.map(|home| home.path().join(".local/share/containers/storage"));
+    let storages: Vec<PathBuf> = shared.into_iter().chain(own).collect();
+    let drivers = ["overlay-containers", "vfs-containers", "btrfs-containers"];
+    storages.iter().flat_map(|storage| drivers.map(|driver| storage.join(driver))).collect()
 }
 
 fn read(path: &Path) -> Option<Value> {
@@ -238,6 +257,47 @@ fn of_docker(id: &str, config: &Value, host: Option<&Value>) -> Value {
     Value::Object(map)
 }
 
+/// CRI-O writes what the kubelet said into annotations of its own; pod labels as a text of JSON.
+fn of_crio(id: &str, spec: &Value) -> Value {
+    let annotations = &spec["annotations"];
+    let text = |key: &str| annotations[key].as_str().unwrap_or_default();
+    let crio = |key: &str| text(&format!("io.kubernetes.cri-o.{key}"));
+    let sandbox = crio("ContainerType") == "sandbox";
+    let pod: Option<Value> = serde_json::from_str(crio("Labels")).ok();
+    let mut labels = Map::new();
+    let given = pod.as_ref().and_then(Value::as_object).into_iter().flatten().take(ENTRIES_MAX);
+    labels.extend(given.filter(|(_, value)| value.is_string()).map(|(key, value)| (key.clone(), value.clone())));
+    for (label, fallback) in [
+        ("io.kubernetes.container.name", "io.kubernetes.container.name"),
+        ("io.kubernetes.pod.name", "io.kubernetes.cri-o.KubeName"),
+        ("io.kubernetes.pod.namespace", "io.kubernetes.cri-o.Namespace"),
+        ("io.kubernetes.pod.uid", "io.kubernetes.pod.uid"),
+    ] {
+        let value = [text(label), text(fallback)].into_iter().find(|value| !value.is_empty());
+        if let Some(value) = value.filter(|_| !labels.contains_key(label)) {
+            labels.insert(label.to_owned(), json!(value));
+        }
+    }
+    let named = labels.get("io.kubernetes.container.name").and_then(Value::as_str).unwrap_or_default();
+    let name = match (named, sandbox) {
+        ("", true) => "POD",
+        ("", false) => crio("Name"),
+        (name, _) => name,
+    };
+    let image = [crio("ImageName"), crio("Image")].into_iter().find(|image| !image.is_empty()).unwrap_or_default();
+    let mut map = base(id, CRIO, name, image);
+    map.insert("labels".to_owned(), Value::Object(labels));
+    map.insert("is_pod_sandbox".to_owned(), json!(sandbox));
+    if !crio("SandboxID").is_empty() {
+        map.insert("pod_sandbox_id".to_owned(), json!(crio("SandboxID")));
+    }
+    if let Some(privileged) = privileged(spec) {
+        map.insert("privileged".to_owned(), json!(privileged));
+    }
+    map.insert("Mounts".to_owned(), spec_mounts(spec));
+    Value::Object(map)
+}
+
 fn of_podman(id: &str, spec: &Value, list: Option<&Value>) -> Value {
     let entry = list.and_then(Value::as_array).and_then(|list| list.iter().find(|entry| entry["id"] == json!(id)));
     let name = entry.and_then(|entry| entry["names"][0].as_str()).unwrap_or_default();
@@ -354,6 +414,38 @@ mod tests {
         let container = seen(root.path());
         assert_eq!([&container["name"], &container["imagerepo"], &container["imagetag"]], ["cave", "quay.io/x/y", "2"]);
         assert!(container["privileged"].is_null(), "unknown");
+    }
+
+    #[test]
+    fn cri_o_and_users_podman_describe_theirs() {
+        let root = tempfile::tempdir().unwrap();
+        let spec = json!({ "annotations": {
+            "io.kubernetes.cri-o.ContainerType": "container", "io.kubernetes.cri-o.ImageName": "quay.io/shop/web:2",
+            "io.kubernetes.cri-o.SandboxID": "s1", "io.kubernetes.cri-o.Namespace": "prod",
+            "io.kubernetes.cri-o.Labels": "{\"io.kubernetes.container.name\":\"web\",\"io.kubernetes.pod.name\":\"checkout\",\"app\":\"shop\"}",
+        } });
+        put(root.path(), &format!("run/containers/storage/overlay-containers/{ID}/userdata/config.json"), &spec);
+        let container = seen(root.path());
+        assert_eq!(
+            [&container["name"], &container["imagerepo"], &container["imagetag"]],
+            ["web", "quay.io/shop/web", "2"]
+        );
+        assert_eq!(container["type"], CRIO);
+        let labels = &container["labels"];
+        assert_eq!(
+            [&labels["io.kubernetes.pod.name"], &labels["io.kubernetes.pod.namespace"], &labels["app"]],
+            ["checkout", "prod", "shop"]
+        );
+        let root = tempfile::tempdir().unwrap();
+        let storage = "home/ann/.local/share/containers/storage/overlay-containers";
+        put(root.path(), &format!("{storage}/{ID}/userdata/config.json"), &json!({ "mounts": [] }));
+        let list = json!([{ "id": ID, "names": ["tools"], "image": "ab", "metadata": "{\"image-name\":\"localhost/tools:1\"}" }]);
+        put(root.path(), &format!("{storage}/containers.json"), &list);
+        let container = seen(root.path());
+        assert_eq!(
+            [&container["name"], &container["imagerepo"], &container["imageid"]],
+            ["tools", "localhost/tools", "ab"]
+        );
     }
 
     #[test]

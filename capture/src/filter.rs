@@ -37,6 +37,8 @@ pub(crate) struct Filters {
     pub cgroups: Vec<Entry<Cgroup>>,
     pub comms: Vec<Entry<[u8; 16]>>,
     pub uids: Vec<Entry<u32>>,
+    /// Names or ids of containers; their cgroups are added when they are found.
+    pub containers: Vec<Entry<String>>,
 }
 
 /// Why an entry cannot be used.
@@ -72,7 +74,24 @@ impl Filters {
 
     /// Is anything left out beyond the recorder itself?
     pub(crate) fn any(&self) -> bool {
-        !(self.pids.is_empty() && self.cgroups.is_empty() && self.comms.is_empty() && self.uids.is_empty())
+        !(self.pids.is_empty() && self.comms.is_empty() && self.uids.is_empty()) || self.by_cgroup()
+    }
+
+    /// Does a cgroup decide, also one that is not known yet?
+    pub(crate) fn by_cgroup(&self) -> bool {
+        !(self.cgroups.is_empty() && self.containers.is_empty())
+    }
+
+    /// Bits of the modes of cgroups, also of those that are not known yet.
+    pub(crate) fn cgroup_modes(&self) -> u32 {
+        let known = self.cgroups.iter().map(|entry| entry.mode);
+        Self::modes(known.chain(self.containers.iter().map(|entry| entry.mode)))
+    }
+
+    /// A container, by its name, or by its id or at least six characters of it.
+    pub(crate) fn container(&mut self, text: &str) {
+        let (mode, text) = negated(text);
+        self.containers.push(Entry { value: text.to_owned(), mode });
     }
 
     /// A process and its descendants.

@@ -12,6 +12,7 @@
 
 #![allow(rustdoc::private_intra_doc_links)] // the map above is for people who read the source
 
+mod appear;
 mod calls;
 pub mod check;
 pub mod cli;

@@ -13,7 +13,7 @@ use aya::programs::{BtfTracePoint, Iter, RawTracePoint};
 use aya::{Btf, Ebpf, EbpfLoader};
 
 use crate::calls::{CODES, Calls, Class, guarded_numbers, natives, operations};
-use crate::filter::{Filters, Mode};
+use crate::filter::{Cgroup, Entry, Filters, Mode};
 
 static TYPED: &[u8] = aya::include_bytes_aligned!("../bpf/recorder.bpf.o");
 static RAW: &[u8] = aya::include_bytes_aligned!("../bpf/recorder-raw.bpf.o");
@@ -244,6 +244,13 @@ impl Probe {
         programs.filter_map(|name| misses_of(self.ebpf.program(name)?.fd().ok()?.as_fd())).sum()
     }
 
+    /// Adds a cgroup to the filter, which needs one that was there from the start ([`Filters::by_cgroup`]).
+    pub(crate) fn add_cgroup(&mut self, entry: &Entry<Cgroup>) -> Result<(), ProbeError> {
+        let mut cgroups: HashMap<&mut MapData, u64, u8> =
+            lent(&mut self.ebpf, "cgroups")?.try_into().map_err(refused("the cgroup filter"))?;
+        cgroups.insert(entry.value.id, entry.mode as u8, 0).map_err(refused("the cgroup filter"))
+    }
+
     /// Lets an iterator walk and gives what it wrote: records one after the other.
     pub(crate) fn walk(&mut self, name: &'static str, kind: &str) -> Result<Vec<u8>, ProbeError> {
         let what = || format!("the iterator {name}");
@@ -280,13 +287,19 @@ fn config(settings: &Settings) -> Vec<u8> {
         std::process::id(),
         settings.snaplen,
         Filters::modes(filters.pids.iter().map(|entry| entry.mode)),
-        Filters::modes(filters.cgroups.iter().map(|entry| entry.mode)),
+        filters.cgroup_modes(),
         Filters::modes(filters.comms.iter().map(|entry| entry.mode)),
         Filters::modes(filters.uids.iter().map(|entry| entry.mode)),
-        filters.cgroups.iter().fold(0, |levels, entry| levels | 1u32.checked_shl(entry.value.level).unwrap_or(0)),
+        cgroup_levels(filters),
         0,
     ];
     words.iter().chain(&guarded_numbers()).flat_map(|word| word.to_le_bytes()).collect()
+}
+
+/// Bits of the levels at which a cgroup of the filter can be: any, where some are to be found later.
+fn cgroup_levels(filters: &Filters) -> u32 {
+    let known = |levels: u32, entry: &Entry<Cgroup>| levels | 1u32.checked_shl(entry.value.level).unwrap_or(0);
+    if filters.containers.is_empty() { filters.cgroups.iter().fold(0, known) } else { 0xffff }
 }
 
 fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, ProbeError> {

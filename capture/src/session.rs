@@ -15,9 +15,11 @@ use casebook_formats::ledger::{Counter, Ledger};
 use casebook_formats::tables::ppme::PPME_CONTAINER_JSON_2_E;
 use casebook_formats::write::CaptureWriter;
 
+use crate::appear::Appear;
 use crate::calls::Calls;
 use crate::containers::Containers;
 use crate::encode::Encoder;
+use crate::filter::Filters;
 use crate::known::Known;
 use crate::order::{Order, WINDOW};
 use crate::probe::{Count, Counts, Probe, ProbeError, Settings};
@@ -49,12 +51,14 @@ pub(crate) struct Until {
     pub command: Option<sys::Waiting>,
 }
 
-/// What makes the flight recorder write; without one nothing does.
+/// What is looked for while recording: what makes the flight recorder write, and containers.
 #[derive(Default)]
 pub(crate) struct Watch {
     pub triggers: Triggers,
     /// ns after the last of them that belong into the file.
     pub after: u64,
+    /// Containers that the filter names and that may appear.
+    pub appear: Option<Appear>,
 }
 
 /// What a recording came to.
@@ -106,15 +110,16 @@ pub(crate) fn run(
     let boot = sys::boot_time();
     let began = sys::since_boot();
     sys::raise_memlock();
-    let mut session = Session::new(boot, watch, sink);
+    let mut session = Session::new(boot, watch, sink, settings.filters.clone());
     let (mut probe, mut ring) = Probe::start(session.encoder.calls(), settings)?;
     let attached = sys::since_boot();
-    session.snapshot(&mut probe, &mut ring, settings, attached)?;
+    session.find_containers(&mut probe);
+    session.snapshot(&mut probe, &mut ring, attached)?;
     session.begin();
     // Only now: /proc of other users' processes was read.
     let kept_capabilities = sys::drop_capabilities().err().map(|error| error.to_string());
     let (raw, rings) = (probe.raw, probe.follows_rings());
-    let command = session.follow(&mut probe, &mut ring, settings, until, began, tell);
+    let command = session.follow(&mut probe, &mut ring, until, began, tell);
     probe.detach();
     session.finish(&probe, &mut ring);
     let counts = probe.counts();
@@ -149,6 +154,7 @@ struct Session {
     containers: Containers,
     known: Known,
     watch: Watch,
+    filters: Filters,
     boot: u64,
     order: Order,
     sink: Sink,
@@ -175,7 +181,7 @@ struct Session {
 }
 
 impl Session {
-    fn new(boot: u64, watch: Watch, sink: Sink) -> Self {
+    fn new(boot: u64, watch: Watch, sink: Sink, filters: Filters) -> Self {
         let mut calls = Calls::new();
         calls.fetch_paths(&watch.triggers.paths());
         Self {
@@ -184,6 +190,7 @@ impl Session {
             containers: Containers::new(Path::new("/")),
             known: Known::default(),
             watch,
+            filters,
             boot,
             order: Order::default(),
             sink,
@@ -205,17 +212,12 @@ impl Session {
     }
 
     /// Takes a snapshot of the moment `at`, which is over, while what happens meanwhile is read and waits.
-    fn snapshot(
-        &mut self,
-        probe: &mut Probe,
-        ring: &mut RingBuf<MapData>,
-        settings: &Settings,
-        at: u64,
-    ) -> Result<(), ProbeError> {
+    fn snapshot(&mut self, probe: &mut Probe, ring: &mut RingBuf<MapData>, at: u64) -> Result<(), ProbeError> {
         let boot = self.boot;
         self.known.watch(at);
         let told = self.known.processes();
-        let scope = Scope { filters: &settings.filters, at, boot, told: &told };
+        let filters = self.filters.clone();
+        let scope = Scope { filters: &filters, at, boot, told: &told };
         let snapshot = std::thread::scope(|threads| {
             let taking = threads.spawn(|| Snapshot::take(probe, &scope));
             while !taking.is_finished() {
@@ -265,7 +267,6 @@ impl Session {
         &mut self,
         probe: &mut Probe,
         ring: &mut RingBuf<MapData>,
-        settings: &Settings,
         until: Until,
         began: u64,
         tell: &mut dyn FnMut(&Moment),
@@ -289,12 +290,13 @@ impl Session {
             }
             if self.turn.is_none() && !lags && self.sink.wants_turn(now, self.order.len() + self.batch.len()) {
                 // Where none can be had the capture goes on, and the next attempt comes when it is due again.
-                if let Err(error) = self.snapshot(probe, ring, settings, sys::since_boot()) {
+                if let Err(error) = self.snapshot(probe, ring, sys::since_boot()) {
                     self.known.rest();
                     self.sink.progress.refused(error.to_string());
                     self.sink.postpone(now);
                 }
             }
+            self.find_containers(probe);
             if now.saturating_sub(told) >= 1_000_000_000 {
                 tell(&self.moment(probe, now - began));
                 told = now;
@@ -305,7 +307,20 @@ impl Session {
                 return ended;
             }
             if found < LOOK {
-                std::thread::sleep(if found == 0 { IDLE_PAUSE } else { PAUSE });
+                // Containers start fast.
+                let soon = found > 0 || self.watch.appear.as_ref().is_some_and(Appear::waits);
+                std::thread::sleep(if soon { PAUSE } else { IDLE_PAUSE });
+            }
+        }
+    }
+
+    /// Lets the cgroups of containers pass that appeared and that the filter names.
+    fn find_containers(&mut self, probe: &mut Probe) {
+        let Some(appear) = &mut self.watch.appear else { return };
+        for entry in appear.look() {
+            match probe.add_cgroup(&entry) {
+                Ok(()) => self.filters.cgroups.push(entry),
+                Err(error) => self.sink.progress.note(error.to_string()),
             }
         }
     }

@@ -212,6 +212,52 @@ impl Waiting {
     }
 }
 
+/// Tells of folders that appear in others.
+pub(crate) struct Watcher(std::fs::File);
+
+impl Watcher {
+    pub(crate) fn new() -> io::Result<Self> {
+        use std::os::fd::FromRawFd;
+        // SAFETY: a call without pointers; a descriptor that it returns belongs to nobody else.
+        unsafe {
+            let fd = libc::inotify_init1(libc::IN_NONBLOCK | libc::IN_CLOEXEC);
+            if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(Self(std::fs::File::from_raw_fd(fd))) }
+        }
+    }
+
+    /// Watches a folder from here on; its number.
+    pub(crate) fn add(&self, folder: &std::path::Path) -> io::Result<i32> {
+        use std::os::fd::AsRawFd;
+        use std::os::unix::ffi::OsStrExt;
+        let path = std::ffi::CString::new(folder.as_os_str().as_bytes())?;
+        let mask = libc::IN_CREATE | libc::IN_MOVED_TO | libc::IN_ONLYDIR;
+        // SAFETY: the path ends with NUL and lives through the call.
+        let watch = unsafe { libc::inotify_add_watch(self.0.as_raw_fd(), path.as_ptr(), mask) };
+        if watch < 0 { Err(io::Error::last_os_error()) } else { Ok(watch) }
+    }
+
+    /// Folders that appeared: the number of the one they are in, and their names.
+    pub(crate) fn events(&mut self) -> Vec<(i32, std::ffi::OsString)> {
+        use std::os::unix::ffi::OsStrExt;
+        /// watch, mask, cookie, length of the name
+        const HEAD: usize = 16;
+        let (mut found, mut buffer) = (Vec::new(), [0; 1 << 16]);
+        while let Ok(len @ 1..) = self.0.read(&mut buffer) {
+            let mut rest = &buffer[..len];
+            while let Some((head, after)) = rest.split_first_chunk::<HEAD>() {
+                let word = |at: usize| u32::from_ne_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+                let Some((name, next)) = after.split_at_checked(word(12) as usize) else { break };
+                let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
+                if word(4) & libc::IN_ISDIR != 0 && !name.is_empty() {
+                    found.push((word(0) as i32, std::ffi::OsStr::from_bytes(name).to_owned()));
+                }
+                rest = next;
+            }
+        }
+        found
+    }
+}
+
 /// Addresses of the machine's network interfaces.
 pub(crate) fn interfaces() -> Vec<Interface> {
     let mut first: *mut libc::ifaddrs = std::ptr::null_mut();

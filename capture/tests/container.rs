@@ -71,6 +71,20 @@ impl Drop for Cgroup {
 
 #[test]
 fn all_of_a_container_and_nothing_else() {
+    recorded("--cgroup", None);
+}
+
+/// The container appears after the recorder was started.
+#[test]
+fn a_container_is_found_by_its_id_when_it_appears() {
+    recorded("--container", Some(&ID[..12]));
+}
+
+/// One recording of one container, told by an option; `value`: absent for the folder of its cgroups.
+fn recorded(option: &str, value: Option<&str>) {
+    // Containers of one id, one after the other.
+    static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let Some(unified) = unified() else { return skip("no cgroup version 2") };
     if !Path::new(BUSYBOX).is_file() || !Command::new("runc").arg("-v").output().is_ok_and(|said| said.status.success())
     {
@@ -87,7 +101,7 @@ fn all_of_a_container_and_nothing_else() {
     }
     let file = folder.path().join("x.scap.zst");
     let mut recorder = Command::new(env!("CARGO_BIN_EXE_casebook-capture"));
-    recorder.arg("record").arg("-w").arg(&file).args(["--cgroup", &format!("/{}", top.0), "-M", "60"]);
+    recorder.arg("record").arg("-w").arg(&file).args([option, value.unwrap_or(&format!("/{}", top.0)), "-M", "60"]);
     let mut recorder = recorder.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     // It is at work once it has described what is there.
     let begun = (0..200).any(|_| {

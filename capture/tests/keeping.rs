@@ -343,6 +343,58 @@ fn a_second_signal_gives_up_on_a_pipe() {
     }
 }
 
+/// Killed at any moment: what is there is cut off, not broken, and is read up to its last frame.
+#[test]
+fn killed_at_any_moment_a_recorder_leaves_what_it_wrote() {
+    if !permitted("killed_at_any_moment_a_recorder_leaves_what_it_wrote") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let other = Beside::start(Command::new("bash").args(["-c", &busy(folder.path(), 120)]));
+    let pid = other.id().to_string();
+    let (mut frames, mut cut) = (0, 0);
+    for (n, moment) in [0u64, 10, 30, 70, 150, 300, 700, 1100, 1900, 2100, 2900, 4300].into_iter().enumerate() {
+        let file = folder.path().join(format!("k{n}-"));
+        let mut options = vec!["-w", file.to_str().unwrap(), "--pid", &pid, "-q"];
+        if n % 2 == 1 {
+            options.extend(["-G", "1"]);
+        }
+        let mut recorder = start(&options);
+        let written = || {
+            files(folder.path(), &format!("k{n}-")).iter().any(|path| path.metadata().is_ok_and(|file| file.len() > 0))
+        };
+        // The very first ones while it writes for the first time, the others so much later.
+        wait_for("the first bytes", written);
+        std::thread::sleep(Duration::from_millis(moment));
+        assert!(recorder.child().try_wait().unwrap().is_none(), "it was at work");
+        drop(recorder);
+        for path in files(folder.path(), &format!("k{n}-")) {
+            if std::fs::metadata(&path).unwrap().len() == 0 {
+                continue;
+            }
+            let report = verify::verify(std::fs::File::open(&path).unwrap()).unwrap();
+            if report.seal.is_none() {
+                cut += 1;
+                assert!(!report.faults.is_empty(), "a file without its end is no whole one");
+            }
+            assert!(
+                report.faults.iter().all(|fault| fault.wrong == verify::Wrong::Truncated),
+                "{} after {moment} ms: {:?}",
+                path.display(),
+                report.faults
+            );
+            frames += report.intact;
+            let mut reader = casebook_formats::capture::CaptureReader::open(&path).unwrap();
+            let mut events = 0;
+            while let Some(item) = reader.next_item().unwrap() {
+                events += u64::from(matches!(item, casebook_formats::capture::Item::Event(_)));
+            }
+            assert!(events >= report.records.iter().map(|noted| noted.events).sum::<u64>(), "{}", path.display());
+        }
+    }
+    assert!(frames > 12 && cut > 4, "{frames} frames, {cut} files cut off");
+}
+
 #[test]
 fn what_makes_no_sense_is_refused_before_anything_is_recorded() {
     let folder = tempfile::tempdir().unwrap();

@@ -29,6 +29,8 @@ struct Seen {
     result: Option<i64>,
     /// All parameters that are text.
     texts: Vec<Vec<u8>>,
+    /// All parameters that are numbers, with their width in bytes.
+    numbers: BTreeMap<&'static str, (i64, usize)>,
 }
 
 fn events(file: &Path) -> Vec<Seen> {
@@ -39,11 +41,17 @@ fn events(file: &Path) -> Vec<Seen> {
         let def = tables::event(event.etype).unwrap();
         let is_text = |ty| matches!(ty, ParamType::Fspath | ParamType::Fsrelpath | ParamType::Charbuf);
         let texts = def.params.iter().enumerate().filter(|(_, param)| is_text(param.ty));
+        let numbers = def
+            .params
+            .iter()
+            .enumerate()
+            .filter_map(|(at, param)| Some((param.name, (event.i64(at)?, param.ty.width()?))));
         seen.push(Seen {
             name: event.name(),
             tid: event.tid,
             ts: event.ts,
             result: event.i64(0),
+            numbers: numbers.collect(),
             texts: texts.filter_map(|(at, _)| event.text(at)).map(<[u8]>::to_vec).collect(),
         });
     }
@@ -55,6 +63,118 @@ fn events(file: &Path) -> Vec<Seen> {
 struct Traced {
     result: i64,
     texts: Vec<String>,
+    args: Vec<String>,
+}
+
+/// Arguments as strace prints them: commas part them, but not inside texts, lists and structures.
+fn split_args(args: &str) -> Vec<String> {
+    let (mut all, mut depth, mut quoted, mut escaped) = (vec![String::new()], 0, false, false);
+    for c in args.chars() {
+        match c {
+            '"' if !escaped => quoted = !quoted,
+            '[' | '{' | '(' if !quoted => depth += 1,
+            ']' | '}' | ')' if !quoted => depth -= 1,
+            ',' if !quoted && depth == 0 => {
+                all.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        escaped = c == '\\' && !escaped;
+        all.last_mut().unwrap().push(c);
+    }
+    all.iter().map(|arg| arg.trim().to_owned()).collect()
+}
+
+/// A number as strace prints it: decimal, octal, hexadecimal, or the word for the working directory.
+fn argument(text: &str) -> Option<i64> {
+    match text {
+        "AT_FDCWD" => Some(-100),
+        _ if text.starts_with("0x") => u64::from_str_radix(&text[2..], 16).ok().map(|value| value as i64),
+        _ if text.len() > 1 && text.starts_with('0') => i64::from_str_radix(text, 8).ok(),
+        _ => text.parse().ok(),
+    }
+}
+
+/// Parameters that are arguments as they are: call, then parameter and place of the argument.
+const ARGUMENTS: &[(&str, &[(&str, usize)])] = &[
+    ("read", &[("fd", 0), ("size", 2)]),
+    ("write", &[("fd", 0), ("size", 2)]),
+    ("pread", &[("fd", 0), ("size", 2), ("pos", 3)]),
+    ("pwrite", &[("fd", 0), ("size", 2), ("pos", 3)]),
+    ("readv", &[("fd", 0)]),
+    ("writev", &[("fd", 0)]),
+    ("openat", &[("dirfd", 0)]),
+    ("openat2", &[("dirfd", 0)]),
+    ("close", &[("fd", 0)]),
+    ("close_range", &[("first", 0), ("last", 1)]),
+    ("lseek", &[("fd", 0), ("offset", 1)]),
+    ("dup", &[("oldfd", 0)]),
+    ("dup2", &[("oldfd", 0), ("newfd", 1)]),
+    ("dup3", &[("oldfd", 0), ("newfd", 1)]),
+    ("fcntl", &[("fd", 0)]),
+    ("fchmod", &[("fd", 0)]),
+    ("fchmodat", &[("dirfd", 0)]),
+    ("chown", &[("uid", 1), ("gid", 2)]),
+    ("lchown", &[("uid", 1), ("gid", 2)]),
+    ("fchown", &[("fd", 0), ("uid", 1), ("gid", 2)]),
+    ("fchownat", &[("dirfd", 0), ("uid", 2), ("gid", 3)]),
+    ("mkdir", &[("mode", 1)]),
+    ("mkdirat", &[("dirfd", 0), ("mode", 2)]),
+    ("unlinkat", &[("dirfd", 0)]),
+    ("renameat", &[("olddirfd", 0), ("newdirfd", 2)]),
+    ("renameat2", &[("olddirfd", 0), ("newdirfd", 2)]),
+    ("bind", &[("fd", 0)]),
+    ("connect", &[("fd", 0)]),
+    ("listen", &[("fd", 0), ("backlog", 1)]),
+    ("shutdown", &[("fd", 0)]),
+    ("sendto", &[("fd", 0), ("size", 2)]),
+    ("recvfrom", &[("fd", 0), ("size", 2)]),
+    ("sendmsg", &[("fd", 0)]),
+    ("recvmsg", &[("fd", 0)]),
+    ("getsockopt", &[("fd", 0)]),
+    ("setsockopt", &[("fd", 0)]),
+    ("kill", &[("pid", 0)]),
+    ("tkill", &[("tid", 0)]),
+    ("tgkill", &[("pid", 0), ("tid", 1)]),
+    ("prlimit", &[("pid", 0)]),
+    ("fchdir", &[("fd", 0)]),
+    ("finit_module", &[("fd", 0)]),
+    ("pidfd_open", &[("pid", 0)]),
+    ("pidfd_getfd", &[("pid_fd", 0), ("target_fd", 1)]),
+    ("setpgid", &[("pid", 0), ("pgid", 1)]),
+    ("setuid", &[("uid", 0)]),
+    ("setgid", &[("gid", 0)]),
+    ("setresuid", &[("ruid", 0), ("euid", 1), ("suid", 2)]),
+    ("setresgid", &[("rgid", 0), ("egid", 1), ("sgid", 2)]),
+    ("setreuid", &[("ruid", 0), ("euid", 1)]),
+    ("setregid", &[("rgid", 0), ("egid", 1)]),
+    ("setns", &[("fd", 0)]),
+    ("eventfd2", &[("initval", 0)]),
+    ("epoll_create", &[("size", 0)]),
+    ("process_vm_readv", &[("pid", 0)]),
+    ("fstat", &[("fd", 0)]),
+    ("newfstatat", &[("dirfd", 0)]),
+];
+
+/// Compares arguments; gives how many there were to compare.
+fn same_arguments(name: &str, call: &Traced, event: &Seen) -> usize {
+    let Some((_, wanted)) = ARGUMENTS.iter().find(|(known, _)| *known == name) else { return 0 };
+    let mut compared = 0;
+    for (param, place) in *wanted {
+        let Some(said) = call.args.get(*place).and_then(|arg| argument(arg)) else { continue };
+        let Some(&(recorded, width)) = event.numbers.get(param) else {
+            // What a failed call was given is not always kept.
+            let mut known = tables::event_types_named(name).filter_map(tables::event);
+            let is_parameter = known.any(|def| def.params.iter().any(|known| known.name == *param));
+            assert!(!is_parameter || call.result < 0, "{name} says nothing of {param}: {event:?}");
+            continue;
+        };
+        let mask = if width >= 8 { u64::MAX } else { (1 << (8 * width)) - 1 };
+        assert_eq!(said as u64 & mask, recorded as u64 & mask, "{param} of {name}: {:?} {event:?}", call.args);
+        compared += 1;
+    }
+    compared
 }
 
 /// What strace wrote, by process and call, in order.
@@ -86,7 +206,9 @@ fn traced(log: &str) -> BTreeMap<(i64, String), Vec<Traced>> {
         };
         // Texts with escapes are buffers.
         let texts = args.split('"').skip(1).step_by(2).filter(|text| !text.contains('\\')).map(str::to_owned).collect();
-        all.entry((pid, event_name(name).to_owned())).or_default().push(Traced { result, texts });
+        let args = args.split_once('(').map_or(args, |(_, args)| args);
+        let args = split_args(args.rsplit_once(')').map_or(args, |(args, _)| args));
+        all.entry((pid, event_name(name).to_owned())).or_default().push(Traced { result, texts, args });
     }
     all
 }
@@ -325,7 +447,7 @@ fn every_call_is_what_strace_says_it_was() {
         recorded.entry((event.tid, event.name.to_owned())).or_default().push(event);
     }
     let truth = traced(&std::fs::read_to_string(&log).unwrap());
-    let mut compared = BTreeMap::new();
+    let (mut compared, mut arguments) = (BTreeMap::new(), 0);
     for ((pid, name), calls) in &truth {
         // Puts back the registers of before the signal: at its end nothing tells that it was a call.
         if name == "rt_sigreturn" {
@@ -348,6 +470,7 @@ fn every_call_is_what_strace_says_it_was() {
             if is_number && tables::event_types_named(name).next().is_some() && !generic(name) {
                 assert_eq!(event.result, Some(call.result), "{name} of {pid}: {event:?}");
             }
+            arguments += same_arguments(name, call, event);
             if !NO_NAMES.contains(&name.as_str()) && has_texts(name) {
                 for text in &call.texts {
                     let there = event.texts.iter().any(|known| known == text.as_bytes());
@@ -363,7 +486,33 @@ fn every_call_is_what_strace_says_it_was() {
     let missing: Vec<_> = EXPECTED.iter().filter(|name| !made(name)).collect();
     assert!(missing.is_empty(), "the workload did not make {missing:?}");
     let total: i32 = compared.values().sum();
-    writeln!(std::io::stderr().lock(), "{total} calls of {} kinds agree with strace", compared.len()).unwrap();
+    assert!(arguments > 500, "{arguments}");
+    let kinds = compared.len();
+    writeln!(std::io::stderr().lock(), "{total} calls of {kinds} kinds and {arguments} arguments agree with strace")
+        .unwrap();
+    programs_know_their_credentials(&file);
+}
+
+/// The workload's child gives up root, and starts a shell with an environment of its own.
+fn programs_know_their_credentials(file: &Path) {
+    let mut reader = CaptureReader::open(file).unwrap();
+    let mut found = 0;
+    while let Some(item) = reader.next_item().unwrap() {
+        let Item::Event(event) = item else { continue };
+        let def = tables::event(event.etype).unwrap();
+        let place = |name: &str| def.params.iter().position(|param| param.name == name).unwrap();
+        if event.name() != "execve" || event.param(place("env")) != Some(b"MARK=here\0") {
+            continue;
+        }
+        found += 1;
+        assert_eq!(event.i64(0), Some(0));
+        assert_eq!(event.text(place("exe")), Some(&b"sh"[..]));
+        assert_eq!(event.param(place("args")), Some(&b"-c\0exit 7\0"[..]));
+        for (name, value) in [("uid", 1000), ("gid", 1000), ("cap_effective", 0), ("cap_permitted", 0)] {
+            assert_eq!(event.i64(place(name)), Some(value), "{name}");
+        }
+    }
+    assert_eq!(found, 1);
 }
 
 /// Has the call no event of its own?

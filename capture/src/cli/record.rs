@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use casebook_formats::ledger::Counter;
 
 use super::{EXIT_GOOD, EXIT_LOSSES, EXIT_NOT_READY, EXIT_OUTPUT, EXIT_USAGE, Failure, printable};
+use crate::appear::Appear;
 use crate::calls::Calls;
 use crate::files::{Files, Names, Row, Target, create};
 use crate::filter::{Entry, Filters, Mode, cgroup_mounts};
@@ -104,6 +105,9 @@ pub(super) struct Options {
     /// Only this cgroup (version 2) and those below it.
     #[arg(long, value_name = "PATH")]
     cgroup: Vec<String>,
+    /// Only this container, by name, id or the beginning of its id; also when it appears later.
+    #[arg(long, value_name = "NAME|ID")]
+    container: Vec<String>,
     /// Only threads of this name.
     #[arg(long, value_name = "NAME")]
     comm: Vec<String>,
@@ -176,7 +180,8 @@ pub(super) fn run(options: &Options, err: &mut dyn Write) -> Result<u8, Failure>
         filters.pids.push(Entry { value: waiting.pid, mode: Mode::Only });
     }
     let settings = Settings { snaplen: options.snaplen, ring_bytes: options.buffer << 20, wanted, filters };
-    let watch = Watch { triggers, after: options.after.saturating_mul(SECOND) };
+    let appear = appear(&settings.filters)?;
+    let watch = Watch { triggers, appear, after: options.after.saturating_mul(SECOND) };
     let sink = Sink::start(keeping.keeper, keeping.turns)?;
     let mut status = Status::new(!options.quiet && std::io::stderr().is_terminal(), options.quiet);
     let until = Until { duration: options.seconds.map(|seconds| seconds.saturating_mul(SECOND)), command: waiting };
@@ -287,8 +292,24 @@ fn filters(options: &Options) -> Result<Filters, Failure> {
     for text in &options.cgroup {
         filters.cgroup(text, &mounts).map_err(usage)?;
     }
+    for text in &options.container {
+        filters.container(text);
+    }
     crate::filter::add_descendants(&mut filters, Path::new("/proc"));
     Ok(filters)
+}
+
+/// Who looks for the containers that the filter names.
+fn appear(filters: &Filters) -> Result<Option<Appear>, Failure> {
+    if filters.containers.is_empty() {
+        return Ok(None);
+    }
+    let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mounts = cgroup_mounts(&mountinfo);
+    let Some(mount) = mounts.first() else {
+        return Err(usage("--container needs cgroup version 2, which is not mounted"));
+    };
+    Appear::new(filters.containers.clone(), mount, Path::new("/")).map(Some).map_err(usage)
 }
 
 /// Finds the command as a shell would, so that the only exec recorded is its own, and starts it up to there.

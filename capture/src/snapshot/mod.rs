@@ -218,9 +218,9 @@ fn belongs(task: &TaskItem, filters: &Filters, mut lineage: impl Iterator<Item =
     let uid = filters.uids.iter().find(|entry| entry.value == task.uid).map(|entry| entry.mode);
     let comm = |value: &[u8; 16]| value.split(|&byte| byte == 0).next() == Some(task.comm.as_slice());
     let comm = filters.comms.iter().find(|entry| comm(&entry.value)).map(|entry| entry.mode);
-    let cgroup = if filters.cgroups.is_empty() { None } else { host::cgroup_mode(task.tgid, filters, proc) };
+    let cgroup = if !filters.by_cgroup() { None } else { host::cgroup_mode(task.tgid, filters, proc) };
     decide(Filters::modes(filters.pids.iter().map(|entry| entry.mode)), pid)
         && decide(Filters::modes(filters.uids.iter().map(|entry| entry.mode)), uid)
         && decide(Filters::modes(filters.comms.iter().map(|entry| entry.mode)), comm)
-        && decide(Filters::modes(filters.cgroups.iter().map(|entry| entry.mode)), cgroup)
+        && decide(filters.cgroup_modes(), cgroup)
 }
