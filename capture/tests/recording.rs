@@ -442,11 +442,38 @@ fn every_call_is_what_strace_says_it_was() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("the command ended with exit status: 0"), "{said}");
 
+    compare(&file, &log);
+}
+
+/// What `fixtures/vm/kernels` brought from other kernels, in the folder that the variable names: the same comparison, and
+/// operations of `io_uring`.
+#[test]
+fn recordings_of_other_kernels_are_what_strace_saw_there() {
+    let Some(folder) = std::env::var_os("CASEBOOK_KERNELS") else {
+        return skip("recordings of other kernels: CASEBOOK_KERNELS is not set (fixtures/vm/kernels sets it)");
+    };
+    let mut kernels: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    kernels.sort();
+    for kernel in kernels {
+        let (calls, kinds) = compare(&kernel.join("workload.scap.zst"), &kernel.join("strace"));
+        let operations = follow_rings(&std::fs::read_to_string(kernel.join("rings")).unwrap(), &kernel);
+        let name = kernel.file_name().unwrap().to_string_lossy().into_owned();
+        writeln!(std::io::stderr().lock(), "{name}: {calls} calls of {kinds} kinds, {operations} operations").unwrap();
+    }
+}
+
+fn follow_rings(told: &str, kernel: &Path) -> usize {
+    find_operations(told, &events(&kernel.join("workload.scap.zst")));
+    told.lines().count()
+}
+
+/// Compares a recording with the log of strace, call by call: numbers of calls and of their kinds.
+fn compare(file: &Path, log: &Path) -> (i32, usize) {
     let mut recorded: BTreeMap<(i64, String), Vec<Seen>> = BTreeMap::new();
-    for event in events(&file) {
+    for event in events(file) {
         recorded.entry((event.tid, event.name.to_owned())).or_default().push(event);
     }
-    let truth = traced(&std::fs::read_to_string(&log).unwrap());
+    let truth = traced(&std::fs::read_to_string(log).unwrap());
     let (mut compared, mut arguments) = (BTreeMap::new(), 0);
     for ((pid, name), calls) in &truth {
         // Puts back the registers of before the signal: at its end nothing tells that it was a call.
@@ -490,7 +517,8 @@ fn every_call_is_what_strace_says_it_was() {
     let kinds = compared.len();
     writeln!(std::io::stderr().lock(), "{total} calls of {kinds} kinds and {arguments} arguments agree with strace")
         .unwrap();
-    programs_know_their_credentials(&file);
+    programs_know_their_credentials(file);
+    (total, kinds)
 }
 
 /// The workload's child gives up root, and starts a shell with an environment of its own.
@@ -765,7 +793,12 @@ fn operations_of_io_uring_are_events_of_calls() {
     if told.is_empty() || said.contains("io_uring cannot be followed") {
         return skip(&format!("{test}: no io_uring here, or none that can be followed: {said}"));
     }
-    let mut rest = events.as_slice();
+    find_operations(&told, &events);
+}
+
+/// Each operation that the program tells is there, in their order.
+fn find_operations(told: &str, events: &[Seen]) {
+    let mut rest = events;
     for line in told.lines() {
         let words: Vec<_> = line.split(' ').collect();
         let [call, result, name] = words[..] else { panic!("{line}") };
