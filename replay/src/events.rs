@@ -32,7 +32,7 @@ pub const POD_FORMAT: &str = "*%evt.num %evt.outputtime %evt.cpu %k8s.pod.name (
 
 /// The line of audit events where one of those above stands for system calls.
 pub const AUDIT_FORMAT: &str =
-    "*%evt.num %evt.outputtime %ka.stage %ka.verb %ka.uri (user=%ka.user.name code=%ka.response.code)";
+    "*%evt.num %evt.time %ka.stage %ka.verb %ka.uri (user=%ka.user.name code=%ka.response.code)";
 
 /// What is printed of an event, by its source.
 #[derive(Debug)]

@@ -140,6 +140,8 @@ pub struct Binding<'r> {
 pub struct Requests {
     /// In the order of time.
     all: Vec<Request>,
+    /// Those for each pod, by namespace and name: numbers in `all`.
+    by_pod: BTreeMap<(String, String), Vec<usize>>,
     skew: u64,
 }
 
@@ -181,7 +183,11 @@ impl Requests {
         }
         let mut all: Vec<Request> = gathering.by_id.into_values().flatten().collect();
         all.sort();
-        Ok(Read { requests: Self { all, skew }, notes })
+        let mut by_pod: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for (at, request) in all.iter().enumerate() {
+            by_pod.entry((request.namespace.clone(), request.pod.clone())).or_default().push(at);
+        }
+        Ok(Read { requests: Self { all, by_pod, skew }, notes })
     }
 
     /// How many there are.
@@ -197,10 +203,13 @@ impl Requests {
     /// The request behind a thread.
     fn behind(&self, state: &State, thread: &Thread) -> Option<Binding<'_>> {
         let origin = state.origin_of(thread)?;
-        let container = state.container_of(thread);
+        let container = state.container_of(thread).filter(|container| container.has_metadata);
         let began = if thread.lastexec_ts == 0 { thread.clone_ts } else { thread.lastexec_ts };
-        let mut fitting: Vec<Binding<'_>> =
-            self.all.iter().filter_map(|request| self.fit(request, &origin, container, began)).collect();
+        let fit = |request| self.fit(request, &origin, container, began);
+        let mut fitting: Vec<Binding<'_>> = match container {
+            Some(container) => self.for_pod_of(container).filter_map(fit).collect(),
+            None => self.around(origin.ts).filter_map(fit).collect(),
+        };
         let time = if origin.ts == 0 { began } else { origin.ts };
         // The surest, then the nearest; requests are in the order of time.
         let best = fitting.iter().map(|binding| binding.confidence).max()?;
@@ -211,6 +220,22 @@ impl Requests {
         Some(if several { Binding { confidence: Confidence::Low, ..nearest } } else { nearest })
     }
 
+    /// Requests for the pod that a container is of.
+    fn for_pod_of(&self, container: &Container) -> impl Iterator<Item = &Request> {
+        let text = |text: Option<&crate::state::Text>| text.map(|text| String::from_utf8_lossy(text).into_owned());
+        let pod = text(container.pod_namespace()).zip(text(container.pod_name()));
+        let numbers = pod.and_then(|pod| self.by_pod.get(&pod)).map_or(&[][..], Vec::as_slice);
+        numbers.iter().filter_map(|at| self.all.get(*at))
+    }
+
+    /// Requests whose exec can have been at a time.
+    fn around(&self, ts: u64) -> impl Iterator<Item = &Request> {
+        let first = ts.saturating_sub(WINDOW).saturating_sub(self.skew);
+        let begin = self.all.partition_point(|request| request.received < first);
+        let last = ts.saturating_add(self.skew);
+        self.all.iter().skip(begin).take_while(move |request| request.received <= last)
+    }
+
     /// How well a request fits a process that came into its container so; `began` is the thread's own start.
     fn fit<'r>(
         &self,
@@ -219,7 +244,6 @@ impl Requests {
         container: Option<&Container>,
         began: u64,
     ) -> Option<Binding<'r>> {
-        let container = container.filter(|container| container.has_metadata);
         let pod = container.map_or(Some(false), |container| request.is_for(container).then_some(true))?;
         let name = container.and_then(|container| container.label(CONTAINER_NAME));
         let named = |name: &[u8]| request.containers.iter().any(|wanted| wanted.as_bytes() == name);

@@ -423,7 +423,9 @@ Examples:
   casebook-replay --filter 'container.id = 3ad7b26ded6d' --priority warning incident.scap
       one container, from Warning up
   casebook-replay -r k8s_audit_rules.yaml -r falco_rules.yaml node1.scap audit.jsonl
-      a capture and the audit log of its cluster, alerts of both in the order of time
+      a capture and the audit log of its cluster, alerts of both in the order of time, with the users behind pod execs
+  casebook-replay --metrics alerts.om --deliver http://sidekick:2801 incident.scap
+      series for Prometheus, and each alert to a webhook
   zstd -dc big.scap.zst | casebook-replay -M 60 -
       the first minute of a stream
 

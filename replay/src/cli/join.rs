@@ -19,7 +19,7 @@ pub(super) struct JoinArgs {
     ///
     /// The exec, attach and debug requests in it are joined with the processes that they started: fields k8s.user.*, and
     /// the user in alerts and process tables, with a confidence. Audit logs among the captures are joined anyway, and
-    /// replayed; this one is only joined.
+    /// replayed; this one is only joined. A log on standard input is not joined: it can be read only once.
     #[arg(long, value_name = "FILE", help_heading = "Kubernetes users")]
     audit: Vec<PathBuf>,
 

@@ -331,6 +331,8 @@ Examples:
       the processes half a minute into the built-in capture
   casebook-replay ps incident.scap --at 21:49:10.5
       on the day the capture begins; times are UTC
+  casebook-replay ps --audit audit.jsonl node1.scap
+      with the Kubernetes user behind what `kubectl exec`, `attach` and `debug` started
   casebook-replay ps incident.scap --all --output json | jq -c 'select(.container)'
       threads in containers
 
