@@ -44,7 +44,7 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Replay captures and print alerts (what happens without a subcommand)
     #[command(after_help = after_help())]
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Check rule files without a capture: errors, warnings, and what is wrong with rules that load
     #[command(after_help = lint_help())]
     Lint(LintArgs),

@@ -12,7 +12,7 @@ use crate::deliver::{DEFAULT_ATTEMPTS, DEFAULT_PATIENCE, DEFAULT_QUEUE, Delivery
 /// Options of delivery.
 #[derive(Args, Debug)]
 pub(super) struct DeliverArgs {
-    /// Send every alert there too: http://host:port/path, udp://host:port, tcp://host:port, unix:/dev/log, file:PATH
+    /// Send every alert there too: `http://host:port/path`, `udp://host:port`, `tcp://host:port`, `unix:/dev/log`, `file:PATH`
     ///
     /// http: a POST each, in Falco's JSON, as falcosidekick takes it. udp, tcp, unix: syslog (RFC 5424), the line in the
     /// form of --output. file: a JSON object a line, at the end of the file. Repeat for more. Without this option nothing

@@ -16,14 +16,14 @@ use crate::run::Source;
 /// Options of metrics.
 #[derive(Args, Debug)]
 pub(super) struct MetricsArgs {
-    /// Write alerts, events and losses over time to this file, as OpenMetrics with the times of the captures
+    /// Write alerts, events and losses over time to this file, as `OpenMetrics` with the times of the captures
     ///
     /// For `promtool tsdb create-blocks-from openmetrics FILE data`. Counters of all captures of the run, host by host,
     /// sampled while the host was recorded. replay/grafana/README.md goes from there to dashboards.
     #[arg(long, value_name = "FILE", help_heading = "Metrics")]
     metrics: Option<PathBuf>,
 
-    /// Write the totals to this file without times, for the textfile collector of node_exporter
+    /// Write the totals to this file without times, for the textfile collector of `node_exporter`
     #[arg(long, value_name = "FILE", help_heading = "Metrics")]
     textfile: Option<PathBuf>,
 
@@ -51,11 +51,11 @@ pub(super) struct MetricsArgs {
 /// Names of the series of alerts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 enum NamesArg {
-    /// falco_events{rule, priority, hostname, source, k8s_ns_name, k8s_pod_name, tags}
+    /// `falco_events{rule, priority, hostname, source, k8s_ns_name, k8s_pod_name, tags}`
     FalcoExporter,
-    /// falcosecurity_falcosidekick_falco_events_total
+    /// `falcosecurity_falcosidekick_falco_events_total`
     Falcosidekick,
-    /// falcosecurity_falco_rules_matches_total, falcosecurity_scap_n_evts_total and n_drops_total
+    /// `falcosecurity_falco_rules_matches_total`, `falcosecurity_scap_n_evts_total` and `…_n_drops_total`
     Falco,
     /// All of them
     All,

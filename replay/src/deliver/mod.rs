@@ -14,6 +14,7 @@ pub mod syslog;
 pub mod target;
 
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -84,18 +85,19 @@ impl Report {
 
     /// In words.
     pub fn text(&self) -> String {
+        // Writing to a string cannot fail.
         let mut text = format!("{}: {} delivered", self.target, self.delivered);
         for (n, what) in
             [(self.refused, "refused"), (self.failed, "failed"), (self.overflowed, "dropped, the queue was full")]
         {
             if n > 0 {
-                text.push_str(&format!(", {n} {what}"));
+                let _ = write!(text, ", {n} {what}");
             }
         }
         if self.undelivered() > 0
             && let Some(error) = &self.error
         {
-            text.push_str(&format!(" ({error})"));
+            let _ = write!(text, " ({error})");
         }
         text
     }

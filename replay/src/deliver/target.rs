@@ -180,14 +180,12 @@ impl Transport {
                 Ok(())
             }
             Self::Tcp { place, stream } => {
-                let connected = match stream {
-                    Some(connected) => connected,
-                    None => {
-                        let fresh = TcpStream::connect_timeout(&resolved(place)?, CONNECT)?;
-                        fresh.set_write_timeout(Some(TIMEOUT))?;
-                        stream.insert(fresh)
-                    }
-                };
+                if stream.is_none() {
+                    let fresh = TcpStream::connect_timeout(&resolved(place)?, CONNECT)?;
+                    fresh.set_write_timeout(Some(TIMEOUT))?;
+                    *stream = Some(fresh);
+                }
+                let Some(connected) = stream else { return Ok(()) };
                 let written = connected.write_all(&syslog::framed(parcel)).and_then(|()| connected.flush());
                 if written.is_err() {
                     // The next attempt begins with a connection of its own: half a message may be on this one.
@@ -227,15 +225,13 @@ impl Local {
     fn connect(path: &std::path::Path) -> io::Result<Self> {
         let datagrams = UnixDatagram::unbound()?;
         datagrams.set_write_timeout(Some(TIMEOUT))?;
-        match datagrams.connect(path) {
-            Ok(()) => Ok(Self::Datagrams(datagrams)),
-            // A socket of the other kind.
-            Err(_) => {
-                let stream = UnixStream::connect(path)?;
-                stream.set_write_timeout(Some(TIMEOUT))?;
-                Ok(Self::Stream(stream))
-            }
+        if datagrams.connect(path).is_ok() {
+            return Ok(Self::Datagrams(datagrams));
         }
+        // It may be a socket of the other kind.
+        let stream = UnixStream::connect(path)?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
+        Ok(Self::Stream(stream))
     }
 
     fn send(&mut self, parcel: &Parcel) -> io::Result<()> {

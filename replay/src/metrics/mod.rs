@@ -1,7 +1,7 @@
 //! Metrics: what a run found, as time series for Prometheus.
 //!
 //! Each capture's [`Tally`] counts what the rules were shown, what they said and what was lost, by the capture's own time
-//! → [`Board`] of the run → [`text`]: OpenMetrics with the times of the captures, for
+//! → [`Board`] of the run → [`text`]: `OpenMetrics` with the times of the captures, for
 //! `promtool tsdb create-blocks-from openmetrics`, or the totals without times, for the textfile collector of
 //! `node_exporter`. Series are counters over the run's captures, host by host, sampled at a regular step while that host was
 //! recorded: `rate()` and `increase()` work on them as on scraped ones.

@@ -103,7 +103,7 @@ impl Series {
         let rank = (hash, host, key);
         if is_overflow(&rank.2) || (self.ranks.len() >= self.limit && self.ranks.last().is_none_or(|last| rank > *last))
         {
-            return self.spill(rank.1, &rank.2, line);
+            return self.spill(&rank.1, &rank.2, line);
         }
         if !self.ranks.contains(&rank) {
             self.ranks.insert(rank.clone());
@@ -112,7 +112,7 @@ impl Series {
             {
                 let line = self.lines.remove(&(host.clone(), key.clone())).unwrap_or_default();
                 self.cells -= line.len();
-                self.spill(host, &key, line);
+                self.spill(&host, &key, line);
             }
         }
         for (at, n) in line {
@@ -121,14 +121,14 @@ impl Series {
     }
 
     /// Counts alerts without their pod.
-    fn spill(&mut self, host: String, key: &Key, line: Line) {
+    fn spill(&mut self, host: &str, key: &Key, line: Line) {
         let Key::Alerts { rule, .. } = key else { return };
         if !is_overflow(key) {
             self.overflow += line.values().sum::<u64>();
         }
         let key = Key::Alerts { rule: *rule, namespace: String::new(), pod: OVERFLOW_POD.to_owned() };
         for (at, n) in line {
-            self.put(host.clone(), key.clone(), at, n);
+            self.put(host.to_owned(), key.clone(), at, n);
         }
     }
 
@@ -175,7 +175,9 @@ impl Series {
         let mut ledger = Ledger::default();
         for ((_, key), line) in &self.lines {
             if let Key::Lost(counter) = key {
-                line.values().for_each(|n| ledger.add(*counter, *n));
+                for n in line.values() {
+                    ledger.add(*counter, *n);
+                }
             }
         }
         ledger
@@ -222,7 +224,7 @@ mod tests {
         let n = MAX_CELLS as u64 * 3;
         (1..=n).for_each(|at| series.add("", Key::Events("syscall"), at * SECOND, 1));
         assert_eq!(series.step(), 4 * SECOND);
-        let (_, _, line) = series.lines().next().map_or_else(|| unreachable!(), |line| line);
+        let line = all(&series).remove(0).2;
         assert_eq!((line.len() as u64, line.values().sum::<u64>()), (n / 4, n));
         assert_eq!(line.first_key_value(), Some((&1, &4)));
     }
@@ -234,7 +236,7 @@ mod tests {
         let mut coarse = fine.clone();
         coarse.coarsen();
         coarse.merge(fine);
-        let (_, _, line) = coarse.lines().next().map_or_else(|| unreachable!(), |line| line);
-        assert_eq!(line, &Line::from([(1, 4), (2, 4)]));
+        let line = all(&coarse).remove(0).2;
+        assert_eq!(line, Line::from([(1, 4), (2, 4)]));
     }
 }

@@ -1,4 +1,4 @@
-//! Series as text: OpenMetrics with times, or the Prometheus text format without.
+//! Series as text: `OpenMetrics` with times, or the Prometheus text format without.
 //!
 //! A host's series have a sample at the end of each step in which it was recorded, and one of 0 before the first, so that
 //! the first alert is an increase. Where nothing was recorded for longer than [`PAUSE`] there are no samples: a gap is
@@ -79,7 +79,7 @@ struct Counted {
     line: BTreeMap<u64, u64>,
 }
 
-/// Writes OpenMetrics with times. Gives the step of the samples in nanoseconds.
+/// Writes `OpenMetrics` with times. Gives the step of the samples in nanoseconds.
 ///
 /// # Errors
 /// What the output says.
