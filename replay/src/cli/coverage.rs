@@ -28,6 +28,14 @@ use crate::run::Source;
 /// Survivors listed unless `--survivors` says otherwise.
 const SURVIVORS: usize = 40;
 
+/// How many survivors to list.
+fn survivors(text: &str) -> Result<usize, String> {
+    match text {
+        "all" => Ok(usize::MAX),
+        number => number.parse().map_err(|_| format!("'{number}' is neither a number nor `all`")),
+    }
+}
+
 /// Options of `coverage`.
 #[derive(Args, Debug)]
 pub(super) struct CoverageArgs {
@@ -56,8 +64,8 @@ pub(super) struct CoverageArgs {
     #[arg(long, value_name = "PERCENT", requires = "mutants")]
     min_score: Option<f64>,
 
-    /// List at most this many places of mutants that nobody notices
-    #[arg(long, value_name = "N", default_value_t = SURVIVORS, requires = "mutants")]
+    /// List at most this many places of mutants that nobody notices, or `all`
+    #[arg(long, value_name = "N|all", default_value_t = SURVIVORS, value_parser = survivors, requires = "mutants")]
     survivors: usize,
 
     /// Write one HTML file with the rules coloured by what was seen
@@ -251,7 +259,7 @@ Examples:
       coverage and mutation score of the built-in rules over the cases of this project
   casebook-replay coverage -r falco_rules.yaml --html coverage.html evidence/
       your rules over recorded captures, as a page with the rules coloured
-  casebook-replay coverage --mutants --min-score 85 --survivors 200 cases/
+  casebook-replay coverage --mutants --min-score 85 --survivors all cases/
       for a CI job
   casebook-replay coverage --mutants --output json cases/ | jq '.mutation.survivors[].place'
 

@@ -59,6 +59,7 @@ impl Passing {
         &self.0
     }
 
+    /// Creates it, for nobody else to read: what was put down on the way.
     pub(super) fn create(&self) -> io::Result<File> {
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.0)
     }
@@ -187,7 +188,7 @@ pub(super) fn store<T>(
 ) -> Result<T, Exit> {
     let partial = Passing::beside(&args.output, ".partial");
     let stored = (|| {
-        let mut sink = BufWriter::with_capacity(1 << 18, partial.create()?);
+        let mut sink = BufWriter::with_capacity(1 << 18, File::create(partial.path())?);
         let made = match form(&args.output) {
             Some(Form::Zst) => {
                 let mut writer = SeekableWriter::new(sink, Options::default())?;

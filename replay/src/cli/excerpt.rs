@@ -254,10 +254,12 @@ Examples:
       ten seconds of a container
   casebook-replay slice --events 1200-1300 incident.scap -o around.scap
 
-Conditions add up. The slice begins with a snapshot of processes, descriptors, users and interfaces at its first event;
-events of processes above the selected ones that change what is known come along, marked so that nobody shows them.
-Then all fields of all its events are compared with those of the whole, and what differs is said: numbers and distances
-of events always do, and a snapshot has no place for some things, such as when a process of before was cloned.
+Conditions add up. A slice of times or numbers begins with a snapshot of processes, descriptors, users and interfaces at its
+first event. A slice of processes begins with one at the start of the capture, and carries what they and those above
+them did before and meanwhile, as far as it changes what is known, marked so that nobody shows it: so every field of its
+events, and every alert, is what it is in the whole. Then all fields of all events are compared with those of the whole,
+and what differs is said: in a slice of times, a snapshot has no place for some things, such as when a process of before
+was cloned. Numbers and distances of events always differ.
 
 {}",
         exit::help(exit::EXCERPT_EXITS)

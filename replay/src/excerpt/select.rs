@@ -49,6 +49,8 @@ pub struct Plan {
     pub events: u64,
     /// Threads of the selection and above it, where it is one of processes.
     kin: Option<BTreeSet<i64>>,
+    /// The first event that proves another one to be missing; 0: none does.
+    witness: u64,
 }
 
 /// Types that tell of containers and users: of no thread.
@@ -153,7 +155,18 @@ impl Selector<'_> {
         self.selection.pid.is_some() && CLONES.contains(&event.etype) && event.i64(0) == self.selection.pid
     }
 
+    /// From the first certain loss on, much is unknown of all threads: whoever's event shows it belongs to the history.
+    fn note_witness(&mut self, event: &Event<'_>, state: &State) {
+        if self.plan.witness == 0 && state.has_losses() {
+            self.plan.witness = event.num;
+            if let Some(thread) = state.thread(event.tid) {
+                kin_of(thread, state, &mut self.kin);
+            }
+        }
+    }
+
     fn note_maker(&mut self, event: &Event<'_>, state: &State) {
+        self.note_witness(event, state);
         if !self.selection.is_of_processes() || !CLONES.contains(&event.etype) {
             return;
         }
@@ -286,6 +299,8 @@ struct History<'p> {
     kin: &'p BTreeSet<i64>,
     selected: &'p [u64],
     blocks: Vec<Block>,
+    /// The first event that proves another one to be missing; 0: none does.
+    witness: u64,
     /// The last switch of each processor.
     switches: BTreeMap<u16, Block>,
 }
@@ -296,12 +311,18 @@ impl History<'_> {
     fn touches_kin(&self, event: &Event<'_>, state: &State) -> bool {
         match event.etype {
             ppme::PPME_DROP_E => true,
-            ppme::PPME_PROCEXIT_1_E => state.thread(event.tid).is_some_and(|thread| self.kin.contains(&thread.ptid)),
+            // Children of theirs that are no kin: both halves of what made them, and their end.
+            ppme::PPME_PROCEXIT_1_E => self.is_child(event.tid, state),
+            etype if CLONES.contains(&etype) => event.i64(0) == Some(0) && self.is_child(event.tid, state),
             ppme::PPME_SYSCALL_SETPGID_X | ppme::PPME_SYSCALL_PRLIMIT_X => {
                 named(event).any(|tid| self.kin.contains(&tid))
             }
             _ => false,
         }
+    }
+
+    fn is_child(&self, tid: i64, state: &State) -> bool {
+        state.thread(tid).is_some_and(|thread| self.kin.contains(&thread.ptid))
     }
 
     fn add(&mut self, event: &Event<'_>, state_only: bool) {
@@ -326,7 +347,7 @@ impl History<'_> {
         }
         let thread = || state.thread(event.tid).is_some_and(|thread| self.kin.contains(&thread.pid));
         let of_kin = || self.kin.contains(&event.tid) || thread() || self.touches_kin(event, state);
-        if state.feeds(event.etype) && of_kin() {
+        if event.num == self.witness || (state.feeds(event.etype) && of_kin()) {
             self.add(event, true);
         }
     }
@@ -356,7 +377,8 @@ impl Visitor for History<'_> {
 /// Puts the whole history of its threads into a plan, in the place of a snapshot at its first event.
 fn with_history(source: &Source, plan: &mut Plan) -> Result<(), ExcerptError> {
     let Some(kin) = &plan.kin else { return Ok(()) };
-    let mut history = History { kin, selected: &plan.selected, blocks: Vec::new(), switches: BTreeMap::new() };
+    let mut history =
+        History { kin, selected: &plan.selected, blocks: Vec::new(), witness: plan.witness, switches: BTreeMap::new() };
     let mut reader = source.open().map_err(ExcerptError::Capture)?;
     let end = Replay::new().run_with(&mut reader, &mut history);
     end.map_err(|error| ExcerptError::Capture(error.to_string()))?;

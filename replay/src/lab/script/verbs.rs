@@ -4,7 +4,11 @@
 //! written, sockets and descriptors included; where the value is a mapping, the key is an event of the event table
 //! instead and the mapping its parameters ([`super::params`]).
 
-use casebook_fixtures::flags::{self, APPEND, O_RDWR, O_WRONLY, READ, WRITE};
+mod files;
+mod kernel;
+mod network;
+mod process;
+
 use casebook_fixtures::{Endpoint, Exec, START, Task};
 use casebook_formats::tables;
 use casebook_rules::diagnostics::did_you_mean;
@@ -43,47 +47,47 @@ const EXEC_OPTIONS: &str = "`argv`, `env`, `comm`, `resolved`, `file: upper\\|me
 /// All verbs, in the order of the page.
 #[rustfmt::skip] // a table
 const VERBS: &[Verb] = &[
-    Verb { name: "spawn", value: "command line", options: "`as`, and those of `exec`", does: "a child is forked and becomes another program; `as` names it, otherwise its program does", tell: spawn },
-    Verb { name: "exec", value: "command line", options: EXEC_OPTIONS, does: "the process becomes another program. The first word is the path; `argv` begins with its file name unless given. With `res: ENOENT` it fails (`call: execveat` for the other system call)", tell: exec },
-    Verb { name: "fork", value: "name of the child", options: "", does: "a child process", tell: fork },
-    Verb { name: "vfork", value: "name of the child", options: "", does: "a child process, by vfork", tell: vfork },
-    Verb { name: "thread", value: "name of the thread", options: "", does: "another thread of the process", tell: thread },
-    Verb { name: "enter", value: "container", options: "`run: command line`, `as`, and those of `exec`", does: "a runtime starts a process in a container from outside, as `docker exec` does", tell: enter },
-    Verb { name: "exit", value: "status", options: "", does: "the process ends", tell: exit },
-    Verb { name: "open", value: "path", options: "`for: read\\|write\\|append\\|edit\\|create\\|update`, or `flags`; `res`, `as`", does: "openat, for reading unless told otherwise: `write` creates and cuts, `append` creates, `edit` changes what is there, `update` reads and writes, `create` creates for sure; `as` names the descriptor", tell: open },
-    Verb { name: "read", value: "descriptor", options: "`data`", does: "read", tell: read },
-    Verb { name: "write", value: "descriptor", options: "`data`", does: "write", tell: write },
-    Verb { name: "close", value: "descriptor", options: "", does: "close", tell: close },
-    Verb { name: "dup2", value: "descriptor", options: "`to`", does: "the descriptor `to` becomes another name of it", tell: dup2 },
-    Verb { name: "unlink", value: "path", options: "", does: "unlink", tell: unlink },
-    Verb { name: "remove", value: "path", options: "", does: "unlinkat, as rm does it", tell: remove },
-    Verb { name: "rename", value: "path", options: "`to`", does: "rename", tell: rename },
-    Verb { name: "mkdir", value: "path", options: "", does: "mkdir", tell: mkdir },
-    Verb { name: "symlink", value: "target", options: "`at`: path of the link, given as `link`", does: "symlink", tell: symlink },
-    Verb { name: "link", value: "path", options: "`to`", does: "link: a second name", tell: link },
-    Verb { name: "chmod", value: "path", options: "`mode`: octal, as for chmod, or names of `chmod_mode`", does: "chmod", tell: chmod },
-    Verb { name: "mount", value: "device", options: "`on`, `type`, `res`", does: "mount", tell: mount },
-    Verb { name: "chdir", value: "path", options: "", does: "chdir", tell: chdir },
-    Verb { name: "connect", value: "`address:port` or path of a unix socket", options: "`from`, `res`, `as`", does: "socket and connect over TCP, pending unless `res` says otherwise", tell: connect },
-    Verb { name: "listen", value: "`address:port`", options: "`as`", does: "socket, bind and listen", tell: listen },
-    Verb { name: "accept", value: "`address:port` of the client", options: "`on`, `as`", does: "accept4", tell: accept },
-    Verb { name: "send", value: "`address:port`", options: "`from`, `data`, `as`", does: "a datagram from a new UDP socket", tell: send },
-    Verb { name: "socket", value: "`DOMAIN TYPE [PROTOCOL]`, such as `AF_PACKET SOCK_RAW 768`", options: "`as`", does: "socket", tell: socket },
-    Verb { name: "setuid", value: "number", options: "`res`", does: "setuid", tell: setuid },
-    Verb { name: "setresuid", value: "number", options: "`res`", does: "setresuid with that number three times", tell: setresuid },
-    Verb { name: "setsid", value: "`~`", options: "", does: "setsid", tell: setsid },
-    Verb { name: "setpgid", value: "`~`", options: "", does: "setpgid(0, 0), as shells do it for what they start", tell: setpgid },
-    Verb { name: "login", value: "number", options: "", does: "the audit identity changes; no event tells it, the next exec carries it", tell: login },
-    Verb { name: "ptrace", value: "request, such as `PTRACE_ATTACH`", options: "`of`: process; `res`", does: "ptrace", tell: ptrace },
-    Verb { name: "write_memory", value: "process", options: "`data`", does: "process_vm_writev", tell: write_memory },
-    Verb { name: "setns", value: "descriptor", options: "`type`: names of `clone_flags`; `res`", does: "setns", tell: setns },
-    Verb { name: "unshare", value: "names of `clone_flags`", options: "`res`", does: "unshare", tell: unshare },
-    Verb { name: "init_module", value: "arguments of the module", options: "`res`", does: "init_module", tell: init_module },
-    Verb { name: "finit_module", value: "descriptor", options: "`res`", does: "finit_module", tell: finit_module },
-    Verb { name: "bpf", value: "command, such as `BPF_PROG_LOAD`", options: "`as`", does: "bpf", tell: bpf },
-    Verb { name: "memfd", value: "name", options: "`as`", does: "memfd_create", tell: memfd },
-    Verb { name: "userfaultfd", value: "`~`", options: "`as`", does: "userfaultfd", tell: userfaultfd },
-    Verb { name: "container", value: "container", options: "`async: true`", does: "the metadata of a container, once more; no `by`", tell: container },
+    Verb { name: "spawn", value: "command line", options: "`as`, and those of `exec`", does: "a child is forked and becomes another program; `as` names it, otherwise its program does", tell: process::spawn },
+    Verb { name: "exec", value: "command line", options: EXEC_OPTIONS, does: "the process becomes another program. The first word is the path; `argv` begins with its file name unless given. With `res: ENOENT` it fails (`call: execveat` for the other system call)", tell: process::exec },
+    Verb { name: "fork", value: "name of the child", options: "", does: "a child process", tell: process::fork },
+    Verb { name: "vfork", value: "name of the child", options: "", does: "a child process, by vfork", tell: process::vfork },
+    Verb { name: "thread", value: "name of the thread", options: "", does: "another thread of the process", tell: process::thread },
+    Verb { name: "enter", value: "container", options: "`run: command line`, `as`, and those of `exec`", does: "a runtime starts a process in a container from outside, as `docker exec` does", tell: process::enter },
+    Verb { name: "exit", value: "status", options: "", does: "the process ends", tell: process::exit },
+    Verb { name: "open", value: "path", options: "`for: read\\|write\\|append\\|edit\\|create\\|update`, or `flags`; `res`, `as`", does: "openat, for reading unless told otherwise: `write` creates and cuts, `append` creates, `edit` changes what is there, `update` reads and writes, `create` creates for sure; `as` names the descriptor", tell: files::open },
+    Verb { name: "read", value: "descriptor", options: "`data`", does: "read", tell: files::read },
+    Verb { name: "write", value: "descriptor", options: "`data`", does: "write", tell: files::write },
+    Verb { name: "close", value: "descriptor", options: "", does: "close", tell: files::close },
+    Verb { name: "dup2", value: "descriptor", options: "`to`", does: "the descriptor `to` becomes another name of it", tell: files::dup2 },
+    Verb { name: "unlink", value: "path", options: "", does: "unlink", tell: files::unlink },
+    Verb { name: "remove", value: "path", options: "", does: "unlinkat, as rm does it", tell: files::remove },
+    Verb { name: "rename", value: "path", options: "`to`", does: "rename", tell: files::rename },
+    Verb { name: "mkdir", value: "path", options: "", does: "mkdir", tell: files::mkdir },
+    Verb { name: "symlink", value: "target", options: "`at`: path of the link, given as `link`", does: "symlink", tell: files::symlink },
+    Verb { name: "link", value: "path", options: "`to`", does: "link: a second name", tell: files::link },
+    Verb { name: "chmod", value: "path", options: "`mode`: octal, as for chmod, or names of `chmod_mode`", does: "chmod", tell: files::chmod },
+    Verb { name: "mount", value: "device", options: "`on`, `type`, `res`", does: "mount", tell: files::mount },
+    Verb { name: "chdir", value: "path", options: "", does: "chdir", tell: files::chdir },
+    Verb { name: "connect", value: "`address:port` or path of a unix socket", options: "`from`, `res`, `as`", does: "socket and connect over TCP, pending unless `res` says otherwise", tell: network::connect },
+    Verb { name: "listen", value: "`address:port`", options: "`as`", does: "socket, bind and listen", tell: network::listen },
+    Verb { name: "accept", value: "`address:port` of the client", options: "`on`, `as`", does: "accept4", tell: network::accept },
+    Verb { name: "send", value: "`address:port`", options: "`from`, `data`, `as`", does: "a datagram from a new UDP socket", tell: network::send },
+    Verb { name: "socket", value: "`DOMAIN TYPE [PROTOCOL]`, such as `AF_PACKET SOCK_RAW 768`", options: "`as`", does: "socket", tell: network::socket },
+    Verb { name: "setuid", value: "number", options: "`res`", does: "setuid", tell: process::setuid },
+    Verb { name: "setresuid", value: "number", options: "`res`", does: "setresuid with that number three times", tell: process::setresuid },
+    Verb { name: "setsid", value: "`~`", options: "", does: "setsid", tell: process::setsid },
+    Verb { name: "setpgid", value: "`~`", options: "", does: "setpgid(0, 0), as shells do it for what they start", tell: process::setpgid },
+    Verb { name: "login", value: "number", options: "", does: "the audit identity changes; no event tells it, the next exec carries it", tell: process::login },
+    Verb { name: "ptrace", value: "request, such as `PTRACE_ATTACH`", options: "`of`: process; `res`", does: "ptrace", tell: kernel::ptrace },
+    Verb { name: "write_memory", value: "process", options: "`data`", does: "process_vm_writev", tell: kernel::write_memory },
+    Verb { name: "setns", value: "descriptor", options: "`type`: names of `clone_flags`; `res`", does: "setns", tell: kernel::setns },
+    Verb { name: "unshare", value: "names of `clone_flags`", options: "`res`", does: "unshare", tell: kernel::unshare },
+    Verb { name: "init_module", value: "arguments of the module", options: "`res`", does: "init_module", tell: kernel::init_module },
+    Verb { name: "finit_module", value: "descriptor", options: "`res`", does: "finit_module", tell: kernel::finit_module },
+    Verb { name: "bpf", value: "command, such as `BPF_PROG_LOAD`", options: "`as`", does: "bpf", tell: kernel::bpf },
+    Verb { name: "memfd", value: "name", options: "`as`", does: "memfd_create", tell: kernel::memfd },
+    Verb { name: "userfaultfd", value: "`~`", options: "`as`", does: "userfaultfd", tell: kernel::userfaultfd },
+    Verb { name: "container", value: "container", options: "`async: true`", does: "the metadata of a container, once more; no `by`", tell: kernel::container },
 ];
 
 /// The verbs as a table of Markdown.
@@ -301,383 +305,6 @@ impl Teller<'_> {
 pub(super) fn parse_endpoint(text: &str) -> Option<Endpoint> {
     let end: std::net::SocketAddr = text.trim().parse().ok()?;
     Some(Endpoint { ip: end.ip(), port: end.port() })
-}
-
-/// Where connections of a script come from that do not say it.
-fn local(remote: Endpoint) -> Endpoint {
-    Endpoint::new(if remote.ip.is_ipv4() { "10.0.0.5" } else { "2001:db8::5" }, 40_000)
-}
-
-fn spawn(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let child = t.trace.fork(call.task);
-    let path = t.execute(call, child, call.value)?;
-    t.introduced(call, child, &path)
-}
-
-fn exec(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    t.execute(call, call.task, call.value).map(|_| ())
-}
-
-fn born(t: &mut Teller<'_>, call: &mut Call<'_>, child: Task) -> Told {
-    let name = t.text(call.value)?;
-    t.introduce(child, Some((&name, call.value.span)), &name)
-}
-
-fn fork(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let child = t.trace.fork(call.task);
-    born(t, call, child)
-}
-
-fn vfork(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let child = t.trace.vfork(call.task);
-    born(t, call, child)
-}
-
-fn thread(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let child = t.trace.thread(call.task);
-    born(t, call, child)
-}
-
-fn enter(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let container = t.container_named(call.value)?;
-    let child = t.trace.enter(call.task, &container);
-    // The runtime's helper leads a session of its own before it becomes the program.
-    t.trace.setsid(child);
-    let program = match call.entries.take("run") {
-        Some(line) => t.execute(call, child, line)?,
-        None => "runc".to_owned(),
-    };
-    t.introduced(call, child, &program)
-}
-
-fn exit(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let status = t.number(call.value)?;
-    t.trace.exit(call.task, status);
-    Some(())
-}
-
-fn open(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let path = t.text(call.value)?;
-    let ways = [
-        ("read", READ),
-        ("write", WRITE),
-        ("append", APPEND),
-        ("edit", O_WRONLY),
-        ("update", O_RDWR),
-        ("create", WRITE | flags::O_F_CREATED),
-    ];
-    let flags = match (call.entries.take("for"), call.entries.take("flags")) {
-        (Some(_), Some(flags)) => return t.notes.wrong(flags.span, "`for` says it already"),
-        (Some(way), None) => t.notes.one_of(way, &ways)?,
-        (None, Some(flags)) => t.flags(flags, "file_flags")?,
-        (None, None) => READ,
-    };
-    if let Some(error) = t.result(call).ok()?.filter(|result| *result < 0) {
-        t.trace.open_failed(call.task, &path, flags, error);
-        return Some(());
-    }
-    let fd = t.trace.open(call.task, &path, flags);
-    t.name_descriptor(call, fd)
-}
-
-fn read(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let fd = t.descriptor(call.value)?;
-    let data = t.option(call, "data").ok()?.unwrap_or_default();
-    t.trace.read(call.task, fd, data.as_bytes());
-    Some(())
-}
-
-fn write(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let fd = t.descriptor(call.value)?;
-    let data = t.option(call, "data").ok()?.unwrap_or_default();
-    t.trace.write(call.task, fd, data.as_bytes());
-    Some(())
-}
-
-fn close(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let fd = t.descriptor(call.value)?;
-    t.trace.close(call.task, fd);
-    Some(())
-}
-
-fn dup2(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let fd = t.descriptor(call.value)?;
-    let to = call.entries.need("to", "`dup2`", t.notes)?;
-    let to = t.descriptor(to)?;
-    t.trace.dup2(call.task, fd, to);
-    Some(())
-}
-
-fn unlink(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let path = t.text(call.value)?;
-    t.trace.unlink(call.task, &path);
-    Some(())
-}
-
-fn remove(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let path = t.text(call.value)?;
-    t.trace.unlinkat(call.task, &path);
-    Some(())
-}
-
-fn rename(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let (from, to) = (t.text(call.value)?, t.needed(call, "to")?);
-    t.trace.rename(call.task, &from, &to);
-    Some(())
-}
-
-fn mkdir(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let path = t.text(call.value)?;
-    t.trace.mkdir(call.task, &path);
-    Some(())
-}
-
-fn symlink(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let (target, link) = (t.text(call.value)?, t.needed(call, "link")?);
-    t.trace.symlink(call.task, &target, &link);
-    Some(())
-}
-
-fn link(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let (old, new) = (t.text(call.value)?, t.needed(call, "to")?);
-    t.trace.link(call.task, &old, &new);
-    Some(())
-}
-
-fn chmod(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let path = t.text(call.value)?;
-    let node = call.entries.need("mode", "`chmod`", t.notes)?;
-    let text = t.text(node)?;
-    let octal = text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
-    let mode = match u32::from_str_radix(&text, 8) {
-        // The format's bits are those of the kernel here.
-        Ok(mode) if octal => mode,
-        _ => t.flags(node, "chmod_mode")?,
-    };
-    t.trace.chmod(call.task, &path, mode);
-    Some(())
-}
-
-fn mount(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let device = t.text(call.value)?;
-    let (dir, kind) = (t.needed(call, "on")?, t.option(call, "type").ok()?.unwrap_or_else(|| "ext4".to_owned()));
-    let result = t.result(call).ok()?.unwrap_or(0);
-    t.trace.mount(call.task, &device, &dir, &kind, result);
-    Some(())
-}
-
-fn chdir(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let path = t.text(call.value)?;
-    t.trace.chdir(call.task, &path);
-    Some(())
-}
-
-/// `from`, or where connections come from that do not say it.
-fn source(t: &mut Teller<'_>, call: &mut Call<'_>, remote: Endpoint) -> Option<Endpoint> {
-    let Some(node) = call.entries.take("from") else { return Some(local(remote)) };
-    let from = t.endpoint(node)?;
-    if from.ip.is_ipv4() != remote.ip.is_ipv4() {
-        return t.notes.wrong(node.span, "both ends of a connection are IPv4, or both IPv6");
-    }
-    Some(from)
-}
-
-fn connect(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let target = t.text(call.value)?;
-    if target.starts_with('/') {
-        let fd = t.trace.connect_unix(call.task, &target);
-        return t.name_descriptor(call, fd);
-    }
-    let remote = t.endpoint(call.value)?;
-    let from = source(t, call, remote)?;
-    let fd = match t.result(call).ok()? {
-        None => t.trace.connect(call.task, from, remote),
-        Some(result) => {
-            let family = if remote.ip.is_ipv4() { flags::AF_INET } else { flags::AF_INET6 };
-            let fd = t.trace.socket(call.task, family, flags::SOCK_STREAM, 0);
-            t.trace.connect_fd(call.task, fd, from, remote, result);
-            fd
-        }
-    };
-    t.name_descriptor(call, fd)
-}
-
-fn listen(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let local = t.endpoint(call.value)?;
-    let fd = t.trace.listen(call.task, local);
-    t.name_descriptor(call, fd)
-}
-
-fn accept(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let remote = t.endpoint(call.value)?;
-    let local = match call.entries.take("on") {
-        Some(node) => t.endpoint(node)?,
-        None => Endpoint::new(if remote.ip.is_ipv4() { "10.0.0.5" } else { "2001:db8::5" }, 80),
-    };
-    if local.ip.is_ipv4() != remote.ip.is_ipv4() {
-        return t.notes.wrong(call.value.span, "both ends of a connection are IPv4, or both IPv6");
-    }
-    let fd = t.trace.accept(call.task, remote, local);
-    t.name_descriptor(call, fd)
-}
-
-fn send(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let remote = t.endpoint(call.value)?;
-    let from = source(t, call, remote)?;
-    let data = t.option(call, "data").ok()?.unwrap_or_default();
-    let fd = t.trace.send_datagram(call.task, from, remote, data.as_bytes());
-    t.name_descriptor(call, fd)
-}
-
-fn socket(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let text = t.text(call.value)?;
-    let mut parts = text.split_whitespace();
-    let domain = match parts.next() {
-        Some("AF_UNIX") => flags::AF_UNIX,
-        Some("AF_INET") => flags::AF_INET,
-        Some("AF_INET6") => flags::AF_INET6,
-        Some("AF_PACKET") => flags::AF_PACKET,
-        other => match other.and_then(words::number) {
-            Some(number) => number as u32,
-            None => {
-                return t.notes.wrong(call.value.span, "a domain: AF_UNIX, AF_INET, AF_INET6, AF_PACKET or a number");
-            }
-        },
-    };
-    let kind = match parts.next() {
-        Some("SOCK_STREAM") => flags::SOCK_STREAM,
-        Some("SOCK_DGRAM") => flags::SOCK_DGRAM,
-        Some("SOCK_RAW") => flags::SOCK_RAW,
-        other => match other.and_then(words::number) {
-            Some(number) => number as u32,
-            None => return t.notes.wrong(call.value.span, "a type: SOCK_STREAM, SOCK_DGRAM, SOCK_RAW or a number"),
-        },
-    };
-    let protocol = match parts.next().map(words::number) {
-        None => 0,
-        Some(Some(number)) => number as u32,
-        Some(None) => return t.notes.wrong(call.value.span, "the protocol is a number"),
-    };
-    let fd = t.trace.socket(call.task, domain, kind, protocol);
-    t.name_descriptor(call, fd)
-}
-
-fn setuid(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let uid = t.number(call.value)?;
-    let result = t.result(call).ok()?.unwrap_or(0);
-    t.trace.setuid(call.task, uid, result);
-    Some(())
-}
-
-fn setresuid(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let uid = t.number(call.value)?;
-    let result = t.result(call).ok()?.unwrap_or(0);
-    t.trace.setresuid(call.task, uid, result);
-    Some(())
-}
-
-/// A call without arguments takes no value.
-fn nothing(t: &mut Teller<'_>, call: &Call<'_>) -> Told {
-    if call.value.is_null() { Some(()) } else { t.notes.wrong(call.value.span, "this takes no value: `~`") }
-}
-
-fn setsid(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    nothing(t, call)?;
-    t.trace.setsid(call.task);
-    Some(())
-}
-
-fn setpgid(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    nothing(t, call)?;
-    t.trace.setpgid(call.task);
-    Some(())
-}
-
-fn login(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let uid = t.number(call.value)?;
-    t.trace.audit_login(call.task, uid);
-    Some(())
-}
-
-fn ptrace(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let request = t.text(call.value)?;
-    t.flags(call.value, "ptrace_requests")?;
-    let of = call.entries.need("of", "`ptrace`", t.notes)?;
-    let target = t.actor(of)?;
-    let result = t.result(call).ok()?.unwrap_or(0);
-    t.trace.ptrace(call.task, &request, target, result);
-    Some(())
-}
-
-fn write_memory(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let target = t.actor(call.value)?;
-    let data = t.option(call, "data").ok()?.unwrap_or_default();
-    t.trace.write_memory(call.task, target, data.as_bytes());
-    Some(())
-}
-
-fn setns(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let fd = t.descriptor(call.value)?;
-    let kind = match call.entries.take("type") {
-        Some(kind) => t.flags(kind, "clone_flags")?,
-        None => 0,
-    };
-    let result = t.result(call).ok()?.unwrap_or(0);
-    t.trace.setns(call.task, fd, kind, result);
-    Some(())
-}
-
-fn unshare(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let kinds = t.flags(call.value, "clone_flags")?;
-    let result = t.result(call).ok()?.unwrap_or(0);
-    t.trace.unshare(call.task, kinds, result);
-    Some(())
-}
-
-fn init_module(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let arguments = if call.value.is_null() { String::new() } else { t.text(call.value)? };
-    let result = t.result(call).ok()?.unwrap_or(0);
-    t.trace.init_module(call.task, &arguments, result);
-    Some(())
-}
-
-fn finit_module(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let fd = t.descriptor(call.value)?;
-    let result = t.result(call).ok()?.unwrap_or(0);
-    t.trace.finit_module(call.task, fd, result);
-    Some(())
-}
-
-fn bpf(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let command = t.text(call.value)?;
-    t.flags(call.value, "bpf_commands")?;
-    let fd = t.trace.bpf(call.task, &command);
-    t.name_descriptor(call, fd)
-}
-
-fn memfd(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let name = if call.value.is_null() { String::new() } else { t.text(call.value)? };
-    let fd = t.trace.memfd(call.task, &name);
-    t.name_descriptor(call, fd)
-}
-
-fn userfaultfd(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let fd = t.trace.userfaultfd(call.task);
-    t.name_descriptor(call, fd)
-}
-
-fn container(t: &mut Teller<'_>, call: &mut Call<'_>) -> Told {
-    let container = t.container_named(call.value)?;
-    let later = match call.entries.take("async") {
-        Some(node) => t.notes.yes(node)?,
-        None => false,
-    };
-    if later {
-        t.trace.container_async(&container);
-    } else {
-        t.trace.container(&container);
-    }
-    Some(())
 }
 
 #[cfg(test)]
