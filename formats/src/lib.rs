@@ -4,6 +4,7 @@
 //! normal-form events. It knows the tables of the format and no process: what an event *means* for the system is
 //! the business of `casebook-replay`.
 
+mod ahead;
 mod blocks;
 pub mod capture;
 #[cfg(feature = "cli")]

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 
+use crate::ahead::Ahead;
 use crate::ledger::Ledger;
 use crate::limits::INPUT_BUFFER;
 use crate::seekable::{Feed, Run};
@@ -136,6 +137,19 @@ impl Source {
             _ => (Box::new(packed), "none"),
         };
         Ok(Self { stream: Stream::Whole(stream), input, total, packing, ended: false })
+    }
+
+    /// Unpacks on a thread of its own from here on, if there is something to unpack and the system gives a thread.
+    pub(crate) fn unpack_ahead(&mut self) {
+        if let Stream::Whole(stream) = &mut self.stream
+            && self.packing != "none"
+        {
+            let packed = std::mem::replace(stream, Box::new(io::empty()));
+            *stream = match Ahead::new(packed) {
+                Ok(ahead) => Box::new(ahead),
+                Err(packed) => packed,
+            };
+        }
     }
 
     /// Chosen frames of a seekable file of `total` bytes. Nothing comes before [`Source::next_run`].

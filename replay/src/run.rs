@@ -265,8 +265,11 @@ pub fn look_at_each<L: Look>(
     begin: impl Fn() -> (Replay, L) + Sync,
 ) -> Vec<CaptureReport> {
     let parts_each = if work.divisible && !output.is_by_time() { parts_each(captures.len(), work.jobs) } else { 1 };
-    let tasks: Vec<Task<'_, L>> =
+    let mut tasks: Vec<Task<'_, L>> =
         captures.iter().enumerate().map(|(index, source)| Task::new(index, source, work, parts_each)).collect();
+    let together: usize = tasks.iter().map(|task| task.divided.parts()).sum();
+    // Workers without a part of their own: their processors unpack.
+    tasks.iter_mut().for_each(|task| task.unpack_ahead = together < work.jobs);
     for task in tasks.iter().filter(|task| task.divided.parts() > 1) {
         // The last one is for what there is to say when all of them are done.
         output.divide(task.index, task.divided.parts() + 1);
@@ -307,6 +310,8 @@ struct Task<'c, L> {
     source: &'c Source,
     divided: Divided,
     gathering: Gathering<Done<L>>,
+    /// Compressed captures are unpacked on a thread of their own.
+    unpack_ahead: bool,
     report: Mutex<Option<CaptureReport>>,
 }
 
@@ -324,7 +329,7 @@ impl<'c, L: Look> Task<'c, L> {
     fn new(index: usize, source: &'c Source, work: Work, parts_each: usize) -> Self {
         let divided = Divided::new(source, work.window, parts_each);
         let gathering = Gathering::new(divided.parts());
-        Self { index, source, divided, gathering, report: Mutex::new(None) }
+        Self { index, source, divided, gathering, unpack_ahead: false, report: Mutex::new(None) }
     }
 
     /// Replays a part into its output; the last one that is done closes the capture.
@@ -373,6 +378,9 @@ impl<'c, L: Look> Task<'c, L> {
             }
         };
         done.notes.extend(note);
+        if self.unpack_ahead {
+            entered.reader.unpack_ahead();
+        }
         let told = (entered.reader.bytes_read(), entered.replay.position().events);
         if part == 0 {
             advance(told.0, 0);

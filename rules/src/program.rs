@@ -1,16 +1,19 @@
 //! The rules of one event type as one list of steps.
 //!
 //! [`RuleSet::matching`](crate::ruleset::RuleSet::matching) asks many rules about every event, and most of them begin
-//! alike: the same event types, the same kind of descriptor, the same flags. Three things are therefore worked out once
+//! alike: the same event types, the same kind of descriptor, the same flags. Four things are therefore worked out once
 //! per event type instead of once per event:
 //!
 //! - Comparisons whose result the type decides ([`EventFields::of_type`]) are put in; rules that are false by them
 //!   alone are gone.
 //! - The rules that are left stand one after the other: *false* of one leads to the first comparison of the next.
+//! - Many comparisons of one field, one after the other, are one lookup (`switch`).
 //! - Where a comparison has been answered on every way to a step, its answer is followed at once. A rule that asks
 //!   what an earlier one has asked and found false is not entered at all.
 //!
 //! Nothing is put in another order, so what is asked, and where an evaluation ends in an error, stays as written.
+
+mod switch;
 
 use std::collections::HashMap;
 
@@ -20,6 +23,7 @@ use crate::compile::{Condition, FALSE, Step, TRUE};
 use crate::event::{EventFields, Extracted};
 use crate::leaf::{EvalError, LeafId, Leaves, Memo};
 use crate::schema::FieldRef;
+use switch::{Found, Switch, switches};
 
 /// Comparisons that are followed along the ways; the rest, in larger programs, is asked again or remembered.
 const MAX_FOLLOWED: usize = 2048;
@@ -48,6 +52,8 @@ enum What {
     Again(LeafId),
     /// About the process alone: the answer outlasts the event.
     Lasting(LeafId),
+    /// One of many comparisons of the same field, that are looked up together.
+    Switch { switch: u32, position: u32, leaf: LeafId },
     /// A rule is true.
     Report(u32),
 }
@@ -56,6 +62,7 @@ enum What {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Program {
     lines: Box<[Line]>,
+    switches: Vec<Switch>,
 }
 
 impl Program {
@@ -76,7 +83,8 @@ impl Program {
         if let Some(event) = event {
             mark_lasting(&mut lines, leaves, event);
         }
-        Self { lines: lines.into() }
+        let switches = switches(&mut lines, leaves);
+        Self { lines: lines.into(), switches }
     }
 
     /// Whether there is nothing to ask.
@@ -104,6 +112,19 @@ impl Program {
                 What::Once(leaf) => leaves.evaluate(leaf, event)?,
                 What::Again(leaf) => leaves.ask(leaf, event, memo)?,
                 What::Lasting(leaf) => leaves.ask_lasting(leaf, event, memo)?,
+                What::Switch { switch, position, leaf } => {
+                    match self.switches.get(switch as usize).map(|switch| switch.find(event, position)) {
+                        Some(Found::Line(line)) => {
+                            at = self.lines.get(line as usize).map_or(END, |line| line.yes);
+                            continue;
+                        }
+                        Some(Found::End(end)) => {
+                            at = end;
+                            continue;
+                        }
+                        Some(Found::Unclear) | None => leaves.evaluate(leaf, event)?,
+                    }
+                }
                 What::Report(rule) => {
                     out.push(rule);
                     if first {
@@ -295,7 +316,7 @@ impl Ways {
             let line = lines[at];
             let number = match line.what {
                 What::Once(leaf) | What::Again(leaf) | What::Lasting(leaf) => self.numbers.get(&leaf).copied(),
-                What::Report(_) => None,
+                What::Report(_) | What::Switch { .. } => None,
             };
             let both = matches!(line.what, What::Report(_));
             let yes = self.lead(&mut before, &lines, line.yes, &answers, number.map(|number| (number, true)));

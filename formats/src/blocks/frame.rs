@@ -55,6 +55,11 @@ impl Blocks {
         Self { base: offset, ..Self::new(source) }
     }
 
+    /// See [`Source::unpack_ahead`].
+    pub(crate) fn unpack_ahead(&mut self) {
+        self.source.unpack_ahead();
+    }
+
     /// Goes on to the next run of chosen frames, after the end of one; `None` where there is none.
     pub(crate) fn next_run(&mut self, ledger: &mut Ledger) -> io::Result<Option<Run>> {
         let run = self.source.next_run(ledger)?;

@@ -135,3 +135,27 @@ fn an_abort_comes_where_it_came() {
     assert_eq!(program.run(&leaves, &event, &mut memo, false, &mut out), Err(EvalError::TwoEndsIntersects));
     assert_eq!(out, [0]);
 }
+
+#[test]
+fn many_comparisons_of_a_field_are_one_lookup() {
+    let mut texts: Vec<String> = (0..50).map(|n| format!("proc.name = n{n} and fd.name = x")).collect();
+    texts.extend(["proc.name in (n7, n8, n9)", "proc.name startswith n1 and not fd.name = x"].map(str::to_owned));
+    texts.extend((0..50).map(|n| format!("proc.name startswith n{n}")));
+    texts.extend((0..20).map(|n| format!("proc.name contains {n}")));
+    texts.push("proc.name = other or fd.name = x".to_owned());
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let (leaves, conditions) = compiled(&texts);
+    let program = program(&leaves, &conditions, None);
+    assert_eq!(program.switches.len(), 1);
+    for name in ["n1", "n7", "n12", "n49", "n", "other", "", "n7\0", "n1\0x"] {
+        for file in ["x", "y"] {
+            let event = Typed::new(Event::new().text("proc.name", name).text("fd.name", file));
+            let wanted = one_by_one(&leaves, &conditions, &event).0;
+            assert_eq!(run(&program, &leaves, &event, false).0, wanted, "{name:?} {file}");
+        }
+    }
+    let nobody = Typed::new(Event::new().text("fd.name", "y"));
+    assert_eq!(run(&program, &leaves, &nobody, false).0, one_by_one(&leaves, &conditions, &nobody).0);
+    let one = Typed::new(Event::new().text("proc.name", "m").text("fd.name", "y"));
+    assert!(run(&program, &leaves, &one, false).1.len() < 5);
+}
