@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::blocks::event::{self, Fault};
 use crate::blocks::frame::{Block, Blocks, event_at};
 use crate::blocks::{self, EventLayout, Kind, List, fds, interfaces, machine, section, threads, users};
-use crate::convert::{Converter, Normal, Outcome};
+use crate::convert::{Converter, Normal, Outcome, Pass};
 use crate::event::{Event, EventType, RawEvent};
 use crate::halves::Halves;
 use crate::ledger::{Counter, Ledger};
@@ -326,7 +326,7 @@ impl CaptureReader {
         let block = self.blocks.next_event()?;
         let head = event::head(block)?;
         let payload = block.get(event::PAYLOAD..head.end)?;
-        let enter_ts = self.converter.pass(head.etype, head.tid, head.nparams as usize, payload)?;
+        let Pass { enter_ts } = self.converter.pass(head.etype, head.tid, head.nparams as usize, payload)?;
         let (len, start) = (block.len(), self.blocks.start());
         self.blocks.take_event(len);
         self.is_scap = true;

@@ -97,6 +97,12 @@ pub(crate) struct Normal {
     pub in_scratch: bool,
 }
 
+/// An event that is of today's form as it is stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pass {
+    pub enter_ts: Option<u64>,
+}
+
 /// What became of a stored event.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Outcome {
@@ -199,7 +205,7 @@ impl Converter {
     /// the time of its enter half. `payload` has no other lengths than those of `count` parameters. `None`, and nothing is
     /// changed that matters: it needs [`Converter::convert`].
     #[inline]
-    pub(crate) fn pass(&mut self, etype: EventType, tid: i64, count: usize, payload: &[u8]) -> Option<Option<u64>> {
+    pub(crate) fn pass(&mut self, etype: EventType, tid: i64, count: usize, payload: &[u8]) -> Option<Pass> {
         let plan = *PLANS.get(usize::from(etype.0))?;
         let table = usize::from(plan.params);
         let is_current = match plan.class {
@@ -224,7 +230,7 @@ impl Converter {
         self.used = None;
         let enter_ts = if plan.call { self.end(tid, etype) } else { None };
         self.after(etype, tid);
-        Some(enter_ts)
+        Some(Pass { enter_ts })
     }
 
     /// Brings an event to the normal form; its block begins at offset `at` of the uncompressed stream.

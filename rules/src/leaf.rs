@@ -161,15 +161,10 @@ impl Leaves {
         memo: &mut Memo,
     ) -> Result<bool, EvalError> {
         let lasting = &mut memo.lasting;
-        let at = match lasting.at {
-            Some(at) => at,
-            None => {
-                let at = lasting.enter(event.holder());
-                lasting.at = Some(at);
-                at
-            }
-        };
-        let Some(at) = at else { return self.ask(id, event, memo) };
+        if matches!(lasting.at, Entered::NotYet) {
+            lasting.at = lasting.enter(event.holder()).map_or(Entered::Nobody, Entered::At);
+        }
+        let Entered::At(at) = lasting.at else { return self.ask(id, event, memo) };
         if let Some(verdict) = lasting.get(at, id) {
             return Ok(verdict);
         }
@@ -272,14 +267,26 @@ struct Lasting {
     bits: Vec<u64>,
     /// Words of *known* in each place.
     words: usize,
-    /// Where the bits of the event's own holder begin, once it was asked for; inside, `None` where it has no holder.
-    at: Option<Option<usize>>,
+    /// Where the bits of the event's own holder begin.
+    at: Entered,
+}
+
+/// Whether the holder of an event has been asked for.
+#[derive(Clone, Copy, Debug, Default)]
+enum Entered {
+    /// Not yet.
+    #[default]
+    NotYet,
+    /// It has none.
+    Nobody,
+    /// Its bits begin here.
+    At(usize),
 }
 
 impl Lasting {
     fn new(leaves: usize) -> Self {
         let words = if leaves > MAX_LASTING { 0 } else { leaves.div_ceil(64) };
-        Self { holders: vec![None; HOLDERS], bits: vec![0; 2 * words * HOLDERS], words, at: None }
+        Self { holders: vec![None; HOLDERS], bits: vec![0; 2 * words * HOLDERS], words, at: Entered::NotYet }
     }
 
     /// Where the bits of an event's holder begin.
@@ -339,7 +346,7 @@ impl Memo {
 
     /// Forgets all verdicts: to be called before each event.
     pub fn start_event(&mut self) {
-        self.lasting.at = None;
+        self.lasting.at = Entered::NotYet;
         self.epoch += 1;
         if self.epoch >= u32::MAX >> 1 {
             self.slots.fill(0);
