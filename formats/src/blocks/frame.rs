@@ -104,7 +104,7 @@ impl Blocks {
         let head: &[u8; 8] = unread.first_chunk()?;
         let number = u32::from_le_bytes([head[0], head[1], head[2], head[3]]);
         let len = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
-        let sound = matches!(number, EV_V2 | EV_V2_LARGE) && len % 4 == 0 && len <= MAX_EVENT_BLOCK;
+        let sound = matches!(number, EV_V2 | EV_V2_LARGE) && len.is_multiple_of(4) && len <= MAX_EVENT_BLOCK;
         let block = unread.get(..len).filter(|_| sound)?;
         (trailer(block) == len as u32).then_some(block)
     }

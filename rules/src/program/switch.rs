@@ -93,12 +93,14 @@ impl Switch {
     }
 
     /// Adds the comparison of the next line, if it can be looked up like those before it.
-    fn add(&mut self, line: u32, test: &TextTest) -> bool {
+    fn add(&mut self, line: u32, asked: &TextTest) -> bool {
         let position = self.lines.len() as u32;
-        match test {
+        match asked {
             TextTest::Order(_, text) => self.whole.entry(text.clone()).or_default().push(position),
             TextTest::In(texts) => {
-                texts.iter().for_each(|text| self.whole.entry(text.clone()).or_default().push(position));
+                for text in texts {
+                    self.whole.entry(text.clone()).or_default().push(position);
+                }
             }
             TextTest::StartsWith(text) => {
                 if !self.lengths.contains(&text.len()) {
@@ -119,12 +121,12 @@ impl Switch {
 
 /// The field and test of a leaf that can be looked up.
 fn lookup(leaf: &Leaf) -> Option<(&FieldRef, &TextTest)> {
-    let (Source::Field(field), Test::Constants { which: Which::Only, matcher: Matcher::Text(test) }) =
+    let (Source::Field(field), Test::Constants { which: Which::Only, matcher: Matcher::Text(asked) }) =
         (&leaf.left, &leaf.test)
     else {
         return None;
     };
-    let fits = match test {
+    let fits = match asked {
         TextTest::Order(Operator::Equal | Operator::DoubleEqual, text) | TextTest::StartsWith(text) => {
             !text.contains(&0)
         }
@@ -132,7 +134,7 @@ fn lookup(leaf: &Leaf) -> Option<(&FieldRef, &TextTest)> {
         TextTest::In(texts) => texts.len() <= MAX_LIST && !texts.iter().any(|text| text.contains(&0)),
         _ => false,
     };
-    fits.then_some((field, test))
+    fits.then_some((field, asked))
 }
 
 /// The comparison that a line asks.
