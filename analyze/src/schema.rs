@@ -153,7 +153,7 @@ const MARKDOWN_HEAD: &str = "\
 # Tables
 
 What `casebook-analyze sql` and everything else in this crate asks. Generated from `analyze/src/schema/tables.rs`;
-`BLESS=1 cargo test -p casebook-analyze --test schema` writes it anew.
+`BLESS=1 cargo test -p casebook-analyze --test tables` writes it anew.
 
 Every value may be null: not known, or not applicable. `text` and `category` are UTF-8 (bytes that are none stand as
 `\\xNN`) and the same thing in SQL and in files; in memory categories are codes of a dictionary. `datetime` is in

@@ -20,7 +20,7 @@ use crate::load::LoadArgs;
 use crate::schema::{self, TABLES};
 
 /// Longest query; they come from people and files.
-pub const MAX_QUERY: usize = 1 << 20;
+pub const MAX_QUERY: usize = 1 << 16;
 /// Deepest nesting of brackets: the parser goes down with them.
 const MAX_DEPTH: usize = 64;
 

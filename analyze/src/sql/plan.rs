@@ -46,6 +46,9 @@ fn ordered(plan: DslPlan) -> DslPlan {
         DslPlan::HConcat { inputs, options } => {
             DslPlan::HConcat { inputs: inputs.into_iter().map(ordered).collect(), options }
         }
+        // A plan whose columns were asked for on the way keeps what it was made from.
+        DslPlan::IR { dsl, .. } => ordered(Arc::unwrap_or_clone(dsl)),
+        DslPlan::Cache { input, id } => DslPlan::Cache { input: below(input), id },
         other => other,
     }
 }

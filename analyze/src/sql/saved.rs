@@ -53,7 +53,7 @@ const MARKDOWN_HEAD: &str = "\
 
 `casebook-analyze sql --saved NAME CAPTURES…` asks one of these; in the shell, `.saved NAME`. Copy one and change it: the
 tables are in [TABLES.md](TABLES.md). Generated from `analyze/src/sql/saved.rs`;
-`BLESS=1 cargo test -p casebook-analyze --test queries` writes it anew.
+`BLESS=1 cargo test -p casebook-analyze --test tables` writes it anew.
 
 A process that ran before the capture began, a file opened before it, bytes beyond the snap length: what the capture does not
 hold, no query finds. The table `ledger` says what it could not show.
@@ -166,11 +166,11 @@ WHERE (name IN ('sudo', 'su', 'doas', 'pkexec', 'runuser', 'newgrp', 'sudoedit')
 ORDER BY time, num";
 
 "deleted-binaries" "Which programs ran although their file was removed in the same capture?"
-"SELECT processes.host, processes.container_id, processes.pid, processes.name, processes.cmdline, processes.exepath,
-       processes.start, files.proc_name AS removed_by, files.last AS removed
-FROM processes JOIN files ON processes.capture = files.capture AND processes.exepath = files.path
-WHERE files.unlinks > 0 AND processes.container_id = files.container_id
-ORDER BY files.last, processes.upid";
+"SELECT execs.time, execs.host, execs.container_id, execs.pid, execs.exepath, execs.cmdline, execs.user_name,
+       files.proc_name AS removed_by, files.last AS removed
+FROM execs JOIN files ON execs.capture = files.capture AND execs.exepath = files.path
+WHERE execs.result = 'SUCCESS' AND execs.container_id = files.container_id AND files.unlinks > 0
+ORDER BY execs.time, execs.num, files.last";
 
 "memfd-exec" "Which programs ran from memory, without a file?"
 "SELECT time, host, container_id, pid, parent_name, parent_cmdline, name, exepath, cmdline, user_name
