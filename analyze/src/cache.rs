@@ -1,7 +1,7 @@
 //! Tables that were built before: one Arrow IPC stream a capture and table, beside a record of what it is.
 //!
 //! ```text
-//! CACHE/KEY/events.arrow      KEY: BLAKE3 of the capture's SHA-256, the schema, the program's version, the rules
+//! CACHE/KEY/events.arrow      KEY: BLAKE3 of the capture's SHA-256, schema, program's version, rules, audit requests
 //! CACHE/KEY/complete          the same in words, and length and BLAKE3 of every file: written last
 //! ```
 //!
@@ -54,8 +54,9 @@ impl Cache {
         Some(Self::new(caches.join("casebook").join("tables")))
     }
 
-    /// The place of a capture's tables. `rules`: digest of the rules that were asked, empty for none.
-    pub(crate) fn place(&self, digest: &str, source: &Source, rules: &str) -> Place {
+    /// The place of a capture's tables. `rules`: digest of the rules that were asked; `requests`: digest of the requests of
+    /// audit logs read along; empty for none.
+    pub(crate) fn place(&self, digest: &str, source: &Source, rules: &str, requests: &str) -> Place {
         // A log and a capture of the same bytes are the same bytes; what they are called is put in later.
         let kind = if source.is_log() { "log" } else { "capture" };
         let identity = json!({
@@ -64,6 +65,7 @@ impl Cache {
             "schema": schema::fingerprint(),
             "program": env!("CARGO_PKG_VERSION"),
             "rules": rules,
+            "requests": requests,
         });
         let key = blake3::hash(identity.to_string().as_bytes()).to_hex()[..32].to_owned();
         Place { folder: self.folder.join(&key), cache: self.folder.clone(), identity, key }

@@ -6,9 +6,11 @@
 mod args;
 mod digest;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use casebook_formats::progress::Progress;
+use casebook_replay::audit::join::{DEFAULT_SKEW, Requests};
 use casebook_replay::detect::Detector;
 use casebook_replay::run::Source;
 use polars::prelude::{Column, DataFrame, IntoColumn as _, IntoSeries as _, PlSmallStr, SortMultipleOptions};
@@ -75,7 +77,11 @@ pub struct Outcome {
 ///
 /// When the frames could not be made. What is wrong with captures stands in their outcomes.
 pub fn frames(sources: &[Source], options: &Options<'_>) -> Result<(Frames, Vec<Outcome>), Error> {
-    let done = each(sources, options, |index, source, share, advance| one(index, source, share, advance, options))?;
+    let requests = requests(sources);
+    let done = each(sources, options, |index, source, share, advance| {
+        let work = Work { index, source, limit: share, advance, requests: &requests };
+        one(&work, options)
+    })?;
     if let Some(Cached { cache, .. }) = &options.cache {
         cache.trim();
     }
@@ -100,19 +106,34 @@ pub fn frames(sources: &[Source], options: &Options<'_>) -> Result<(Frames, Vec<
 /// The tables of one capture, and how it was read.
 type Read = (Vec<(&'static Table, DataFrame)>, Outcome);
 
-/// One capture: from the cache, or replayed and kept there.
-fn one(
+/// One capture to be read.
+#[derive(Clone, Copy)]
+struct Work<'a> {
     index: usize,
-    source: &Source,
+    source: &'a Source,
     limit: u64,
-    advance: &(dyn Fn(u64, u64) + Sync),
-    options: &Options<'_>,
-) -> Result<Read, Error> {
+    advance: &'a (dyn Fn(u64, u64) + Sync),
+    requests: &'a Arc<Requests>,
+}
+
+/// The requests of all audit logs among the captures. What is wrong with a log is told when it is read itself.
+fn requests(sources: &[Source]) -> Arc<Requests> {
+    Arc::new(Requests::read(sources, &[], DEFAULT_SKEW).map(|read| read.requests).unwrap_or_default())
+}
+
+/// What tells requests from others; empty for none.
+fn about(requests: &Requests) -> String {
+    if requests.is_empty() { String::new() } else { digest::sha256_of(format!("{requests:?}").as_bytes()) }
+}
+
+/// One capture: from the cache, or replayed and kept there.
+fn one(work: &Work<'_>, options: &Options<'_>) -> Result<Read, Error> {
+    let Work { index, source, limit, advance, requests } = *work;
     let cached = options.cache.as_ref().filter(|cached| size(source).is_some_and(|size| size >= cached.least));
     let needed = cached.is_some() || options.wanted.has_column("captures", "digest");
     let digest = if needed { sha256(source) } else { None };
     let place = match (cached, &digest) {
-        (Some(Cached { cache, rules, .. }), Some(digest)) => Some(cache.place(digest, source, rules)),
+        (Some(Cached { cache, rules, .. }), Some(digest)) => Some(cache.place(digest, source, rules, &about(requests))),
         _ => None,
     };
     let mut notes = Vec::new();
@@ -131,6 +152,7 @@ fn one(
         counted: &options.wanted,
         detector: options.detector,
         limit,
+        requests,
         digest: digest.as_deref(),
         advance,
     };
@@ -225,6 +247,7 @@ impl Sink for Both<'_> {
 /// When the sink takes no more.
 pub fn stream(sources: &[Source], options: &Options<'_>, sink: &mut dyn Sink) -> Result<Vec<Outcome>, Error> {
     let one_by_one = Options { jobs: 1, wanted: options.wanted.clone(), cache: None, ..*options };
+    let requests = requests(sources);
     let mut outcomes = Vec::new();
     let shared = std::sync::Mutex::new((sink, &mut outcomes));
     each(sources, &one_by_one, |index, source, _, advance| {
@@ -239,6 +262,7 @@ pub fn stream(sources: &[Source], options: &Options<'_>, sink: &mut dyn Sink) ->
             counted: &one_by_one.wanted,
             detector: one_by_one.detector,
             limit: u64::MAX,
+            requests: &requests,
             digest: digest.as_deref(),
             advance,
         };

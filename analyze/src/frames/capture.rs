@@ -1,6 +1,9 @@
 //! One capture into a sink: replayed once, its own row and ledger included.
 
+use std::sync::Arc;
+
 use casebook_formats::ledger::{Ledger, Origin, Severity};
+use casebook_replay::audit::join::Requests;
 use casebook_replay::detect::Detector;
 use casebook_replay::engine::Replay;
 use casebook_replay::run::Source;
@@ -29,6 +32,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) detector: Option<&'a Detector>,
     /// Bytes that `events` and what is kept beside it may take.
     pub(crate) limit: u64,
+    /// Who asked the Kubernetes API for what runs in containers.
+    pub(crate) requests: &'a Arc<Requests>,
     /// SHA-256 of the file, where it is one.
     pub(crate) digest: Option<&'a str>,
     /// Hears of bytes read and events replayed since it was last called.
@@ -42,7 +47,7 @@ pub(crate) struct Reading<'a> {
 /// When the sink takes no more. A capture that cannot be read is no error: it has a row that says so.
 pub(crate) fn read<'a>(source: &Source, reading: &Reading<'a>, sink: &'a mut dyn Sink) -> Result<Capture, Error> {
     let mut collector = Collector::new(reading, sink);
-    let mut replay = Replay::new();
+    let mut replay = Replay::new().joined(reading.requests);
     let mut capture = Capture::default();
     let mut ledger = Ledger::default();
     for (_, losses) in source.recorded_losses() {

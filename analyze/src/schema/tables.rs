@@ -89,7 +89,7 @@ pub const TABLES: &[Table] = &[
             from_snapshot Bool "" Made("process lives") "it ran already when the capture (or its section) began";
             events Uint "" Made("count") "events of its threads";
             alerts Uint "" Made("count") "alerts on them";
-            k8s_user_name Word "" Made("audit logs") "user of the Kubernetes API whose `exec` started it; null until that join is there";
+            k8s_user_name Word "" Field("k8s.user.name") "user who asked the Kubernetes API for what it runs, from audit logs among the captures";
         },
     },
     Table {
