@@ -147,7 +147,7 @@ impl Place {
             .open(self.folder.join(COMPLETE))
             .and_then(|file| file.set_modified(SystemTime::now()));
         let text = |name: &str| told.get(name).and_then(Json::as_str).map(str::to_owned);
-        Found::Tables(tables, Capture { host: text("host"), unreadable: None, damage: text("damage") })
+        Found::Tables(tables, Capture { host: text("host"), damage: text("damage"), ..Capture::default() })
     }
 
     /// Tables that are there already, to be kept when others are added.

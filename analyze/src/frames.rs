@@ -22,7 +22,7 @@
 //!
 //! A table or column that was not wanted, or that the schema does not have, is an empty view, or all null; it is never
 //! an error. [`Wanted::columns`] builds only some columns of a table, which matters for `events` alone. Rules are loaded
-//! when the user asks for them (`-r`, `--default-rules`) or when the command calls `LoadArgs::with_rules`. Who wants the
+//! when the user asks for them (`-r`, `--default-rules`) or when the command calls `load_with_rules`. Who wants the
 //! rows of `events` without holding them gives a [`Sink`] of its own to [`crate::load::stream`].
 //!
 //! Bounds: frames are made of chunks of [`CHUNK_ROWS`] rows; `processes` holds what lives; `files`, `network`, `dns` and
@@ -38,6 +38,7 @@ mod files;
 mod filler;
 mod lives;
 mod network;
+mod steady;
 mod table;
 mod view;
 mod wanted;

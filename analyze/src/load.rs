@@ -170,10 +170,9 @@ fn one(work: &Work<'_>, options: &Options<'_>) -> Result<Read, Error> {
     };
     let full = options.wanted.for_keeping();
     reading.wanted = &full;
-    let mut both =
-        Both { memory: &mut memory, wanted: &options.wanted, keeper: &mut keeper, refused: None, left_out: 0 };
+    let mut both = Both { memory: &mut memory, wanted: &options.wanted, keeper: &mut keeper, refused: None };
     let read = frames::read(source, &reading, &mut both);
-    let (refused, left_out) = (both.refused.take(), both.left_out);
+    let refused = both.refused.take();
     let capture = match read {
         Ok(capture) => capture,
         Err(error) => {
@@ -182,7 +181,7 @@ fn one(work: &Work<'_>, options: &Options<'_>) -> Result<Read, Error> {
         }
     };
     // Tables that lack something because of this run's options are of no use to the next one.
-    if refused.is_some() || capture.unreadable.is_some() || left_out > 0 {
+    if refused.is_some() || capture.unreadable.is_some() || capture.left_out > 0 {
         keeper.discard();
         notes.extend(refused.map(|error| format!("its tables are not kept: {error}")));
     } else if let Err(error) = place.publish(keeper, &capture) {
@@ -192,8 +191,8 @@ fn one(work: &Work<'_>, options: &Options<'_>) -> Result<Read, Error> {
 }
 
 fn read_as(index: usize, source: &Source, memory: Memory, capture: Capture, notes: Vec<String>) -> Result<Read, Error> {
-    let Capture { host, unreadable, damage } = capture;
-    let outcome = Outcome { name: source.name(), unreadable, damage, left_out: memory.left_out(), notes };
+    let Capture { host, unreadable, damage, left_out } = capture;
+    let outcome = Outcome { name: source.name(), unreadable, damage, left_out, notes };
     Ok((memory.stamped(index, &source.name(), host.as_deref())?, outcome))
 }
 
@@ -219,14 +218,10 @@ struct Both<'a> {
     keeper: &'a mut Keeper,
     /// Why the cache takes no more; the question is answered all the same.
     refused: Option<Error>,
-    left_out: u64,
 }
 
 impl Sink for Both<'_> {
     fn chunk(&mut self, table: &'static Table, frame: DataFrame) -> Result<(), Error> {
-        if table.name == "ledger" {
-            self.left_out += left_out(&frame);
-        }
         if self.wanted.has_table(table.name) {
             let wanted = |column: &&Column| self.wanted.has_column(table.name, column.name());
             let columns: Vec<Column> = frame.columns().iter().filter(wanted).cloned().collect();
@@ -256,7 +251,7 @@ pub fn stream(sources: &[Source], options: &Options<'_>, sink: &mut dyn Sink) ->
         let digest = digest_of(source, &one_by_one);
         let host = host_of(source);
         let name = source.name();
-        let mut stamp = Stamp { sink: &mut **sink, index, name: &name, host: host.as_deref(), left_out: 0 };
+        let mut stamp = Stamp { sink: &mut **sink, index, name: &name, host: host.as_deref() };
         let reading = frames::Reading {
             wanted: &one_by_one.wanted,
             counted: &one_by_one.wanted,
@@ -267,14 +262,8 @@ pub fn stream(sources: &[Source], options: &Options<'_>, sink: &mut dyn Sink) ->
             advance,
         };
         let capture = frames::read(source, &reading, &mut stamp)?;
-        let left_out = stamp.left_out;
-        outcomes.push(Outcome {
-            name,
-            unreadable: capture.unreadable,
-            damage: capture.damage,
-            left_out,
-            notes: Vec::new(),
-        });
+        let Capture { unreadable, damage, left_out, .. } = capture;
+        outcomes.push(Outcome { name, unreadable, damage, left_out, notes: Vec::new() });
         Ok(())
     })?;
     Ok(outcomes)
@@ -374,19 +363,6 @@ impl Memory {
         };
         self.tables.into_iter().map(stamp).collect()
     }
-
-    /// What the ledger says of rows that found no room.
-    fn left_out(&self) -> u64 {
-        let ledger = self.tables.iter().find(|(table, _)| table.name == "ledger");
-        ledger.map_or(0, |(_, frame)| left_out(frame))
-    }
-}
-
-fn left_out(ledger: &DataFrame) -> u64 {
-    let view = frames::View::new(ledger);
-    let full = casebook_formats::ledger::Counter::TablesFull.def().name;
-    let rows = view.texts("counter").into_iter().zip(view.uints("count"));
-    rows.filter(|(counter, _)| *counter == Some(full)).filter_map(|(_, count)| count).sum()
 }
 
 /// A sink that puts name, host and number of the capture into what it hands on.
@@ -395,14 +371,10 @@ struct Stamp<'a> {
     index: usize,
     name: &'a str,
     host: Option<&'a str>,
-    left_out: u64,
 }
 
 impl Sink for Stamp<'_> {
     fn chunk(&mut self, table: &'static Table, frame: DataFrame) -> Result<(), Error> {
-        if table.name == "ledger" {
-            self.left_out += left_out(&frame);
-        }
         self.sink.chunk(table, stamped(table, frame, self.index, self.name, self.host)?)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use casebook_formats::ledger::{Ledger, Origin, Severity};
+use casebook_formats::ledger::{Counter, Ledger, Origin, Severity};
 use casebook_replay::audit::join::Requests;
 use casebook_replay::detect::Detector;
 use casebook_replay::engine::Replay;
@@ -22,6 +22,8 @@ pub(crate) struct Capture {
     pub(crate) unreadable: Option<String>,
     /// Something of it is cut off or damaged.
     pub(crate) damage: Option<String>,
+    /// Rows for which tables had no room.
+    pub(crate) left_out: u64,
 }
 
 /// How a capture is read.
@@ -70,6 +72,7 @@ pub(crate) fn read<'a>(source: &Source, reading: &Reading<'a>, sink: &'a mut dyn
     let Collector { mut words, sink, .. } = collector;
     capture.host = host.map(|host| super::utf8(&host).into_owned());
     capture.damage = damage(&ledger);
+    capture.left_out = ledger.get(Counter::TablesFull);
     let position = replay.position();
     if let Some(mut table) = Builder::new("captures", reading.wanted, reading.counted) {
         let note = capture.unreadable.as_deref().or(capture.damage.as_deref());

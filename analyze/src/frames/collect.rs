@@ -292,6 +292,12 @@ impl<'a> Collector<'a> {
         if machine.num_cpus > 0 {
             self.machine.get_or_insert((machine.num_cpus, machine.boot_ts));
         }
+        for table in [&mut self.events, &mut self.execs, &mut self.dns, &mut self.audit].into_iter().flatten() {
+            table.section();
+        }
+        if let Some(alerts) = &mut self.alerts {
+            alerts.table.section();
+        }
         self.lives.section(state, &mut self.words, self.sink)?;
         if let Some((containers, _)) = &mut self.containers {
             containers.known(state);

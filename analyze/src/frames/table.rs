@@ -4,6 +4,7 @@ use casebook_replay::context::EventContext;
 use polars::prelude::DataFrame;
 
 use super::cells::{Cell, Cells, Field, Stored};
+use super::steady::Steady;
 use super::words::Words;
 use super::{Error, Wanted};
 use crate::schema::{self, Table};
@@ -30,6 +31,8 @@ struct Slot {
     cells: Cells,
     /// Its bytes count towards the limit: it stays in memory.
     counted: bool,
+    /// The same on all events of a thread until that changes.
+    steady: bool,
 }
 
 /// A table being built.
@@ -42,6 +45,7 @@ pub(super) struct Builder {
     /// Bytes of all rows so far, in columns that stay in memory.
     pub(super) weight: u64,
     buffer: Vec<u8>,
+    steady: Steady,
 }
 
 impl Builder {
@@ -55,9 +59,15 @@ impl Builder {
                 field: Field::of(column.source),
                 cells: Cells::new(column.name, column.kind),
                 counted: counted.has_column(name, column.name),
+                steady: matches!(column.source, schema::Source::Field(field) if Steady::is_steady(field)),
             })
             .collect();
-        Some(Self { table, slots, rows: 0, total: 0, weight: 0, buffer: Vec::new() })
+        Some(Self { table, slots, rows: 0, total: 0, weight: 0, buffer: Vec::new(), steady: Steady::default() })
+    }
+
+    /// A section begins: what was remembered of threads and users is of another machine.
+    pub(super) fn section(&mut self) {
+        self.steady.forget();
     }
 
     /// Appends a row: fields from the event, all else from `made`, by the name of the column.
@@ -68,13 +78,32 @@ impl Builder {
         made: impl Fn(&str) -> Cell<'m>,
         sink: &mut dyn Sink,
     ) -> Result<(), Error> {
-        let Self { slots, buffer, weight, .. } = self;
-        for Slot { column, field, cells, counted } in slots {
+        let Self { slots, buffer, weight, steady, .. } = self;
+        let key = steady.key(context);
+        let known = key.and_then(|key| steady.codes(key));
+        let mut known_codes = known.into_iter().flatten();
+        let mut found = Vec::new();
+        for Slot { column, field, cells, counted, steady } in slots {
             let cell = match field {
-                Some(field) => field.cell(column.kind, context, buffer),
+                Some(_) if *steady && known.is_some() => {
+                    known_codes.next().copied().flatten().map_or(Cell::Null, Cell::Word)
+                }
+                Some(field) => {
+                    let cell = field.cell(column.kind, context, buffer);
+                    if *steady && key.is_some() {
+                        let code = if let Cell::Bytes(bytes) = cell { words.code(bytes) } else { None };
+                        found.push(code);
+                        code.map_or(Cell::Null, Cell::Word)
+                    } else {
+                        cell
+                    }
+                }
                 None => made(column.name),
             };
             *weight += cells.push(cell, words) as u64 * u64::from(*counted);
+        }
+        if let Some(key) = key.filter(|_| known.is_none() && !found.is_empty()) {
+            steady.keep(key, found);
         }
         self.end_row(words, sink)
     }
@@ -88,7 +117,7 @@ impl Builder {
         sink: &mut dyn Sink,
     ) -> Result<(), Error> {
         let mut fields = fields.iter();
-        for Slot { column, field, cells, counted } in &mut self.slots {
+        for Slot { column, field, cells, counted, .. } in &mut self.slots {
             let cell = match field {
                 Some(_) => fields.next().map_or(Cell::Null, Stored::cell),
                 None => made(column.name),
