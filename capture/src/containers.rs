@@ -23,7 +23,7 @@ const REMEMBERED: usize = 1 << 16;
 /// Descriptions that are remembered; beyond that those of containers that are gone are forgotten.
 const DESCRIBED: usize = 4096;
 /// How often a container without a description is looked for again.
-const TRIES: u32 = 64;
+const TRIES: u32 = 512;
 /// Mounts and labels that are written of one container.
 const ENTRIES_MAX: usize = 256;
 
@@ -42,17 +42,25 @@ pub(crate) struct Containers {
     tries: BTreeMap<String, u32>,
     /// Descriptions that were given, by id.
     described: BTreeMap<String, String>,
+    /// Containers that no file describes yet: a path of theirs, and when they were first seen, ns since boot.
+    waiting: BTreeMap<String, (Vec<u8>, u64)>,
 }
 
 impl Containers {
     pub(crate) fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), paths: BTreeSet::new(), tries: BTreeMap::new(), described: BTreeMap::new() }
+        Self {
+            root: root.to_owned(),
+            paths: BTreeSet::new(),
+            tries: BTreeMap::new(),
+            described: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+        }
     }
 
     /// The description of the container that this cgroup path belongs to, when it is seen for the first time and some
-    /// runtime left one. Runtimes write their files while a container starts: one that is not described yet is asked
-    /// for again with what it does next.
-    pub(crate) fn first_seen(&mut self, path: &[u8]) -> Option<String> {
+    /// runtime left one; and when it was first seen. `ts`: now, ns since boot. Runtimes write their files while a container
+    /// starts: one that is not described yet is asked for again with what it does next, and by [`Containers::ask_again`].
+    pub(crate) fn first_seen(&mut self, path: &[u8], ts: u64) -> Option<(String, u64)> {
         if self.paths.contains(path) {
             return None;
         }
@@ -69,9 +77,21 @@ impl Containers {
         if *tries >= TRIES {
             self.paths.insert(path.to_vec());
         }
+        let since = self.waiting.get(&id).map_or(ts, |(_, since)| *since);
+        if described.is_none() && *tries < TRIES {
+            self.waiting.insert(id, (path.to_vec(), since));
+            return None;
+        }
+        self.waiting.remove(&id);
         let text = json!({ "container": described? }).to_string();
         self.described.insert(id, text.clone());
-        Some(text)
+        Some((text, since))
+    }
+
+    /// Asks again for those that were not described yet.
+    pub(crate) fn ask_again(&mut self) -> Vec<(String, u64)> {
+        let waiting: Vec<_> = self.waiting.values().cloned().collect();
+        waiting.iter().filter_map(|(path, since)| self.first_seen(path, *since)).collect()
     }
 
     /// Descriptions of the containers that these paths belong to, for a capture that begins anew.
@@ -356,9 +376,9 @@ mod tests {
     fn seen(root: &Path) -> Value {
         let mut containers = Containers::new(root);
         let path = format!("/docker/{ID}");
-        let text = containers.first_seen(path.as_bytes()).unwrap();
-        assert_eq!(containers.first_seen(path.as_bytes()), None, "once");
-        assert_eq!(containers.first_seen(format!("/other/{ID}").as_bytes()), None, "once under every path");
+        let text = containers.first_seen(path.as_bytes(), 7).unwrap().0;
+        assert_eq!(containers.first_seen(path.as_bytes(), 8), None, "once");
+        assert_eq!(containers.first_seen(format!("/other/{ID}").as_bytes(), 9), None, "once under every path");
         serde_json::from_str::<Value>(&text).unwrap()["container"].clone()
     }
 
@@ -454,6 +474,6 @@ mod tests {
         let path = root.path().join(format!("var/lib/docker/containers/{ID}"));
         std::fs::create_dir_all(&path).unwrap();
         std::fs::write(path.join("config.v2.json"), "{").unwrap();
-        assert_eq!(Containers::new(root.path()).first_seen(format!("/docker/{ID}").as_bytes()), None);
+        assert_eq!(Containers::new(root.path()).first_seen(format!("/docker/{ID}").as_bytes(), 7), None);
     }
 }

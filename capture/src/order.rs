@@ -71,6 +71,11 @@ impl Order {
         self.bytes = bytes;
     }
 
+    /// Time of the youngest event that went out, ns since boot.
+    pub(crate) fn released(&self) -> u64 {
+        self.last
+    }
+
     /// Bytes that wait.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()

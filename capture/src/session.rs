@@ -251,7 +251,7 @@ impl Session {
         }
         let cgroups = snapshot.cgroups();
         let mut described = self.containers.again(&cgroups);
-        described.extend(cgroups.iter().filter_map(|path| self.containers.first_seen(path)));
+        described.extend(cgroups.iter().filter_map(|path| Some(self.containers.first_seen(path, at)?.0)));
         for description in described {
             blocks.extend_from_slice(&self.container_event(&description, at));
         }
@@ -297,6 +297,9 @@ impl Session {
                 }
             }
             self.find_containers(probe);
+            for (description, since) in self.containers.ask_again() {
+                self.introduce(&description, since);
+            }
             if now.saturating_sub(told) >= 1_000_000_000 {
                 tell(&self.moment(probe, now - began));
                 told = now;
@@ -404,8 +407,15 @@ impl Session {
     /// Something happened in this cgroup: if it is that of a container that was not seen before, its description goes
     /// ahead.
     fn contained(&mut self, path: &[u8], ts: u64) {
-        let Some(description) = self.containers.first_seen(path) else { return };
-        let event = self.container_event(&description, ts);
+        if let Some((description, since)) = self.containers.first_seen(path, ts) {
+            self.introduce(&description, since);
+        }
+    }
+
+    /// Puts a container's description before the first of its events that still waits.
+    fn introduce(&mut self, description: &str, since: u64) {
+        let ts = since.saturating_sub(1).max(self.order.released());
+        let event = self.container_event(description, ts);
         if !event.is_empty() {
             self.order.push(ts, &event);
         }
