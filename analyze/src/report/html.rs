@@ -78,7 +78,7 @@ pub fn page(report: &Report) -> Result<String, askama::Error> {
         files: listed(
             "files",
             &report.files,
-            ("use of a file", "uses of files"),
+            ("file and process", "files and processes"),
             "The captures hold no use of files.",
             dated,
         ),
@@ -260,7 +260,16 @@ fn table<T: Tabular>(build: Build<'_, T>) -> TableView {
         let column = columns[at];
         let cell = (column.cell)(row);
         let zero = column.set == Set::Number && cell.is_nothing();
-        let class = format!("{}{}", column.set.class(), if zero { " zero" } else { "" });
+        // Most addresses have room in one line; those that do not may break.
+        let long = column.set == Set::Address && cell.text().len() > 26;
+        let more = if zero {
+            " zero"
+        } else if long {
+            " long"
+        } else {
+            ""
+        };
+        let class = format!("{}{more}", column.set.class());
         CellView { class, key: cell.key(), html: Shown { cell: &cell, dated: build.dated }.to_string() }
     };
     TableView {

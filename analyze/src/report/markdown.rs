@@ -27,7 +27,7 @@ pub fn text(report: &Report) -> String {
     section(&mut out, "Alerts", &report.alerts, ("alert", "alerts"));
     trees(report, &mut out);
     section(&mut out, "Network", &report.network, ("connection", "connections"));
-    section(&mut out, "Files", &report.files, ("use of a file", "uses of files"));
+    section(&mut out, "Files", &report.files, ("file and process", "files and processes"));
     section(&mut out, "Containers and pods", &report.containers, ("container", "containers"));
     if let Some(audit) = &report.audit {
         section(&mut out, "Kubernetes audit", audit, ("request", "requests"));

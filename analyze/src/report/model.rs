@@ -343,7 +343,7 @@ pub struct NodeAlerts {
     pub first: Time,
 }
 
-/// A process and whom it talked to.
+/// Processes of one name and whom they talked to; all ports of a client in one.
 #[derive(Debug, Serialize)]
 pub struct Connection {
     /// The process's name.
@@ -354,7 +354,7 @@ pub struct Connection {
     pub protocol: Text,
     /// Client or server, as seen from the process.
     pub role: Text,
-    /// Client, `address:port`.
+    /// Client: `address:port`, or the address alone where several ports were used.
     pub client: Text,
     /// Server, `address:port`.
     pub server: Text,
@@ -374,11 +374,11 @@ pub struct Connection {
     pub first: Option<Time>,
     /// Last seen.
     pub last: Option<Time>,
-    /// The process had alerts.
+    /// Alerts of these processes.
     pub alerts: u64,
 }
 
-/// A process and what it did to a file.
+/// Processes of one name and what they did to a file.
 #[derive(Debug, Serialize)]
 pub struct File {
     /// The file.
@@ -401,7 +401,7 @@ pub struct File {
     pub first: Option<Time>,
     /// Last touched.
     pub last: Option<Time>,
-    /// The process had alerts.
+    /// Alerts of these processes.
     pub alerts: u64,
 }
 

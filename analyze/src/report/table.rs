@@ -22,6 +22,8 @@ pub struct Column<T> {
 pub enum Set {
     /// Running text.
     Text,
+    /// A word or two, in one line.
+    Short,
     /// Names, paths, addresses: in a face with even widths; long ones break anywhere.
     Code,
     /// The same with more room: paths, names of captures.
@@ -39,6 +41,7 @@ impl Set {
     pub const fn class(self) -> &'static str {
         match self {
             Self::Text => "t",
+            Self::Short => "s",
             Self::Code => "c",
             Self::Path => "c p",
             Self::Address => "c a",
@@ -167,7 +170,7 @@ table! { Alert:
 
 table! { Connection:
     "Process", Code, |row| Cell::Text(row.process.clone());
-    "Role", Text, |row| Cell::Text(spaced(&row.protocol, &row.role));
+    "Role", Short, |row| Cell::Text(spaced(&row.protocol, &row.role));
     "Client", Address, |row| Cell::Text(row.client.clone());
     "Server", Address, |row| Cell::Text(row.server.clone());
     "DNS name", Code, |row| Cell::Text(row.dns.clone());

@@ -76,7 +76,47 @@ fn end(address: Option<&str>, port: Option<u64>) -> Text {
     }
 }
 
-/// Who talked to whom: public addresses first, then processes with alerts, then by bytes.
+/// Connections that are told in one row: the same but for the process's life and the client's port.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Way<'f> {
+    capture: Option<&'f str>,
+    process: Option<&'f str>,
+    container: Option<&'f str>,
+    protocol: Option<&'f str>,
+    role: Option<&'f str>,
+    client: Option<&'f str>,
+    server: Option<&'f str>,
+    port: Option<u64>,
+    path: Option<&'f str>,
+    dns: Option<&'f str>,
+}
+
+/// What went over it.
+#[derive(Default)]
+struct Traffic {
+    /// The client's port, while there is one only.
+    port: Option<Option<u64>>,
+    connects: u64,
+    failed: u64,
+    sent: u64,
+    received: u64,
+    first: Option<i64>,
+    last: Option<i64>,
+    alerts: u64,
+}
+
+impl Way<'_> {
+    fn is_public(&self) -> bool {
+        is_public(if matches!(self.role, Some("server" | "listener")) { self.client } else { self.server })
+    }
+}
+
+/// The earlier of two times, of which one may be unknown.
+fn earlier(a: Option<i64>, b: Option<i64>) -> Option<i64> {
+    a.into_iter().chain(b).min()
+}
+
+/// Who talked to whom: what was in use, public addresses first, then processes with alerts, then by bytes.
 pub(super) fn network(view: View<'_>, fires: &Fires, names: &Names) -> Listing<Connection> {
     let alerts = by_process(fires);
     let (upids, processes) = (view.uints("upid"), view.texts("proc_name"));
@@ -87,41 +127,123 @@ pub(super) fn network(view: View<'_>, fires: &Fires, names: &Names) -> Listing<C
     let (connects, failed) = (view.uints("connects"), view.uints("failed"));
     let (sent, received) = (view.uints("bytes_out"), view.uints("bytes_in"));
     let (firsts, lasts, dns) = (view.ints("first"), view.ints("last"), view.texts("dns_name"));
-    let of = |row: usize| upids[row].and_then(|upid| alerts.get(&upid)).copied().unwrap_or(0);
-    let public = |row: usize| match roles[row] {
-        Some("server" | "listener") => is_public(client_ips[row]),
-        _ => is_public(server_ips[row]),
+    let mut places: HashMap<Way<'_>, usize, FixedState> = HashMap::default();
+    let mut ways: Vec<(Way<'_>, Traffic)> = Vec::new();
+    for row in 0..view.height() {
+        let way = Way {
+            capture: captures[row],
+            process: processes[row],
+            container: containers[row],
+            protocol: protocols[row],
+            role: roles[row],
+            client: client_ips[row],
+            server: server_ips[row],
+            port: server_ports[row],
+            path: paths[row],
+            dns: dns[row],
+        };
+        let place = *places.entry(way).or_insert(ways.len());
+        if place == ways.len() {
+            ways.push((way, Traffic { port: Some(client_ports[row]), ..Traffic::default() }));
+        }
+        let all = &mut ways[place].1;
+        all.port = all.port.filter(|port| *port == client_ports[row]);
+        add(&mut all.connects, connects[row]);
+        add(&mut all.failed, failed[row]);
+        add(&mut all.sent, sent[row]);
+        add(&mut all.received, received[row]);
+        all.first = earlier(all.first, firsts[row]);
+        all.last = all.last.max(lasts[row]);
+        add(&mut all.alerts, upids[row].and_then(|upid| alerts.get(&upid)).copied());
+    }
+    let weight = |at: usize| {
+        let (way, all) = &ways[at];
+        let inet = !matches!(way.protocol, Some("unix"));
+        (all.first.is_some(), way.is_public(), all.alerts > 0, inet, all.sent.saturating_add(all.received))
     };
-    let number = |column: &[Option<u64>], row: usize| column[row].unwrap_or(0);
-    let weight = |row: usize| {
-        let inet = !matches!(protocols[row], Some("unix"));
-        (public(row), of(row) > 0, inet, number(&sent, row).saturating_add(number(&received, row)))
-    };
-    let rows = heaviest(view.height(), weight)
+    let rows = heaviest(ways.len(), weight)
         .into_iter()
-        .map(|row| Connection {
-            process: text(processes[row]),
-            container: names.container(captures[row], containers[row]),
-            protocol: text(protocols[row]),
-            role: text(roles[row]),
-            client: end(client_ips[row], client_ports[row]),
-            server: match end(server_ips[row], server_ports[row]) {
-                server if server.is_empty() => text(paths[row]),
-                server => server,
-            },
-            dns: text(dns[row]),
-            public: public(row),
-            connects: number(&connects, row),
-            failed: number(&failed, row),
-            bytes_out: number(&sent, row),
-            bytes_in: number(&received, row),
-            first: time(firsts[row]),
-            last: time(lasts[row]),
-            alerts: of(row),
+        .map(|at| {
+            let (way, all) = &ways[at];
+            Connection {
+                process: text(way.process),
+                container: names.container(way.capture, way.container),
+                protocol: text(way.protocol),
+                role: text(way.role),
+                client: end(way.client, all.port.flatten()),
+                server: match end(way.server, way.port) {
+                    server if server.is_empty() => text(way.path),
+                    server => server,
+                },
+                dns: text(way.dns),
+                public: way.is_public(),
+                connects: all.connects,
+                failed: all.failed,
+                bytes_out: all.sent,
+                bytes_in: all.received,
+                first: time(all.first),
+                last: time(all.last),
+                alerts: all.alerts,
+            }
         })
         .collect();
-    let chosen = "public addresses, processes with alerts and the most bytes first";
-    listing(view.height(), rows, chosen, "SELECT * FROM network ORDER BY bytes_out + bytes_in DESC")
+    let chosen = "those in use, with public addresses, processes with alerts and the most bytes first";
+    listing(ways.len(), rows, chosen, "SELECT * FROM network ORDER BY bytes_out + bytes_in DESC")
+}
+
+/// Adds a number of a column.
+fn add(sum: &mut u64, number: Option<u64>) {
+    *sum = sum.saturating_add(number.unwrap_or(0));
+}
+
+/// What processes of one name did to one path.
+struct Use<'f> {
+    capture: Option<&'f str>,
+    process: Option<&'f str>,
+    container: Option<&'f str>,
+    path: Option<&'f str>,
+    opens: u64,
+    failed: u64,
+    read: u64,
+    written: u64,
+    /// Counts of [`CHANGES`].
+    changes: [u64; CHANGES.len()],
+    first: Option<i64>,
+    last: Option<i64>,
+    alerts: u64,
+}
+
+/// Columns that count changes of a file, and the words for them.
+const CHANGES: [(&str, &str); 5] = [
+    ("created", "created"),
+    ("writes", "written"),
+    ("renames", "renamed"),
+    ("unlinks", "removed"),
+    ("chmods", "mode changed"),
+];
+
+impl Use<'_> {
+    fn is_change(&self) -> bool {
+        self.changes.iter().any(|count| *count > 0)
+    }
+
+    /// The kernel's own files are written all the time and say little.
+    fn is_pseudo(&self) -> bool {
+        self.path.is_some_and(|path| ["/proc/", "/sys/", "/dev/"].iter().any(|below| path.starts_with(below)))
+    }
+
+    fn did(&self) -> Text {
+        let changes = CHANGES.iter().zip(self.changes).filter(|(_, count)| *count > 0);
+        let mut words: Vec<&str> = changes.map(|((_, word), _)| *word).collect();
+        if words.is_empty() {
+            words.push(match (self.read, self.opens, self.failed) {
+                (1.., ..) => "read",
+                (_, 0, 1..) => "not opened",
+                _ => "opened",
+            });
+        }
+        Text::new(&words.join(", "))
+    }
 }
 
 /// What was done to files: changes by processes with alerts first, then other changes, then reading.
@@ -129,63 +251,73 @@ pub(super) fn files(view: View<'_>, fires: &Fires, names: &Names) -> Listing<Fil
     let alerts = by_process(fires);
     let (upids, processes, paths) = (view.uints("upid"), view.texts("proc_name"), view.texts("path"));
     let (captures, containers) = (view.texts("capture"), view.texts("container_id"));
-    let (opens, failed, created) = (view.uints("opens"), view.uints("failed_opens"), view.uints("created"));
-    let (reads, writes) = (view.uints("bytes_read"), view.uints("bytes_written"));
-    let (renames, unlinks, chmods) = (view.uints("renames"), view.uints("unlinks"), view.uints("chmods"));
-    let (write_calls, firsts, lasts) = (view.uints("writes"), view.ints("first"), view.ints("last"));
-    let of = |row: usize| upids[row].and_then(|upid| alerts.get(&upid)).copied().unwrap_or(0);
-    let number = |column: &[Option<u64>], row: usize| column[row].unwrap_or(0);
-    let changes: [(&str, &[Option<u64>]); 5] = [
-        ("created", &created),
-        ("written", &write_calls),
-        ("renamed", &renames),
-        ("removed", &unlinks),
-        ("mode changed", &chmods),
-    ];
-    let changed = |row: usize| changes.iter().any(|(_, column)| number(column, row) > 0);
-    // The kernel's own files are written all the time and say little.
-    let pseudo =
-        |row: usize| paths[row].is_some_and(|path| ["/proc/", "/sys/", "/dev/"].iter().any(|p| path.starts_with(p)));
-    let weight = |row: usize| {
-        let (suspect, changed) = (of(row) > 0, changed(row));
-        (
-            suspect && changed && !pseudo(row),
-            changed && !pseudo(row),
-            suspect,
-            changed,
-            number(&writes, row),
-            number(&reads, row),
-        )
-    };
-    let did = |row: usize| {
-        let mut words: Vec<&str> =
-            changes.iter().filter(|(_, column)| number(column, row) > 0).map(|(word, _)| *word).collect();
-        if words.is_empty() && number(&reads, row) > 0 {
-            words.push("read");
+    let (opens, failed) = (view.uints("opens"), view.uints("failed_opens"));
+    let (read, written) = (view.uints("bytes_read"), view.uints("bytes_written"));
+    let (firsts, lasts) = (view.ints("first"), view.ints("last"));
+    let changes = CHANGES.map(|(column, _)| view.uints(column));
+    let mut places: HashMap<[Option<&str>; 4], usize, FixedState> = HashMap::default();
+    let mut uses: Vec<Use<'_>> = Vec::new();
+    for row in 0..view.height() {
+        let key = [captures[row], processes[row], containers[row], paths[row]];
+        let place = *places.entry(key).or_insert(uses.len());
+        if place == uses.len() {
+            let [capture, process, container, path] = key;
+            let (first, last) = (None, None);
+            let [opens, failed, read, written, alerts] = [0; 5];
+            let changes = [0; CHANGES.len()];
+            uses.push(Use {
+                capture,
+                process,
+                container,
+                path,
+                opens,
+                failed,
+                read,
+                written,
+                changes,
+                first,
+                last,
+                alerts,
+            });
         }
-        if words.is_empty() {
-            words.push(if number(&opens, row) == 0 && number(&failed, row) > 0 { "not opened" } else { "opened" });
+        let all = &mut uses[place];
+        add(&mut all.opens, opens[row]);
+        add(&mut all.failed, failed[row]);
+        add(&mut all.read, read[row]);
+        add(&mut all.written, written[row]);
+        for (sum, column) in all.changes.iter_mut().zip(&changes) {
+            add(sum, column[row]);
         }
-        Text::new(&words.join(", "))
+        all.first = earlier(all.first, firsts[row]);
+        all.last = all.last.max(lasts[row]);
+        add(&mut all.alerts, upids[row].and_then(|upid| alerts.get(&upid)).copied());
+    }
+    let weight = |at: usize| {
+        let of = &uses[at];
+        let (suspect, real_change) = (of.alerts > 0, of.is_change() && !of.is_pseudo());
+        (suspect && real_change, real_change, suspect, of.is_change(), of.written, of.read)
     };
-    let rows = heaviest(view.height(), weight)
+    let rows = heaviest(uses.len(), weight)
         .into_iter()
-        .map(|row| File {
-            path: text(paths[row]),
-            process: text(processes[row]),
-            container: names.container(captures[row], containers[row]),
-            did: did(row),
-            opens: number(&opens, row) + number(&failed, row),
-            failed: number(&failed, row),
-            bytes_read: number(&reads, row),
-            bytes_written: number(&writes, row),
-            first: time(firsts[row]),
-            last: time(lasts[row]),
-            alerts: of(row),
+        .map(|at| {
+            let of = &uses[at];
+            File {
+                path: text(of.path),
+                process: text(of.process),
+                container: names.container(of.capture, of.container),
+                did: of.did(),
+                opens: of.opens.saturating_add(of.failed),
+                failed: of.failed,
+                bytes_read: of.read,
+                bytes_written: of.written,
+                first: time(of.first),
+                last: time(of.last),
+                alerts: of.alerts,
+            }
         })
         .collect();
     let chosen = "changes by processes with alerts first, then other changes, then what was read most";
-    listing(view.height(), rows, chosen, "SELECT * FROM files ORDER BY bytes_written DESC")
+    listing(uses.len(), rows, chosen, "SELECT * FROM files ORDER BY bytes_written DESC")
 }
 
 /// Containers: those with alerts first.
