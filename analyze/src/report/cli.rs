@@ -10,6 +10,7 @@ use clap::Args;
 use super::gather::{self, Heading};
 use super::model::Report;
 use super::{html, json, markdown};
+use crate::ioc::{self, Indicators};
 use crate::load::{LoadArgs, say};
 
 /// Options of `report`.
@@ -30,6 +31,11 @@ pub struct ReportArgs {
     #[arg(long, help_heading = "Output")]
     md: bool,
 
+    /// Indicators to look for: one a line (addresses, networks, domains, URLs, paths, names, hashes), CSV with type and
+    /// value, or a STIX 2.1 bundle; repeat for more
+    #[arg(long, value_name = "FILE", help_heading = "Indicators")]
+    ioc: Vec<PathBuf>,
+
     /// Headline [default: the name of the capture, or how many there are]
     #[arg(long, value_name = "TEXT", help_heading = "Output")]
     title: Option<String>,
@@ -41,12 +47,12 @@ pub struct ReportArgs {
 
 /// What stands below the options in the help.
 pub const AFTER_HELP: &str = "\
-The page is one file without any reference to the outside: it can be mailed, printed and archived. Without -r, the
-built-in rules are asked. The same captures, rules and options give the same bytes.
+The page is one file without any reference to the outside: it can be mailed, printed and archived.
+Without -r, the built-in rules are asked. The same captures, rules and options give the same bytes.
 
 Examples:
   casebook-analyze report incident.scap -o report.html
-  casebook-analyze report -r rules/ --case IR-2024-17 evidence/ -o report.html
+  casebook-analyze report -r rules/ --ioc feed.csv --case IR-17 evidence/ -o report.html
   casebook-analyze report --md incident.scap | xclip
 ";
 
@@ -73,7 +79,7 @@ impl ReportArgs {
     /// An input that the output would overwrite.
     fn overwritten(&self, output: &Path) -> Option<&Path> {
         let output = fs::canonicalize(output).ok()?;
-        let inputs = self.load.captures.iter().chain(&self.load.rules);
+        let inputs = self.load.captures.iter().chain(&self.load.rules).chain(&self.ioc);
         let same = |input: &&PathBuf| fs::canonicalize(input).is_ok_and(|input| input == output);
         inputs.into_iter().find(same).map(PathBuf::as_path)
     }
@@ -102,12 +108,30 @@ pub fn run(args: &ReportArgs, out: &mut dyn Write, err: &mut dyn Write, terminal
             return Ok(Exit::Output);
         }
     }
-    let loaded = match args.load.load_with_rules(gather::wanted(), err, terminals) {
+    let indicators = if args.ioc.is_empty() {
+        None
+    } else {
+        match Indicators::read(&args.ioc) {
+            Ok(indicators) => Some(indicators),
+            Err(error) => {
+                say(err, &format!("error: --ioc {error}"));
+                return Ok(Exit::Usage);
+            }
+        }
+    };
+    let wanted = match &indicators {
+        None => gather::wanted(),
+        Some(indicators) => {
+            ioc::cli::tell(indicators, err);
+            gather::wanted().and(ioc::wanted())
+        }
+    };
+    let loaded = match args.load.load_with_rules(wanted, err, terminals) {
         Ok(loaded) => loaded,
         Err(exit) => return Ok(exit),
     };
     let heading = Heading { title: args.title.clone(), case: args.case.clone() };
-    let report = gather::report(&loaded, &heading);
+    let report = gather::report(&loaded, indicators.as_ref(), &heading);
     let exit = loaded.exit;
     // The tables can be large; the report is not.
     drop(loaded);

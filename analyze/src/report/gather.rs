@@ -10,15 +10,18 @@ mod trees;
 use std::collections::BTreeMap;
 
 use super::attack::{self, Tagged};
-use super::model::{Capture, Listing, Program, Report, Severity, Summary};
+use super::model::{Capture, Hit, Listing, Program, Report, Severity, Summary};
 use super::text::{Text, Time};
 use super::timeline::{Band, Timeline};
 use crate::frames::{View, Wanted};
+use crate::ioc::{self, Indicators};
 use crate::load::{Loaded, Outcome};
 use alerts::{Fires, occurred};
 
 /// Captures that are listed.
 const CAPTURES: usize = 3_000;
+/// Hits of indicators that are listed.
+const HITS: usize = 500;
 /// Hosts that are named.
 const HOSTS: usize = 1_000;
 
@@ -37,8 +40,9 @@ pub struct Heading {
     pub case: Option<String>,
 }
 
-/// The report of captures that were loaded with [`wanted`] tables and with rules.
-pub fn report(loaded: &Loaded, heading: &Heading) -> Report {
+/// The report of captures that were loaded with [`wanted`] tables (with `indicators`, with those of [`ioc::wanted`] too)
+/// and with rules.
+pub fn report(loaded: &Loaded, indicators: Option<&Indicators>, heading: &Heading) -> Report {
     let view = |table| loaded.frames.view(table);
     let names = Names::read(view("captures"), view("containers"));
     let fires = Fires::read(view("alerts"));
@@ -59,7 +63,7 @@ pub fn report(loaded: &Loaded, heading: &Heading) -> Report {
         summary: summary(&captures, &fires),
         ledger: losses::ledger(view("ledger"), &captures),
         timeline,
-        indicators: None,
+        indicators: indicators.map(|indicators| indicator_hits(loaded, indicators)),
         attack: matrix(loaded, &fires),
         alerts,
         trees,
@@ -197,9 +201,35 @@ fn unread(name: &str, reason: &str) -> Capture {
         alerts: 0,
         by_severity: Vec::new(),
         dropped: 0,
-        state: Text::new(reason),
+        // The reason repeats the name mostly.
+        state: Text::new(reason.strip_prefix(name).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(reason)),
         complete: false,
     }
+}
+
+/// Where indicators occur, in the order in which they were first seen.
+fn indicator_hits(loaded: &Loaded, indicators: &Indicators) -> Listing<Hit> {
+    let found = ioc::hits(&loaded.frames, indicators);
+    let total = found.list.len() as u64 + found.left_out;
+    let mut rows: Vec<Hit> = found
+        .list
+        .iter()
+        .map(|hit| Hit {
+            indicator: Text::new(&hit.indicator.value),
+            kind: Text::new(hit.indicator.kind.name()),
+            about: Text::new(&hit.indicator.about),
+            list: Text::new(&hit.indicator.source),
+            found: Text::new(&format!("{}.{}", hit.table, hit.column)),
+            value: Text::new(&hit.value),
+            process: text(hit.process.as_deref()),
+            first: time(hit.first),
+            rows: hit.rows,
+        })
+        .collect();
+    rows.sort_by_key(|hit| (hit.first.is_none(), hit.first));
+    rows.truncate(HITS);
+    let chosen = ((rows.len() as u64) < total).then_some("the earliest ones; `casebook-analyze ioc` tells all");
+    Listing { total, chosen, query: "", rows }
 }
 
 /// A headline that says what the report is about.

@@ -43,8 +43,10 @@ pub fn page(report: &Report) -> Result<String, askama::Error> {
         script: SCRIPT,
         sections: sections(report),
         scope: scope(report),
+        unseen: report.attack.iter().filter(|t| t.count == 0).map(|t| t.silent().len() as u64).sum(),
         severities: severity_bars(report),
-        lossless: report.ledger.findings.iter().all(|finding| finding.severity.raw() == "info"),
+        lossless: report.ledger.findings.iter().all(|finding| finding.severity.raw() == "info")
+            && report.captures.rows.iter().all(|capture| capture.complete),
         triggered: table(Build {
             id: "triggered",
             missing: None,
@@ -132,6 +134,8 @@ struct Page<'r> {
     script: &'static str,
     sections: Vec<(&'static str, &'static str, String)>,
     scope: String,
+    /// Techniques that were looked for and not seen, of tactics without any that was.
+    unseen: u64,
     severities: Vec<SeverityBar>,
     lossless: bool,
     triggered: TableView,
@@ -207,7 +211,10 @@ fn coded(text: &Text) -> String {
 #[template(path = "report/table.html")]
 struct TableView {
     id: &'static str,
-    columns: Vec<(&'static str, &'static str)>,
+    /// Headings and CSS classes.
+    columns: Vec<(&'static str, String)>,
+    /// Some columns stay out of narrow windows.
+    narrowed: bool,
     rows: Vec<Vec<CellView>>,
     missing: Option<String>,
     query: &'static str,
@@ -269,12 +276,17 @@ fn table<T: Tabular>(build: Build<'_, T>) -> TableView {
         } else {
             ""
         };
-        let class = format!("{}{more}", column.set.class());
+        let extra = if column.extra { " x" } else { "" };
+        let class = format!("{}{more}{extra}", column.set.class());
         CellView { class, key: cell.key(), html: Shown { cell: &cell, dated: build.dated }.to_string() }
     };
     TableView {
         id: build.id,
-        columns: columns.iter().map(|column| (column.heading, column.set.class())).collect(),
+        narrowed: columns.iter().any(|column| column.extra),
+        columns: columns
+            .iter()
+            .map(|column| (column.heading, format!("{}{}", column.set.class(), if column.extra { " x" } else { "" })))
+            .collect(),
         rows: build.rows.iter().map(|row| (0..columns.len()).map(|at| cell(row, at)).collect()).collect(),
         missing: build.missing,
         query: build.query,

@@ -211,6 +211,8 @@ pub struct Hit {
     pub indicator: Text,
     /// What kind it is of (address, domain, path, name, hash).
     pub kind: Text,
+    /// What its list says about it.
+    pub about: Text,
     /// The list that it stands in.
     pub list: Text,
     /// The table and column in which it was found.

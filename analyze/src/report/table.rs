@@ -13,6 +13,8 @@ pub struct Column<T> {
     pub heading: &'static str,
     /// How it is set.
     pub set: Set,
+    /// Left out in narrow windows, where it would push others over the edge.
+    pub extra: bool,
     /// What stands in it.
     pub cell: fn(&T) -> Cell,
 }
@@ -119,11 +121,20 @@ pub trait Tabular: Sized + 'static {
     const COLUMNS: &'static [Column<Self>];
 }
 
+macro_rules! is_extra {
+    () => {
+        false
+    };
+    (extra) => {
+        true
+    };
+}
+
 macro_rules! table {
-    ($row:ty: $($heading:literal, $set:ident, $cell:expr;)*) => {
+    ($row:ty: $($heading:literal, $set:ident $(, $extra:ident)?, |$it:ident| $cell:expr;)*) => {
         impl Tabular for $row {
             const COLUMNS: &'static [Column<Self>] =
-                &[$(Column { heading: $heading, set: Set::$set, cell: $cell }),*];
+                &[$(Column { heading: $heading, set: Set::$set, extra: is_extra!($($extra)?), cell: |$it| $cell }),*];
         }
     };
 }
@@ -133,19 +144,19 @@ table! { Triggered:
     "Rule", Text, |row| Cell::Text(row.rule.clone());
     "Alerts", Number, |row| Cell::Number(row.count);
     "First", Time, |row| Cell::Time(Some(row.first));
-    "Last", Time, |row| Cell::Time(Some(row.last));
+    "Last", Time, extra, |row| Cell::Time(Some(row.last));
     "ATT&CK", Code, |row| Cell::Text(joined(&row.techniques));
     "On unknown facts", Number, |row| Cell::Number(row.absent);
 }
 
 table! { Capture:
     "Capture", Path, |row| Cell::Text(row.label.clone());
-    "Host", Code, |row| Cell::Text(row.host.clone());
+    "Host", Code, extra, |row| Cell::Text(row.host.clone());
     "First event", Time, |row| Cell::Time(row.first);
     "Length", Number, |row| Cell::Lasting(row.first.zip(row.last));
     "Events", Number, |row| Cell::Number(row.events);
     "Lost", Number, |row| Cell::Number(row.dropped);
-    "Processes", Number, |row| Cell::Number(row.processes);
+    "Processes", Number, extra, |row| Cell::Number(row.processes);
     "Alerts", Number, |row| Cell::Number(row.alerts);
     "Emergency", Number, |row| of_severity(row, 0);
     "Alert", Number, |row| of_severity(row, 1);
@@ -175,11 +186,11 @@ table! { Connection:
     "Server", Address, |row| Cell::Text(row.server.clone());
     "DNS name", Code, |row| Cell::Text(row.dns.clone());
     "Connects", Number, |row| Cell::Number(row.connects);
-    "Failed", Number, |row| Cell::Number(row.failed);
+    "Failed", Number, extra, |row| Cell::Number(row.failed);
     "Sent", Number, |row| Cell::Bytes(row.bytes_out);
     "Received", Number, |row| Cell::Bytes(row.bytes_in);
     "First", Time, |row| Cell::Time(row.first);
-    "Last", Time, |row| Cell::Time(row.last);
+    "Last", Time, extra, |row| Cell::Time(row.last);
     "Container", Code, |row| Cell::Text(row.container.clone());
     "Alerts", Number, |row| Cell::Number(row.alerts);
 }
@@ -188,12 +199,12 @@ table! { File:
     "Path", Path, |row| Cell::Text(row.path.clone());
     "Process", Code, |row| Cell::Text(row.process.clone());
     "What was done", Text, |row| Cell::Text(row.did.clone());
-    "Opens", Number, |row| Cell::Number(row.opens);
-    "Failed", Number, |row| Cell::Number(row.failed);
+    "Opens", Number, extra, |row| Cell::Number(row.opens);
+    "Failed", Number, extra, |row| Cell::Number(row.failed);
     "Read", Number, |row| Cell::Bytes(row.bytes_read);
     "Written", Number, |row| Cell::Bytes(row.bytes_written);
     "First", Time, |row| Cell::Time(row.first);
-    "Last", Time, |row| Cell::Time(row.last);
+    "Last", Time, extra, |row| Cell::Time(row.last);
     "Container", Code, |row| Cell::Text(row.container.clone());
     "Alerts", Number, |row| Cell::Number(row.alerts);
 }
@@ -215,9 +226,9 @@ table! { Audit:
     "Time", Time, |row| Cell::Time(Some(row.time));
     "User", Code, |row| Cell::Text(row.user.clone());
     "Verb", Text, |row| Cell::Text(row.verb.clone());
-    "Resource", Code, |row| Cell::Text(row.resource.clone());
+    "Resource", Address, |row| Cell::Text(row.resource.clone());
     "Object", Code, |row| Cell::Text(row.object.clone());
-    "From", Code, |row| Cell::Text(row.source.clone());
+    "From", Address, |row| Cell::Text(row.source.clone());
     "Answer", Text, |row| Cell::Text(row.response.clone());
     "Alerts", Number, |row| Cell::Number(row.alerts);
 }
@@ -225,6 +236,7 @@ table! { Audit:
 table! { Hit:
     "Indicator", Code, |row| Cell::Text(row.indicator.clone());
     "Kind", Text, |row| Cell::Text(row.kind.clone());
+    "About", Text, |row| Cell::Text(row.about.clone());
     "Found in", Code, |row| Cell::Text(row.found.clone());
     "Value", Code, |row| Cell::Text(row.value.clone());
     "Process", Code, |row| Cell::Text(row.process.clone());
@@ -239,7 +251,7 @@ table! { RuleFile:
     "Fired", Number, |row| Cell::Number(row.fired);
     "Warnings", Number, |row| Cell::Number(row.warnings);
     "Size", Number, |row| Cell::Bytes(row.bytes);
-    "SHA-256", Code, |row| Cell::Text(row.sha256.clone());
+    "SHA-256", Code, extra, |row| Cell::Text(row.sha256.clone());
 }
 
 table! { Finding:

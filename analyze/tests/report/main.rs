@@ -71,6 +71,48 @@ fn the_three_forms_tell_the_same_of_the_example() {
     }
 }
 
+/// All names of fields, however deep.
+fn fields(json: &Json, into: &mut std::collections::BTreeSet<String>) {
+    match json {
+        Json::Array(all) => all.iter().for_each(|one| fields(one, into)),
+        Json::Object(all) => {
+            for (name, value) in all {
+                into.insert(name.clone());
+                fields(value, into);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn every_field_of_the_json_is_documented() {
+    let (_, json, _) = report(&["--example", "--json"]);
+    let mut names = std::collections::BTreeSet::new();
+    fields(&serde_json::from_str(&json).unwrap(), &mut names);
+    let page = include_str!("../../REPORT.md");
+    let missing: Vec<_> = names.iter().filter(|name| !page.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty() && names.len() > 60, "{missing:?}");
+}
+
+#[test]
+fn indicators_have_a_section_of_their_own_when_they_are_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("feed.txt");
+    std::fs::write(&list, "203.0.113.66\n192.0.2.250\n").unwrap();
+    let (code, json, err) = report(&["--example", "--json", "--ioc", path(&list)]);
+    assert_eq!(code, ExitCode::SUCCESS, "{err}");
+    let model: Json = serde_json::from_str(&json).unwrap();
+    let hits = model["indicators"]["rows"].as_array().unwrap();
+    assert!(!hits.is_empty() && hits.iter().all(|hit| hit["indicator"] == "203.0.113.66"), "{hits:?}");
+    let (_, page, _) = report(&["--example", "--ioc", path(&list)]);
+    assert!(page.contains("<h2>Indicators of compromise</h2>") && page.contains("feed.txt"));
+    let (_, page, _) = report(&["--example"]);
+    assert!(!page.contains("Indicators of compromise"));
+    let (code, _, err) = report(&["--example", "--ioc", path(&folder.path().join("none.txt"))]);
+    assert_eq!(code, ExitCode::from(2), "{err}");
+}
+
 #[test]
 fn the_same_input_gives_the_same_bytes() {
     for form in [&["--example"][..], &["--example", "--json"], &["--example", "--md"]] {
