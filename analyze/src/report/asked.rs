@@ -1,5 +1,6 @@
 //! The rules that were asked, as a report names them: files with their digests, rules with their tags, warnings.
 
+use casebook_formats::record::hex;
 use casebook_rules::default_rules::is_about_vocabulary;
 use casebook_rules::diagnostics::Diagnostic;
 use casebook_rules::load::LoadOutcome;
@@ -102,7 +103,7 @@ impl Asked {
 
 impl AskedFile {
     fn of(file: &RuleFile) -> Self {
-        let sha256 = Sha256::digest(&file.bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex(&Sha256::digest(&file.bytes));
         Self { name: file.name.clone(), sha256, bytes: file.bytes.len() as u64, warnings: 0 }
     }
 }

@@ -113,8 +113,8 @@ fn places<'r>(rule: &Tagged<'r>, known: &BTreeMap<&'static str, Known>) -> Vec<(
         let meant: Vec<usize> =
             named.iter().copied().filter(|tactic| belongs.is_empty() || belongs.contains(tactic)).collect();
         // A rule that names no fitting tactic: where the technique stands first in the matrix.
-        let placed = if meant.is_empty() { belongs.iter().copied().take(1).collect() } else { meant };
-        places.extend(placed.into_iter().map(|tactic| (tactic, id)));
+        let fitting = if meant.is_empty() { belongs.iter().copied().take(1).collect() } else { meant };
+        places.extend(fitting.into_iter().map(|tactic| (tactic, id)));
     }
     for tactic in named {
         if !places.iter().any(|(placed, _)| *placed == tactic) {

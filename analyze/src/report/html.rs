@@ -6,7 +6,7 @@
 //! The Content Security Policy stands in the page: nothing may be loaded from anywhere, and of styles and scripts only
 //! the two whose SHA-256 it names. Should a text ever slip through as markup, it would still do nothing.
 
-use std::fmt::{self, Display, Formatter};
+use std::fmt::{self, Display, Formatter, Write as _};
 use std::sync::LazyLock;
 
 use askama::Template;
@@ -477,11 +477,13 @@ fn tree_note(report: &Report) -> String {
     );
     if trees.shown < trees.alerting {
         let left_out = trees.alerting - trees.shown;
-        note.push_str(&format!(
+        // Writing to a string cannot fail.
+        let _ = write!(
+            note,
             "; {} with weaker or fewer alerts {} left out (casebook-analyze sql CAPTURES \"SELECT * FROM processes WHERE alerts > 0\")",
             grouped(left_out),
             if left_out == 1 { "is" } else { "are" }
-        ));
+        );
     }
     note.push('.');
     note
@@ -495,7 +497,7 @@ fn rules_note(report: &Report) -> String {
         grouped(report.summary.triggered_rules.len() as u64)
     );
     if rules.inactive > 0 {
-        note.push_str(&format!(" {} switched off.", with_noun(rules.inactive, "rule was", "rules were")));
+        let _ = write!(note, " {} switched off.", with_noun(rules.inactive, "rule was", "rules were"));
     }
     note
 }

@@ -1,4 +1,4 @@
-//! A browser for tests: chromedriver, spoken to in its own protocol (WebDriver, JSON over HTTP on the loopback).
+//! A browser for tests: chromedriver, spoken to in its own protocol (`WebDriver`, JSON over HTTP on the loopback).
 //!
 //! Nothing but the standard library and `serde_json`: one request a connection, answers of known length.
 
@@ -11,14 +11,15 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 
 /// How long the driver may think about one command.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A headless browser with one window; it ends with the value.
 pub(crate) struct Browser {
     driver: Child,
     port: u16,
     session: String,
-    _profile: tempfile::TempDir,
+    /// Gone with the browser.
+    profile: tempfile::TempDir,
 }
 
 impl Browser {
@@ -38,11 +39,11 @@ impl Browser {
         // Whatever else it says must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
         let profile = tempfile::tempdir().expect("a folder");
-        let mut browser = Self { driver, port: port.unwrap_or(0), session: String::new(), _profile: profile };
+        let mut browser = Self { driver, port: port.unwrap_or(0), session: String::new(), profile };
         if port.is_none() {
             return Err("chromedriver names no port".to_owned());
         }
-        let folder = format!("--user-data-dir={}", browser._profile.path().display());
+        let folder = format!("--user-data-dir={}", browser.profile.path().display());
         let options = json!({ "args": [
             "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
             "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
@@ -54,7 +55,7 @@ impl Browser {
             "goog:loggingPrefs": { "performance": "ALL", "browser": "ALL" },
         }}});
         let answer = browser.ask("POST", "/session", &wanted)?;
-        browser.session = answer["sessionId"].as_str().ok_or("a session without a name")?.to_owned();
+        answer["sessionId"].as_str().ok_or("a session without a name")?.clone_into(&mut browser.session);
         Ok(browser)
     }
 

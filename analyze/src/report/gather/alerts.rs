@@ -208,7 +208,7 @@ mod tests {
     fn every_rule_gets_the_same_share() {
         assert_eq!(share(&[5, 5], 1000), 1000);
         assert_eq!(share(&[300_000, 20, 34_000], 1000), 490);
-        assert_eq!(share(&[2; 5000], 1000), 1);
+        assert_eq!(share(&vec![2; 5000], 1000), 1);
         assert_eq!(share(&[], 1000), 1000);
     }
 }

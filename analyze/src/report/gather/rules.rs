@@ -11,8 +11,8 @@ use super::alerts::Fires;
 const SILENT: usize = 2_000;
 
 /// Rules and files, with what fired of them.
-pub(super) fn rules(asked: &Asked, fires: &Fires) -> Rules {
-    let fired: BTreeSet<&str> = fires.rules.iter().map(|rule| rule.name.raw()).collect();
+pub(super) fn rules(asked: &Asked, alerts: &Fires) -> Rules {
+    let of_alerts: BTreeSet<&str> = alerts.rules.iter().map(|rule| rule.name.raw()).collect();
     let mut files: Vec<RuleFile> = asked
         .files
         .iter()
@@ -29,7 +29,7 @@ pub(super) fn rules(asked: &Asked, fires: &Fires) -> Rules {
     for rule in asked.active() {
         active += 1;
         let name = Text::new(&rule.name);
-        let has_fired = fired.contains(name.raw());
+        let has_fired = of_alerts.contains(name.raw());
         if let Some(file) = files.get_mut(rule.file) {
             file.rules += 1;
             file.fired += u64::from(has_fired);

@@ -52,17 +52,17 @@ fn is_public(address: Option<&str>) -> bool {
                 || v4.is_unspecified()
                 || shared)
         }
-        Some(IpAddr::V6(v6)) => match v6.to_ipv4_mapped() {
-            Some(v4) => is_public(Some(&v4.to_string())),
-            None => {
-                let local = v6.segments()[0];
-                !(v6.is_loopback()
-                    || v6.is_unspecified()
-                    || v6.is_multicast()
-                    || local & 0xfe00 == 0xfc00
-                    || local & 0xffc0 == 0xfe80)
+        Some(IpAddr::V6(v6)) => {
+            if let Some(v4) = v6.to_ipv4_mapped() {
+                return is_public(Some(&v4.to_string()));
             }
-        },
+            let local = v6.segments()[0];
+            !(v6.is_loopback()
+                || v6.is_unspecified()
+                || v6.is_multicast()
+                || local & 0xfe00 == 0xfc00
+                || local & 0xffc0 == 0xfe80)
+        }
     }
 }
 
@@ -94,8 +94,9 @@ struct Way<'f> {
 /// What went over it.
 #[derive(Default)]
 struct Traffic {
-    /// The client's port, while there is one only.
-    port: Option<Option<u64>>,
+    /// The client's port of the first row, and whether others have another.
+    port: Option<u64>,
+    several_ports: bool,
     connects: u64,
     failed: u64,
     sent: u64,
@@ -144,10 +145,10 @@ pub(super) fn network(view: View<'_>, fires: &Fires, names: &Names) -> Listing<C
         };
         let place = *places.entry(way).or_insert(ways.len());
         if place == ways.len() {
-            ways.push((way, Traffic { port: Some(client_ports[row]), ..Traffic::default() }));
+            ways.push((way, Traffic { port: client_ports[row], ..Traffic::default() }));
         }
         let all = &mut ways[place].1;
-        all.port = all.port.filter(|port| *port == client_ports[row]);
+        all.several_ports |= all.port != client_ports[row];
         add(&mut all.connects, connects[row]);
         add(&mut all.failed, failed[row]);
         add(&mut all.sent, sent[row]);
@@ -170,7 +171,7 @@ pub(super) fn network(view: View<'_>, fires: &Fires, names: &Names) -> Listing<C
                 container: names.container(way.capture, way.container),
                 protocol: text(way.protocol),
                 role: text(way.role),
-                client: end(way.client, all.port.flatten()),
+                client: end(way.client, all.port.filter(|_| !all.several_ports)),
                 server: match end(way.server, way.port) {
                     server if server.is_empty() => text(way.path),
                     server => server,

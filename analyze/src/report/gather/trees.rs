@@ -292,7 +292,7 @@ impl<'f> Columns<'f> {
     fn node(&self, upid: u64, row: usize, is_root: bool) -> Node {
         let user = match (self.users[row].filter(|name| !name.is_empty()), self.uids[row]) {
             (Some(name), _) => Text::new(name),
-            (None, Some(uid)) => Text::new(&format!("uid {uid}")),
+            (None, Some(number)) => Text::new(&format!("uid {number}")),
             (None, None) => Text::default(),
         };
         let exit = match (self.signals[row].filter(|signal| *signal != 0), self.codes[row]) {
