@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Cursor, Read};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -286,7 +287,6 @@ fn another_key_gives_other_tokens() {
     let again = run(folder.path(), &["redact", "-q", "--key", "one", "--no-proof", "example.scap", "-o", "three.scap"]);
     assert_eq!((again.code, again.err.as_str()), (0, ""));
     assert_eq!(bytes("one.scap"), bytes("three.scap"));
-    use std::os::unix::fs::PermissionsExt;
     assert_eq!(fs::metadata(folder.path().join("one")).unwrap().permissions().mode() & 0o777, 0o600);
 }
 

@@ -203,7 +203,9 @@ fn read_policy(path: Option<&Path>, err: &mut dyn Write) -> Result<Policy, Exit>
         Exit::Usage
     })?;
     Policy::read(&name, &bytes).map_err(|lines| {
-        lines.iter().for_each(|line| say(err, &format!("error: {line}")));
+        for line in lines {
+            say(err, &format!("error: {line}"));
+        }
         Exit::Usage
     })
 }

@@ -314,7 +314,7 @@ impl Rewriter for Redactor<'_> {
         match (known, def.params.get(index)) {
             (Some((treatment, field)), Some(param)) => masked(&mut self.masker, *treatment, field, param, value, out),
             // No row, no name: nothing is known of it.
-            _ => self.masker.value(Kind::Buffers, "unknown", value, out, |own, value, out| own.buffer(value, out)),
+            _ => self.masker.value(Kind::Buffers, "unknown", value, out, Masker::buffer),
         }
     }
 }

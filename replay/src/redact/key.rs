@@ -60,7 +60,7 @@ impl Key {
     /// When the file is there already or cannot be written.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        let digits: String = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = blake3::Hash::from_bytes(self.0).to_hex();
         let written = writeln!(file, "{digits}").and_then(|()| file.sync_all());
         if written.is_err() {
             // Ours, and half a key is none.

@@ -63,8 +63,8 @@ fn counts<'c>(rows: impl Iterator<Item = (String, &'c Count)>) -> Value {
 }
 
 fn file(file: &Parent) -> Value {
-    let digest: String = file.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-    json!({ "bytes": file.bytes, "sha256": digest })
+    let digits = blake3::Hash::from_bytes(file.sha256).to_hex();
+    json!({ "bytes": file.bytes, "sha256": digits.as_str() })
 }
 
 impl Manifest<'_> {

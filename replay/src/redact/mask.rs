@@ -157,7 +157,9 @@ impl<'p> Masker<'p> {
         out.resize(start + value.len(), 0);
         let own = &mut out[start..];
         self.key.stream("buffer", value, own);
-        own.iter_mut().for_each(|byte| *byte = b"0123456789abcdef"[usize::from(*byte & 15)]);
+        for byte in own {
+            *byte = b"0123456789abcdef"[usize::from(*byte & 15)];
+        }
     }
 
     pub(super) fn pointer(&mut self, value: &[u8], out: &mut Vec<u8>) {
