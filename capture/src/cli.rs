@@ -39,7 +39,7 @@ Exit codes:
 enum Command {
     /// Records until told to stop (Ctrl-C), or for a time, or as long as a command runs.
     #[command(after_help = record::HELP)]
-    Record(record::Options),
+    Record(Box<record::Options>),
     /// Says what this kernel offers for recording, and what is missing.
     #[command(after_help = CHECK_EXIT_CODES)]
     Check {

@@ -439,7 +439,7 @@ mod tests {
         }
         memory.finish(&progress).unwrap();
         let seconds = seconds(&folder.path().join("x-001.scap.zst"));
-        assert!(seconds.len() >= 20 && seconds[0] % 10 == 0 && seconds.last() == Some(&199), "{seconds:?}");
+        assert!(seconds.len() >= 20 && seconds[0].is_multiple_of(10) && seconds.last() == Some(&199), "{seconds:?}");
     }
 
     /// Without a new snapshot the memory is bounded too, and what is missing is told.

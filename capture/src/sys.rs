@@ -241,7 +241,7 @@ impl Watcher {
         use std::os::unix::ffi::OsStrExt;
         /// watch, mask, cookie, length of the name
         const HEAD: usize = 16;
-        let (mut found, mut buffer) = (Vec::new(), [0; 1 << 16]);
+        let (mut found, mut buffer) = (Vec::new(), [0; 1 << 13]);
         while let Ok(len @ 1..) = self.0.read(&mut buffer) {
             let mut rest = &buffer[..len];
             while let Some((head, after)) = rest.split_first_chunk::<HEAD>() {

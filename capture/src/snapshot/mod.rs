@@ -71,9 +71,12 @@ impl Snapshot {
         for seen in &before {
             let tgid = seen.task.tgid;
             if let Some(&whole) = kept.get(&tgid) {
-                let texts = texts.entry(tgid).or_insert_with(|| match scope.told.contains(&tgid) {
-                    true => Texts::default(),
-                    false => Texts::read(tgid, whole, proc, &mut forbidden),
+                let texts = texts.entry(tgid).or_insert_with(|| {
+                    if scope.told.contains(&tgid) {
+                        Texts::default()
+                    } else {
+                        Texts::read(tgid, whole, proc, &mut forbidden)
+                    }
                 });
                 threads.push(threads::entry(seen, scope.boot, texts));
                 if seen.task.tid == tgid && whole {
@@ -218,7 +221,7 @@ fn belongs(task: &TaskItem, filters: &Filters, mut lineage: impl Iterator<Item =
     let uid = filters.uids.iter().find(|entry| entry.value == task.uid).map(|entry| entry.mode);
     let comm = |value: &[u8; 16]| value.split(|&byte| byte == 0).next() == Some(task.comm.as_slice());
     let comm = filters.comms.iter().find(|entry| comm(&entry.value)).map(|entry| entry.mode);
-    let cgroup = if !filters.by_cgroup() { None } else { host::cgroup_mode(task.tgid, filters, proc) };
+    let cgroup = if filters.by_cgroup() { host::cgroup_mode(task.tgid, filters, proc) } else { None };
     decide(Filters::modes(filters.pids.iter().map(|entry| entry.mode)), pid)
         && decide(Filters::modes(filters.uids.iter().map(|entry| entry.mode)), uid)
         && decide(Filters::modes(filters.comms.iter().map(|entry| entry.mode)), comm)
