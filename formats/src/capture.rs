@@ -48,6 +48,8 @@ pub struct CaptureReader {
     boundary: u64,
     /// What the reader found that makes this stream from something else.
     upstream: Option<Arc<Mutex<Upstream>>>,
+    /// See [`CaptureReader::gaps`].
+    gaps: Arc<[u64]>,
 }
 
 /// What one block came to; events stay in the window until they are borrowed.
@@ -152,7 +154,21 @@ impl CaptureReader {
             pause: u64::MAX,
             boundary: u64::MAX,
             upstream: None,
+            gaps: Arc::default(),
         }
+    }
+
+    /// Tells it of gaps that the stream itself does not show.
+    #[must_use]
+    pub fn with_gaps(mut self, gaps: Arc<[u64]>) -> Self {
+        self.gaps = gaps;
+        self
+    }
+
+    /// Offsets of the uncompressed stream, ascending, from which on events are missing, as somebody who knows more than
+    /// the stream has told ([`CaptureReader::with_gaps`]; [`crate::seekable::SeekableFile::recorded_gaps`]).
+    pub fn gaps(&self) -> &Arc<[u64]> {
+        &self.gaps
     }
 
     /// Looks at the first bytes of the stream.
@@ -233,6 +249,7 @@ impl CaptureReader {
             pause: u64::MAX,
             boundary: u64::MAX,
             upstream: None,
+            gaps: Arc::default(),
             name,
         })
     }
@@ -253,6 +270,8 @@ impl CaptureReader {
             boundary: _,
             // An input made from something else cannot be resumed.
             upstream: _,
+            // Whoever opens the file again learns of them again.
+            gaps: _,
         } = self;
         let (halves, idle) = converter.halves().state();
         ReaderState {

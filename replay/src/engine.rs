@@ -167,6 +167,10 @@ pub struct Replay {
     /// The visitor was shown the state before the first event of this section.
     introduced: bool,
     roles: Roles,
+    /// Gaps that the recorder told of, as the reader knows them.
+    recorded: Arc<[u64]>,
+    /// Offset of the first of them that has not come yet.
+    next_recorded: Option<u64>,
 }
 
 keep!(Replay { state, ledger, position, started, latest, gaps } else {
@@ -178,6 +182,9 @@ keep!(Replay { state, ledger, position, started, latest, gaps } else {
     introduced: false,
     // One for all replays.
     roles: Roles::default(),
+    // The reader's.
+    recorded: Arc::default(),
+    next_recorded: None,
 });
 
 impl Replay {
@@ -252,6 +259,7 @@ impl Replay {
     ///
     /// As [`Replay::run`].
     pub(crate) fn until(&mut self, reader: &mut CaptureReader, num: u64) -> Result<bool, FormatError> {
+        self.expect_recorded_gaps(reader);
         while let Some(item) = reader.next_item()? {
             if matches!(&item, Item::Event(event) if event.num >= num) {
                 return Ok(true);
@@ -263,6 +271,7 @@ impl Replay {
     }
 
     fn events<V: Visitor>(&mut self, reader: &mut CaptureReader, visitor: &mut V) -> Result<End, FormatError> {
+        self.expect_recorded_gaps(reader);
         loop {
             let until = self.position.events + PROGRESS_INTERVAL;
             self.hear_of_gaps(reader.ledger());
@@ -309,6 +318,25 @@ impl Replay {
         }
     }
 
+    /// Gaps at or before the last event have been told.
+    fn expect_recorded_gaps(&mut self, reader: &CaptureReader) {
+        self.recorded = Arc::clone(reader.gaps());
+        let told = if self.position.events == 0 { 0 } else { self.gaps_until(self.position.offset) };
+        self.next_recorded = self.recorded.get(told).copied();
+    }
+
+    /// The recorder lost events from here on.
+    #[cold]
+    fn tell_recorded_gap(&mut self, offset: u64) {
+        self.state.tell_of_gap();
+        self.next_recorded = self.recorded.get(self.gaps_until(offset)).copied();
+    }
+
+    /// How many of the recorder's gaps begin at an offset or before it.
+    fn gaps_until(&self, offset: u64) -> usize {
+        self.recorded.partition_point(|&gap| gap <= offset)
+    }
+
     fn item<V: Visitor>(&mut self, item: Item<'_>, visitor: &mut V) -> ControlFlow<End> {
         match item {
             Item::Event(event) => self.event(&event, visitor),
@@ -322,6 +350,9 @@ impl Replay {
     #[allow(clippy::inline_always)] // the whole of a replay's loop in one function
     #[inline(always)]
     fn event<V: Visitor>(&mut self, event: &Event<'_>, visitor: &mut V) -> ControlFlow<End> {
+        if self.next_recorded.is_some_and(|gap| event.raw.offset >= gap) {
+            self.tell_recorded_gap(event.raw.offset);
+        }
         let previous_ts = if self.position.last_ts == 0 { event.ts } else { self.position.last_ts };
         if has_time(event.ts) {
             if self.position.first_ts == 0 {

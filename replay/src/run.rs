@@ -10,7 +10,7 @@
 use std::fs::{self, File};
 use std::io::{self, Cursor, Read};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -87,7 +87,7 @@ impl Source {
                 open_stream(Box::new(Cursor::new(head).chain(input)), is_json, "standard input")?
             }
             Self::File(path) if self.is_log() => stream::capture(AuditReader::open(path)?, &self.name()),
-            Self::File(path) => CaptureReader::open(path),
+            Self::File(path) => open_file(path),
             Self::Memory { name, bytes } => {
                 let (_, is_json) = look_into(&mut &bytes[..]).map_err(|error| format!("{name}: {error}"))?;
                 open_stream(Box::new(Cursor::new(Arc::clone(bytes))), is_json, name)?
@@ -140,6 +140,17 @@ impl Source {
         };
         if again { self.open().ok() } else { None }
     }
+}
+
+/// Opens a capture file, with what its frame records tell of the recorder's losses.
+pub(crate) fn open_file(path: &Path) -> Result<CaptureReader, FormatError> {
+    CaptureReader::open(path).map(|reader| reader.with_gaps(recorded_gaps(path)))
+}
+
+/// Where the recorder of a file lost events, if it says so beside the stream.
+pub(crate) fn recorded_gaps(path: &Path) -> Arc<[u64]> {
+    let file = SeekableFile::open(path).ok().flatten();
+    file.and_then(|file| file.recorded_gaps().ok()).unwrap_or_default().into()
 }
 
 /// Opens what was looked into.

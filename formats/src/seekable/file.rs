@@ -114,6 +114,20 @@ impl SeekableFile {
     /// # Errors
     /// What the operating system says.
     pub fn losses_by_frame(&self) -> io::Result<Vec<(u64, Ledger)>> {
+        Ok(self.frames_with_losses()?.into_iter().map(|(_, latest, losses)| (latest, losses)).collect())
+    }
+
+    /// Offsets of the uncompressed stream, ascending, from which on the recorder lost events: where the frames begin whose
+    /// records say so.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn recorded_gaps(&self) -> io::Result<Vec<u64>> {
+        Ok(self.frames_with_losses()?.into_iter().map(|(offset, ..)| offset).collect())
+    }
+
+    /// Of frames with losses: place of their content in the stream, latest time, losses.
+    fn frames_with_losses(&self) -> io::Result<Vec<(u64, u64, Ledger)>> {
         let is_own = |def: &CounterDef| {
             matches!(def.origin, Origin::Kernel | Origin::Recorder) && def.name != DROP_MARKERS.def().name
         };
@@ -122,7 +136,9 @@ impl SeekableFile {
             let Some(record) = frames::read_record(&*self.storage, frame)? else { continue };
             let losses = Ledger::from_losses(&record.losses).map(|losses| losses.only(is_own));
             all.extend(
-                losses.filter(|losses| losses.findings().next().is_some()).map(|losses| (record.latest, losses)),
+                losses
+                    .filter(|losses| losses.findings().next().is_some())
+                    .map(|losses| (frame.raw_offset, record.latest, losses)),
             );
         }
         Ok(all)

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use casebook_formats::capture::{CaptureReader, FormatError};
+use casebook_formats::capture::FormatError;
 use casebook_formats::seekable::ends::{Ends, NoEnds};
 use casebook_formats::seekable::verify::{Fault, verify};
 
@@ -90,7 +90,7 @@ pub fn make<W: Write>(
         return Err(MakeError::Faulty(fault.clone()));
     }
     let mut writer = Writer::new(out, ends.seal.root)?;
-    let mut reader = CaptureReader::open(capture)?;
+    let mut reader = crate::run::open_file(capture)?;
     let mut replay = Replay::new();
     let (mut missed, mut too_large, mut last, mut apart) = (0, 0, 0_u64, 0_u64);
     if let Spacing::Apart(bytes) = spacing {

@@ -246,6 +246,7 @@ impl Sidecar {
         }
         let reader = CaptureReader::resume(&self.capture, self.frame_at(at), &reader)
             .map_err(|_| Unusable::Damaged("a place where the capture cannot be read"))?;
+        let reader = reader.with_gaps(crate::run::recorded_gaps(&self.capture));
         Ok((reader, replay.going_on(from)))
     }
 }

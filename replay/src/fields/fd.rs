@@ -64,10 +64,14 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: FdField, arg: &F
         FdField::FdIsServer => when(record, |fd| truth(is_server(context, fd))),
         FdField::FdConnected => when(record, |fd| truth(fd.connected)),
         FdField::FdNameChanged => when(record, |_| truth(context.effects.fd_name_changed)),
-        FdField::FdDev => when(record, |fd| signed(i64::from(fd.dev as i32))),
-        FdField::FdDevMajor => when(record, |fd| signed(i64::from((fd.dev & 0xf_ff00) >> 8))),
-        FdField::FdDevMinor => when(record, |fd| signed(i64::from((fd.dev & 0xff) | ((fd.dev >> 12) & 0xf_ff00)))),
-        FdField::FdIno => when(record, |fd| signed(fd.ino as i64)),
+        FdField::FdDev => when(record.filter(|fd| has_node(context, fd)), |fd| signed(i64::from(fd.dev as i32))),
+        FdField::FdDevMajor => {
+            when(record.filter(|fd| has_node(context, fd)), |fd| signed(i64::from((fd.dev & 0xf_ff00) >> 8)))
+        }
+        FdField::FdDevMinor => when(record.filter(|fd| has_node(context, fd)), |fd| {
+            signed(i64::from((fd.dev & 0xff) | ((fd.dev >> 12) & 0xf_ff00)))
+        }),
+        FdField::FdIno => when(record.filter(|fd| has_node(context, fd)), |fd| signed(fd.ino as i64)),
         FdField::FdIsUpperLayer => when(record, |fd| truth(fd.upper_layer)),
         FdField::FdIsLowerLayer => when(record, |fd| truth(fd.lower_layer)),
         FdField::FdCip | FdField::FdCnet => when(record.and_then(client), |(ip, _)| address(ip)),
@@ -90,6 +94,12 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: FdField, arg: &F
         FdField::FdIp | FdField::FdNet => many(ends(record).map(|(ip, _)| Value::Ip(ip))),
         FdField::FdPort | FdField::FdProto => many(ends(record).map(|(_, port)| Value::U64(u64::from(port)))),
     }
+}
+
+/// Whether the capture tells the inode and its device. Of a descriptor that is known to be open and no more it does not; in
+/// captures without losses the zeros stay that libs prints for them.
+fn has_node(context: &EventContext<'_>, fd: &Fd) -> bool {
+    fd.kind != FdKind::Unknown || fd.ino != 0 || !context.state.has_losses()
 }
 
 fn address<'e>(ip: IpAddr) -> Extracted<'e> {

@@ -53,7 +53,7 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: ProcessField, ar
             Some(name) => borrowed(variable(state.env(thread), name)),
             None => cow(joined(state.env(thread))),
         },
-        ProcessField::ProcCwd => when(state.cwd(thread), borrowed),
+        ProcessField::ProcCwd => when(state.cwd(thread).filter(|cwd| !cwd.is_empty()), borrowed),
         ProcessField::ProcLoginshellid => when(login_shell(context, thread), |shell| signed(shell.pid)),
         ProcessField::ProcTty => if_introduced(thread, || unsigned(u64::from(thread.tty))),
         ProcessField::ProcPid => id(thread.pid),
@@ -95,11 +95,9 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: ProcessField, ar
         ProcessField::ProcExeInoCtimeDurationProcStart => known(thread.exe_ino_ctime_to_clone),
         ProcessField::ProcExeInoCtimeDurationPidnsStart => known(thread.exe_ino_ctime_after_pidns),
         ProcessField::ProcPidnsInitStartTs => known(thread.pidns_init_start_ts),
-        ProcessField::ThreadCapPermitted => if_introduced(thread, || owned(names::capabilities(thread.cap_permitted))),
-        ProcessField::ThreadCapInheritable => {
-            if_introduced(thread, || owned(names::capabilities(thread.cap_inheritable)))
-        }
-        ProcessField::ThreadCapEffective => if_introduced(thread, || owned(names::capabilities(thread.cap_effective))),
+        ProcessField::ThreadCapPermitted => capabilities(thread, thread.cap_permitted),
+        ProcessField::ThreadCapInheritable => capabilities(thread, thread.cap_inheritable),
+        ProcessField::ThreadCapEffective => capabilities(thread, thread.cap_effective),
         ProcessField::ProcFdopencount => complete(context, || unsigned(state.fd_count(thread) as u64)),
         ProcessField::ProcFdlimit => id(state.fd_limit(thread)),
         ProcessField::ProcFdusage => {
@@ -119,7 +117,7 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: ProcessField, ar
         ProcessField::ThreadCpuUser => percent(state.ticks_spent(thread), |(user, _)| user),
         ProcessField::ThreadCpuSystem => percent(state.ticks_spent(thread), |(_, system)| system),
         ProcessField::ThreadExectime => when(state.time_on_processor(thread), |(last, _)| unsigned(last)),
-        ProcessField::ThreadTotexectime => when(state.time_on_processor(thread), |(_, all)| unsigned(all)),
+        ProcessField::ThreadTotexectime => when(state.time_on_processor(thread).and_then(|(_, all)| all), unsigned),
         ProcessField::ProcNthreads => complete(context, || unsigned(state.thread_count(thread) as u64)),
         ProcessField::ProcNchilds => complete(context, || unsigned(state.other_thread_count(thread) as u64)),
         ProcessField::ThreadVmsize => when(memory(), |usage| of_leader(thread, usage.vm_size)),
@@ -243,6 +241,11 @@ fn complete<'e>(context: &EventContext<'_>, value: impl FnOnce() -> Extracted<'e
 /// A value that a thread of which only the number is known cannot have.
 fn if_introduced<'e>(thread: &Thread, value: impl FnOnce() -> Extracted<'e>) -> Extracted<'e> {
     if thread.placeholder { Extracted::Absent } else { value() }
+}
+
+/// A set of capabilities, which an exec computes anew.
+fn capabilities<'e>(thread: &Thread, set: u64) -> Extracted<'e> {
+    if thread.caps_lost { Extracted::Absent } else { if_introduced(thread, || owned(names::capabilities(set))) }
 }
 
 /// A fact about the leader of a session or group; empty where the id is known but nobody who could be it, as in libs.

@@ -127,6 +127,9 @@ pub struct Fd {
     pub unix_ends: (u64, u64),
     /// Process that a pidfd refers to; 0 for others.
     pub pid: i64,
+    /// Unknown if anything is missing from the capture: what a shell did beside it is half of a redirection
+    /// (`handlers/streams.rs`).
+    pub(crate) doubtful: bool,
     /// Step of the state at which an event opened it; 0 for what was open before the capture.
     pub(crate) opened: u64,
 }
@@ -150,6 +153,7 @@ keep!(Fd {
     connect_pending,
     unix_ends,
     pid,
+    doubtful,
     opened,
 });
 
@@ -175,6 +179,7 @@ impl Fd {
             connect_pending: false,
             unix_ends: (0, 0),
             pid: 0,
+            doubtful: false,
             opened: 0,
         }
     }

@@ -30,6 +30,10 @@ pub const CLONE_VFORK: u32 = 1 << 27;
 /// `CLONE_CHILD_IN_PIDNS`: the child is not in the initial pid namespace, so the parent's result is not a host tid.
 pub const CHILD_IN_PIDNS: u32 = 1 << 29;
 
+/// `O_RDONLY`: may be read; set with `O_WRONLY` for both.
+pub const O_RDONLY: u32 = 1;
+/// `O_WRONLY`: may be written.
+pub const O_WRONLY: u32 = 2;
 /// `O_DIRECTORY`.
 pub const O_DIRECTORY: u32 = 1 << 10;
 /// `O_CLOEXEC`.

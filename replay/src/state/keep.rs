@@ -333,6 +333,22 @@ impl<T: Keep> Keep for Option<T> {
     }
 }
 
+impl<T: Keep> Keep for [T; 3] {
+    fn keep(&self, to: &mut Keeper) {
+        self.iter().for_each(|item| item.keep(to));
+    }
+
+    fn take(from: &mut Taker<'_>) -> Result<Self, Malformed> {
+        Ok([T::take(from)?, T::take(from)?, T::take(from)?])
+    }
+
+    fn layout(to: &mut String) {
+        to.push_str("[3 ");
+        T::layout(to);
+        to.push(']');
+    }
+}
+
 impl<A: Keep, B: Keep> Keep for (A, B) {
     fn keep(&self, to: &mut Keeper) {
         let (a, b) = self;

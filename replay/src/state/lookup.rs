@@ -48,7 +48,13 @@ impl State {
     #[inline]
     pub fn event_fd(&self, effects: &Effects) -> Option<&Fd> {
         let (table, number) = effects.record?;
-        self.tables.get(table.0)?.table.get(number)
+        self.tables.get(table.0)?.table.get(number).map(|fd| self.as_known(fd))
+    }
+
+    /// A descriptor as far as it is known: one that is doubtful in a capture with losses is open, and no more.
+    #[inline]
+    fn as_known<'s>(&'s self, fd: &'s Fd) -> &'s Fd {
+        if fd.doubtful && self.losses.any() { &self.texts.some_fd } else { fd }
     }
 
     /// Container of the event that `effects` came from: the one that a container event describes, also as it goes,
@@ -164,7 +170,7 @@ impl State {
         if number < 0 {
             return None;
         }
-        self.fd_table(thread)?.get(number)
+        self.fd_table(thread)?.get(number).map(|fd| self.as_known(fd))
     }
 
     /// `proc.fdopencount`: descriptors open in the process.
@@ -205,10 +211,11 @@ impl State {
     }
 
     /// Time in ns that the thread was on its processor, on the event that takes it away: since the switch before, and
-    /// over all.
-    pub fn time_on_processor(&self, thread: &Thread) -> Option<(u64, u64)> {
+    /// over all, if no switch of it is missing.
+    pub fn time_on_processor(&self, thread: &Thread) -> Option<(u64, Option<u64>)> {
         let (last, step) = thread.ran_last?;
-        (step == self.steps && !self.losses.any()).then_some((last, thread.ran))
+        let all = Some(thread.ran).filter(|_| !thread.ran_lost);
+        (step == self.steps && !self.losses.any()).then_some((last, all))
     }
 
     /// When a thread began, ns since the epoch: the first half of its clone. `None` unknown; where events are missing,

@@ -124,13 +124,17 @@ pub(crate) struct Texts {
     pub(crate) empty: Text,
     /// comm and exe of placeholders.
     pub(crate) unknown: Text,
+    /// A descriptor of which nothing is known but that it is open.
+    pub(crate) some_fd: Arc<Fd>,
 }
 
-keep!(Texts { empty, unknown });
+keep!(Texts { empty, unknown, some_fd });
 
 impl Default for Texts {
     fn default() -> Self {
-        Self { empty: Arc::from([].as_slice()), unknown: Arc::from(b"<NA>".as_slice()) }
+        let empty: Text = Arc::from([].as_slice());
+        let some_fd = Arc::new(Fd::new(FdKind::Unknown, &empty));
+        Self { empty, unknown: Arc::from(b"<NA>".as_slice()), some_fd }
     }
 }
 
@@ -168,8 +172,8 @@ pub struct State {
     pub(crate) requests: Option<Arc<Requests>>,
     /// What the capture shows of its own losses.
     pub(crate) losses: doubt::Losses,
-    /// Last switch of each processor, ns.
-    pub(crate) switched: Map<u16, u64>,
+    /// Last switch of each processor: when, ns, and to which thread (-1 not known).
+    pub(crate) switched: Map<u16, (u64, i64)>,
     /// Events applied so far: tells values of this event from those of earlier ones.
     pub(crate) steps: u64,
     /// Snapshots came in and the ends of their sockets are not sorted out yet.

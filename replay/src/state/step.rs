@@ -173,6 +173,10 @@ impl State {
         if number < 0 {
             return;
         }
+        let Some(thread) = step.thread.and_then(|id| self.threads.get_mut(id.0)) else { return };
+        if thread.fresh_fd == number && step.event.etype != ppme::PPME_SYSCALL_CLOSE_X {
+            thread.fresh_fd = -1;
+        }
         let Some(thread) = step.thread.and_then(|id| self.threads.get(id.0)) else { return };
         let placeholder = thread.placeholder;
         let table = self.files_of(thread);

@@ -106,6 +106,8 @@ pub struct Thread {
     pub(crate) ticks_spent: Option<((u64, u64), u64)>,
     /// Time on a processor, in ns, over all switches seen; and of the last one, with the step of the state at it.
     pub(crate) ran: u64,
+    /// A switch of it is missing: `ran` is too little.
+    pub(crate) ran_lost: bool,
     /// See `ran`.
     pub(crate) ran_last: Option<(u64, u64)>,
     /// Step of the state at which its program began or was inherited; 0 before the capture.
@@ -125,6 +127,15 @@ pub struct Thread {
     /// An exec of it was lost: which program it runs is not known, except for what a later event told. comm and exe
     /// are `<NA>` until then.
     pub program_lost: bool,
+    /// An exec of it was lost, and no event has told its capabilities since.
+    pub caps_lost: bool,
+    /// What its program did that programs do once, when they start.
+    pub(crate) startup: Startup,
+    /// Descriptor that its last open gave and that no call has named since, where events are missing; -1 none.
+    pub(crate) fresh_fd: i64,
+    /// Numbers under which a shell keeps its standard streams while others stand in their place, where events are
+    /// missing; -1 none.
+    pub(crate) saved_streams: [i64; 3],
     /// Runs its parent's program: it came from a clone that was seen, and has executed nothing since.
     pub(crate) program_inherited: bool,
     /// How it, or an ancestor of it, came into its container; `None` on the host, and where that is to be found out by
@@ -194,6 +205,7 @@ keep!(Thread {
     ticks,
     ticks_spent,
     ran,
+    ran_lost,
     ran_last,
     image_step,
     halves,
@@ -203,6 +215,10 @@ keep!(Thread {
     lastexec_ts,
     pidns_init_start_ts,
     program_lost,
+    caps_lost,
+    startup,
+    fresh_fd,
+    saved_streams,
     program_inherited,
     origin,
     dead,
@@ -247,6 +263,19 @@ pub struct Usage {
 }
 
 keep!(Usage { vm_size, vm_rss, vm_swap, pf_major, pf_minor });
+
+/// What a program does at its start and never again: a second time is another program's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Startup {
+    /// Questions where the heap begins; the C libraries ask once or twice.
+    pub(crate) heap_asked: u8,
+    /// The loader looked for libraries to load before all others.
+    pub(crate) preload_asked: bool,
+    /// `set_tid_address`.
+    pub(crate) tid_address_set: bool,
+}
+
+keep!(Startup { heap_asked, preload_asked, tid_address_set });
 
 impl Thread {
     /// A thread of which nothing is known but its id.
@@ -298,6 +327,7 @@ impl Thread {
             ticks: None,
             ticks_spent: None,
             ran: 0,
+            ran_lost: false,
             ran_last: None,
             image_step: 0,
             halves: Halves::Both,
@@ -307,6 +337,10 @@ impl Thread {
             lastexec_ts: 0,
             pidns_init_start_ts: 0,
             program_lost: false,
+            caps_lost: false,
+            startup: Startup::default(),
+            fresh_fd: -1,
+            saved_streams: [-1; 3],
             program_inherited: false,
             origin: None,
             dead: false,

@@ -15,9 +15,9 @@ pub(super) fn is_marker(text: &[u8]) -> bool {
 
 /// `reduced` differs from `whole` only by saying less. `has_name`: the descriptor of the event has a name.
 pub(super) fn says_less(field: &str, whole: Option<&[u8]>, reduced: &[u8], has_name: bool) -> bool {
-    // A name below a directory that is not known.
-    if let (Some(whole), Some(known)) = (whole, reduced.strip_prefix(b"<UNKNOWN>")) {
-        return whole.ends_with(known);
+    // Names below directories that are not known.
+    if let Some(whole) = whole.filter(|whole| fills_in(whole, reduced)) {
+        return !whole.is_empty();
     }
     match field {
         "fd.typechar" => reduced == b"o",
@@ -39,6 +39,30 @@ pub(super) fn says_less(field: &str, whole: Option<&[u8]>, reduced: &[u8], has_n
     }
 }
 
+/// `/usr/share` for `<UNKNOWN>share`: the mark stands for whatever directory it was.
+fn fills_in(whole: &[u8], reduced: &[u8]) -> bool {
+    let mut parts = Vec::new();
+    let mut rest = reduced;
+    while let Some(at) = place_of(UNKNOWN_DIRECTORY, rest) {
+        parts.push(&rest[..at]);
+        rest = &rest[at + UNKNOWN_DIRECTORY.len()..];
+    }
+    let Some((first, others)) = parts.split_first() else { return false };
+    let Some(mut left) = whole.strip_prefix(*first) else { return false };
+    for part in others {
+        let Some(at) = place_of(part, left) else { return false };
+        left = &left[at + part.len()..];
+    }
+    left.ends_with(rest)
+}
+
+/// Where `needle` begins in `text`.
+fn place_of(needle: &[u8], text: &[u8]) -> Option<usize> {
+    if needle.is_empty() { Some(0) } else { text.windows(needle.len()).position(|window| window == needle) }
+}
+
+const UNKNOWN_DIRECTORY: &[u8] = b"<UNKNOWN>";
+
 /// `<f>/etc/passwd`.
 fn names_a_descriptor(text: &[u8]) -> bool {
     text.first() == Some(&b'<')
@@ -58,7 +82,12 @@ fn tokens_say_less(whole: &[u8], reduced: &[u8]) -> bool {
                     .strip_suffix(b"(<NA>)")
                     .is_some_and(|number| whole.strip_prefix(number).is_some_and(|name| name.starts_with(b"("))) => {}
             (Some(whole), Some(reduced))
-                if whole.strip_prefix(reduced).is_some_and(|rest| rest.starts_with(b"(") || rest.starts_with(b"<")) => {
+                if whole.strip_prefix(reduced).is_some_and(|rest| rest.starts_with(b"(") || rest.starts_with(b"<")) =>
+            {
+                // The name that is missing may have blanks in it.
+                if !whole.ends_with(b")") && left.by_ref().find(|more| more.ends_with(b")")).is_none() {
+                    return false;
+                }
             }
             _ => return false,
         }
@@ -92,6 +121,11 @@ mod tests {
         check("evt.args", "res=1 fd=3(<f>/etc/passwd)", "res=1 fd=4", false);
         check("evt.arg.fd", "<f>/etc/passwd", "3", true);
         check("evt.arg.fd", "4", "3", false);
+        check("evt.args", "fd=3(<u>a->b /run/x) n=4", "fd=3 n=4", true);
+        check("evt.args", "fd=3(<u>a->b /run/x) n=4", "fd=3 n=5", false);
+        check("fd.containername", ":/usr/share", ":<UNKNOWN>share", true);
+        check("fd.containername", ":/usr/share", ":<UNKNOWN>lib", false);
+        check("evt.args", "res=0 fd=4(<d>/usr/share)", "res=0 fd=4(<d><UNKNOWN>share)", true);
         check("proc.aname", "(a,b,c)", "(a,<NA>,c)", true);
         check("proc.aname", "(a,b,c)", "(a,x,c)", false);
         check("thread.nametid", "ls12", "<NA>12", true);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use casebook_formats::event::Event;
 use casebook_formats::ledger::Counter;
-use casebook_formats::tables::ppme::PPME_SYSCALL_VFORK_20_X;
+use casebook_formats::tables::ppme::{PPME_SYSCALL_CLONE3_X, PPME_SYSCALL_VFORK_20_X};
 
 use crate::state::cgroup::Place;
 use crate::state::flags::{
@@ -20,6 +20,7 @@ use crate::state::{State, Thread};
 // Parameters of the exit event.
 const EXE: usize = 1;
 const ARGS: usize = 2;
+const TID: usize = 3;
 const PID: usize = 4;
 const PTID: usize = 5;
 const FDLIMIT: usize = 7;
@@ -45,6 +46,21 @@ fn flags_of(event: &Event<'_>) -> u32 {
     event.u64(FLAGS).unwrap_or(0) as u32
 }
 
+/// Flags as the child's half has them. Of clone3 the recorder reads them from the caller's memory, which the child may
+/// have written over by then; its own ids tell whether it is a thread. Flags that deny it are none.
+fn flags_of_child(event: &Event<'_>) -> u32 {
+    let flags = flags_of(event);
+    let is_thread = match (event.i64(PID), event.i64(TID)) {
+        (Some(pid), Some(tid)) if event.etype == PPME_SYSCALL_CLONE3_X => pid != tid,
+        _ => return flags,
+    };
+    match (is_thread, flags & CLONE_THREAD != 0) {
+        (true, false) => CLONE_THREAD | CLONE_FILES | (flags & CHILD_IN_PIDNS),
+        (false, true) => flags & CHILD_IN_PIDNS,
+        _ => flags,
+    }
+}
+
 /// Virtual ids; -1 for the process where the event has none (before 2014's end).
 fn virtual_ids(event: &Event<'_>) -> (i64, i64) {
     match (event.i64(VTID), event.i64(VPID)) {
@@ -62,6 +78,7 @@ fn parent_half(state: &mut State, step: &mut Step<'_, '_>, child_tid: i64) {
     step.fx.thread = Some(caller);
     let caller_was_known = state.threads.get(caller.0).is_some_and(|thread| !thread.is_invalid());
     if caller_was_known {
+        super::lost::place_told(state, step, caller);
         super::lost::program_told(state, step, caller);
         super::lost::parent_told(state, step, caller, event.i64(PTID));
         let id_at = |at: usize| event.u64(at).map(|id| id as u32);
@@ -181,7 +198,7 @@ fn child_half(state: &mut State, step: &mut Step<'_, '_>) {
     step.thread = None;
     step.fx.thread = None;
 
-    let flags = flags_of(event) | CLONE_INVERTED;
+    let flags = flags_of_child(event) | CLONE_INVERTED;
     let mut child = new_thread(state, event, event.tid, flags);
     child.pid = event.i64(PID).unwrap_or(-1);
     child.ptid = event.i64(PTID).unwrap_or(-1);
@@ -324,6 +341,7 @@ fn inherit(state: &mut State, step: &mut Step<'_, '_>, child: &mut Thread, from:
         child.cap_permitted = model.cap_permitted;
         child.cap_inheritable = model.cap_inheritable;
         child.cap_effective = model.cap_effective;
+        child.caps_lost = model.caps_lost;
         child.exe_ino = model.exe_ino;
         child.exe_ino_ctime = model.exe_ino_ctime;
         child.exe_ino_mtime = model.exe_ino_mtime;

@@ -57,6 +57,7 @@ pub(super) fn capset(state: &mut State, step: &mut Step<'_, '_>) {
         thread.cap_inheritable = event.u64(1).unwrap_or(thread.cap_inheritable);
         thread.cap_permitted = event.u64(2).unwrap_or(thread.cap_permitted);
         thread.cap_effective = event.u64(3).unwrap_or(thread.cap_effective);
+        thread.caps_lost = false;
     }
 }
 
@@ -75,6 +76,7 @@ pub(super) fn namespaces_changed(state: &mut State, step: &mut Step<'_, '_>) {
         thread.cap_inheritable = ALL_CAPABILITIES;
         thread.cap_permitted = ALL_CAPABILITIES;
         thread.cap_effective = ALL_CAPABILITIES;
+        thread.caps_lost = false;
     }
 }
 

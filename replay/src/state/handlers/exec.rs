@@ -14,6 +14,7 @@ use crate::state::flags::{
 use crate::state::path::{join, without_deleted_mark};
 use crate::state::step::Step;
 use crate::state::table::ThreadId;
+use crate::state::thread::Startup;
 use crate::state::{State, Text, Thread};
 
 // Parameters of the exit event.
@@ -46,6 +47,7 @@ pub(super) fn executed(state: &mut State, step: &mut Step<'_, '_>) {
     let Some(id) = step.thread else { return };
     let enter = state.take_enter(id, step.event.etype.0);
     if !step.succeeded() {
+        super::lost::attempt_told(state, step, id);
         return;
     }
     let event = step.event;
@@ -59,9 +61,11 @@ pub(super) fn executed(state: &mut State, step: &mut Step<'_, '_>) {
     super::lost::group_told(state, step, id, event.i64(VPGID), event.i64(PGID));
     super::lost::parent_told(state, step, id, event.i64(PTID));
     let now = state.steps;
+    super::streams::before_exec(state, id);
     let Some(thread) = state.change(id) else { return };
     texts.put(thread);
     thread.set_name = None;
+    thread.startup = Startup::default();
     thread.program_lost = false;
     thread.program_inherited = false;
     thread.lastexec_ts = event.ts;
@@ -77,7 +81,9 @@ pub(super) fn executed(state: &mut State, step: &mut Step<'_, '_>) {
         thread.cgroups = place.cgroups;
         thread.container_id = place.container_id;
     }
-    put_numbers(thread, event, now);
+    put_usage(thread, event, now);
+    put_facts(thread, event);
+    thread.image_step = now;
     let kept = thread.flags & (PIPE_SRC | PIPE_DST | CLONE_INVERTED);
     thread.flags = ACTIVE | NAME_CHANGED | kept;
     state.link(id);
@@ -161,13 +167,16 @@ fn path_of_enter(state: &State, id: ThreadId, enter: &Enter) -> Option<Vec<u8>> 
     }
 }
 
-fn put_numbers(thread: &mut Thread, event: &Event<'_>, now: u64) {
-    let u32_of = |at: usize| event.u64(at).map(|value| value as u32);
-    thread.fdlimit = event.i64(FDLIMIT).unwrap_or(thread.fdlimit);
+fn put_usage(thread: &mut Thread, event: &Event<'_>, now: u64) {
     if super::process::read_usage(&mut thread.usage, event, PGFT_MAJ) {
         (thread.memory_step, thread.faults_step) = (now, now);
     }
-    thread.image_step = now;
+}
+
+/// Numbers that an exec tells of its process, also one that failed.
+pub(super) fn put_facts(thread: &mut Thread, event: &Event<'_>) {
+    let u32_of = |at: usize| event.u64(at).map(|value| value as u32);
+    thread.fdlimit = event.i64(FDLIMIT).unwrap_or(thread.fdlimit);
     thread.tty = u32_of(TTY).unwrap_or(thread.tty);
     thread.vpgid = event.i64(VPGID).unwrap_or(thread.vpgid);
     // All ones is a value here: no login.
@@ -180,6 +189,7 @@ fn put_numbers(thread: &mut Thread, event: &Event<'_>, now: u64) {
     }
     if let Some(effective) = event.u64(CAP_EFFECTIVE) {
         thread.cap_effective = effective;
+        thread.caps_lost = false;
         thread.cap_inheritable = event.u64(CAP_INHERITABLE).unwrap_or(thread.cap_inheritable);
         thread.cap_permitted = event.u64(CAP_PERMITTED).unwrap_or(thread.cap_permitted);
     }
@@ -187,9 +197,9 @@ fn put_numbers(thread: &mut Thread, event: &Event<'_>, now: u64) {
         thread.exe_ino = event.u64(EXE_INO).unwrap_or(0);
         thread.exe_ino_ctime = event.u64(EXE_INO_CTIME).unwrap_or(0);
         thread.exe_ino_mtime = mtime;
-        if thread.clone_ts != 0 {
-            thread.exe_ino_ctime_to_clone = thread.clone_ts.wrapping_sub(thread.exe_ino_ctime);
-        }
+        // What a fork left of the parent's program file says nothing about this one.
+        thread.exe_ino_ctime_to_clone =
+            if thread.clone_ts == 0 { 0 } else { thread.clone_ts.wrapping_sub(thread.exe_ino_ctime) };
         if thread.pidns_init_start_ts != 0 && thread.exe_ino_ctime > thread.pidns_init_start_ts {
             thread.exe_ino_ctime_after_pidns = thread.exe_ino_ctime - thread.pidns_init_start_ts;
         }

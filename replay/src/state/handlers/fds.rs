@@ -15,6 +15,7 @@ pub(super) fn closed(state: &mut State, step: &mut Step<'_, '_>) {
     if step.succeeded()
         && let Some((table, number)) = step.fx.record
     {
+        super::streams::closed(state, step, table, number);
         state.close_later(table, number);
     }
 }
@@ -81,6 +82,7 @@ fn copy_to(state: &mut State, step: &mut Step<'_, '_>, number: i64, cloexec: boo
         step.fx.fd = Some(number);
         return; // dup2 of a number onto itself does nothing.
     }
+    super::streams::copied(state, step.thread, old, number);
     let fd = if fd.cloexec == cloexec && fd.opened == state.steps {
         fd
     } else {

@@ -13,10 +13,12 @@ use casebook_formats::tables::ppme::{
 };
 
 use super::exec::{close_on_exec, leave_threads_behind};
+use crate::state::limits::MAX_FDS;
+use crate::state::path::without_deleted_mark;
 use crate::state::step::Step;
 use crate::state::table::{TableId, ThreadId};
-use crate::state::thread::Halves;
-use crate::state::{Fd, FdKind, State, Text};
+use crate::state::thread::{Halves, Startup};
+use crate::state::{Fd, FdKind, State, Text, Thread};
 
 /// Clone calls, as seen by the one who returns from them.
 const CLONES: [EventType; 4] =
@@ -57,12 +59,28 @@ impl State {
         let Some(thread) = step.thread.and_then(|id| self.threads.get(id.0)).filter(|thread| thread.is_main()) else {
             return;
         };
-        let Some(entry) = self.files_of(thread).and_then(|table| self.tables.get(table.0)) else { return };
-        if entry.owners == 1
-            && entry.table.get(number).is_some_and(|fd| fd.opened > thread.image_step)
-            && self.thread_count(thread) == 1
-        {
+        let Some(table) = self.files_of(thread) else { return };
+        let Some(entry) = self.tables.get(table.0) else { return };
+        if entry.owners != 1 || self.thread_count(thread) != 1 {
+            return;
+        }
+        if entry.table.get(number).is_some_and(|fd| fd.opened > thread.image_step) {
             self.lost(step.ledger, Counter::LostCloses);
+        } else if self.losses.any() && thread.lastexec_ts != 0 {
+            self.numbers_passed_over(step, table, number);
+        }
+    }
+
+    /// Lower numbers that were not given are open: what they are is not known. Only where events are missing, as there are
+    /// calls that open and that no recorder knows.
+    #[cold]
+    fn numbers_passed_over(&mut self, step: &mut Step<'_, '_>, table: TableId, number: i64) {
+        let lower = 0..number.min(MAX_FDS as i64);
+        let Some(entry) = self.tables.get(table.0) else { return };
+        let passed: Vec<i64> = lower.filter(|&lower| entry.table.get(lower).is_none()).collect();
+        for lower in passed {
+            step.ledger.count(Counter::LostOpens);
+            forget_fd(self, step.ledger, table, lower);
         }
     }
 
@@ -80,35 +98,58 @@ const ADDR: usize = 4;
 // Parameters of the clone family.
 const EXE: usize = 1;
 const ARGS: usize = 2;
+const PTID: usize = 5;
 const COMM: usize = 13;
+const CGROUPS: usize = 14;
+
+// Parameters of the exec family besides.
+const VPGID: usize = 17;
+const EXE_INO: usize = 23;
+const TRUSTED_EXEPATH: usize = 27;
+const PGID: usize = 28;
 
 /// `brk(0)` asks where the heap begins, which the C libraries do when a program starts: before they ever take memory,
 /// and never again in it. Where no start was seen, there was an exec, if either
 ///
 /// - the process is the child of a fork and runs, as far as is known, its parent's program, in whose memory the
 ///   question was answered long ago; or
-/// - it is much smaller than it was a moment before (glibc asks twice, and once more does not make it smaller).
+/// - it is much smaller than it was a moment before (glibc asks twice, and once more does not make it smaller); or
+/// - in a capture with losses, its program has asked often enough.
 pub(super) fn program_started(state: &mut State, step: &mut Step<'_, '_>) {
     if step.event.u64(ADDR) != Some(0) {
         return;
     }
     let Some(id) = step.thread else { return };
     let Some(thread) = state.threads.get(id.0).filter(|thread| thread.is_main() && !thread.dead) else { return };
+    let again = state.losses.any() && thread.lastexec_ts != 0 && thread.startup.heap_asked >= HEAP_QUESTIONS;
     let shrunk = || step.event.u64(VM_SIZE).is_some_and(|size| size > 0 && size < thread.usage.vm_size / 4 * 3);
-    if thread.program_inherited || shrunk() {
+    if thread.program_inherited || again || shrunk() {
         state.lost(step.ledger, Counter::LostExecs);
         forget_program(state, id);
     }
+    if let Some(thread) = state.threads.get_mut(id.0) {
+        thread.startup.heap_asked = thread.startup.heap_asked.saturating_add(1);
+    }
 }
 
-/// An exec was lost: what it replaced is over, what came instead is not known. Directory, ids, session and
-/// credentials stay as an exec leaves them, as a rule.
+/// How often the C libraries ask where the heap begins, at most: the loader and the library.
+const HEAP_QUESTIONS: u8 = 2;
+
+/// An exec was lost: what it replaced is over, what came instead is not known. Directory, ids, session and users
+/// stay as an exec leaves them, as a rule; capabilities do not.
 fn forget_program(state: &mut State, id: ThreadId) {
+    super::streams::before_exec(state, id);
     let (unknown, empty) = (Arc::clone(&state.texts.unknown), Arc::clone(&state.texts.empty));
     let Some(thread) = state.change(id) else { return };
     thread.program_lost = true;
     thread.program_inherited = false;
     thread.set_name = None;
+    thread.startup = Startup::default();
+    thread.caps_lost = true;
+    // A runtime puts a new process into its container before the exec, which is what tells of it.
+    if thread.container_id.is_empty() && thread.in_pid_namespace() {
+        thread.cgroups = Arc::clone(&empty);
+    }
     thread.comm = Arc::clone(&unknown);
     thread.exe = unknown;
     for text in [&mut thread.exepath, &mut thread.args, &mut thread.env] {
@@ -168,18 +209,18 @@ impl State {
 }
 
 /// A loader that starts a program looks for `/etc/ld.so.preload`, and no program does later. Where the thread runs its
-/// parent's program as far as is known, there was an exec.
+/// parent's program as far as is known, there was an exec; in a capture with losses also where its program has done so.
 pub(super) fn file_asked_for(state: &mut State, step: &mut Step<'_, '_>) {
     let asked = if step.event.etype == PPME_SYSCALL_ACCESS_X { step.event.text(1) } else { None };
     if asked == Some(b"/etc/ld.so.preload") {
-        started_anew(state, step);
+        started_anew(state, step, |startup| &mut startup.preload_asked);
     }
 }
 
 /// Calls that the table has no type for: the C libraries call `set_tid_address` once in the life of a program.
 pub(super) fn other_call(state: &mut State, step: &mut Step<'_, '_>) {
-    if runs_parents_program(state, step) && step.event.name() == "set_tid_address" {
-        started_anew(state, step);
+    if (state.losses.any() || runs_parents_program(state, step)) && step.event.name() == "set_tid_address" {
+        started_anew(state, step, |startup| &mut startup.tid_address_set);
     }
 }
 
@@ -188,12 +229,55 @@ fn runs_parents_program(state: &State, step: &Step<'_, '_>) -> bool {
     thread.is_some_and(|thread| thread.program_inherited && thread.is_main() && !thread.dead)
 }
 
-fn started_anew(state: &mut State, step: &mut Step<'_, '_>) {
-    if runs_parents_program(state, step)
-        && let Some(id) = step.thread
-    {
+/// Something was done that programs do once, when they start.
+fn started_anew(state: &mut State, step: &mut Step<'_, '_>, sign: fn(&mut Startup) -> &mut bool) {
+    let Some(id) = step.thread else { return };
+    let Some(thread) = state.threads.get_mut(id.0) else { return };
+    let done = std::mem::replace(sign(&mut thread.startup), true);
+    let again = done && thread.lastexec_ts != 0 && thread.is_main() && !thread.dead && state.losses.any();
+    if again || runs_parents_program(state, step) {
         state.lost(step.ledger, Counter::LostExecs);
         forget_program(state, id);
+        if let Some(thread) = state.threads.get_mut(id.0) {
+            *sign(&mut thread.startup) = true;
+        }
+    }
+}
+
+/// An attempt to execute something that failed tells of the caller as it is. In a capture with losses that is news: a file
+/// that is not the one it runs proves a lost exec, and then the event says what that would have said; but for the
+/// arguments and the environment, which are those of the attempt.
+pub(super) fn attempt_told(state: &mut State, step: &mut Step<'_, '_>, id: ThreadId) {
+    let Some(thread) = state.threads.get(id.0).filter(|thread| thread.linked && state.losses.any()) else { return };
+    let event = step.event;
+    let other_file = event.u64(EXE_INO).is_some_and(|ino| ino != 0 && thread.exe_ino != 0 && ino != thread.exe_ino);
+    if other_file && !thread.program_lost {
+        state.lost(step.ledger, Counter::LostExecs);
+        forget_program(state, id);
+    }
+    group_told(state, step, id, event.i64(VPGID), event.i64(PGID));
+    parent_told(state, step, id, event.i64(PTID));
+    place_told(state, step, id);
+    let path = event.text(TRUSTED_EXEPATH).map(|path| state.text(without_deleted_mark(path)));
+    let Some(thread) = state.change(id) else { return };
+    let times = (thread.exe_ino_ctime_to_clone, thread.exe_ino_ctime_after_pidns);
+    super::exec::put_facts(thread, event);
+    if !thread.program_lost {
+        (thread.exe_ino_ctime_to_clone, thread.exe_ino_ctime_after_pidns) = times;
+    } else if let Some(path) = path {
+        thread.exepath = path;
+    }
+}
+
+/// Control groups of the caller, where a lost exec left none.
+pub(super) fn place_told(state: &mut State, step: &mut Step<'_, '_>, id: ThreadId) {
+    let untold = |thread: &Thread| thread.caps_lost && thread.cgroups.is_empty();
+    let Some(cgroups) = step.event.param(CGROUPS).filter(|_| state.threads.get(id.0).is_some_and(untold)) else {
+        return;
+    };
+    let place = state.place_of(cgroups, step.ledger);
+    if let Some(thread) = state.change(id) {
+        (thread.cgroups, thread.container_id) = (place.cgroups, place.container_id);
     }
 }
 
@@ -281,15 +365,15 @@ pub(super) fn nature_told(state: &mut State, step: &mut Step<'_, '_>) {
         _ => false,
     };
     if contradicts {
-        forget_fd(state, step, table, number);
+        forget_fd(state, step.ledger, table, number);
         state.lost(step.ledger, Counter::LostChanges);
     }
 }
 
-fn forget_fd(state: &mut State, step: &mut Step<'_, '_>, table: TableId, number: i64) {
+fn forget_fd(state: &mut State, ledger: &mut Ledger, table: TableId, number: i64) {
     let mut fd = Fd::new(FdKind::Unknown, &state.texts.empty);
     fd.version = state.next_version();
-    state.put_fd(table, number, Arc::new(fd), step.ledger);
+    state.put_fd(table, number, Arc::new(fd), ledger);
 }
 
 /// `EBADF` of a call that takes any open descriptor: it is closed.

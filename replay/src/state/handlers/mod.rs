@@ -17,6 +17,7 @@ pub(crate) mod lost;
 mod open;
 mod process;
 mod socket;
+pub(crate) mod streams;
 mod transfer;
 
 use casebook_formats::event::EventType;

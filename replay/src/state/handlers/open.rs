@@ -180,6 +180,7 @@ impl State {
         fd.version = self.next_version();
         fd.opened = self.steps;
         self.number_given(step, number);
+        super::streams::opened(self, step.thread, number, &fd);
         self.share_fd(step, number, Arc::new(fd), true);
     }
 

@@ -181,11 +181,22 @@ pub(super) fn ticks_told(state: &mut State, step: &mut Step<'_, '_>) {
 }
 
 /// The thread leaves its processor, on which it has been since the switch before.
-fn left_processor(state: &mut State, step: &Step<'_, '_>, id: ThreadId) {
+///
+/// If that one was to another thread, switches are missing in between: neither of the two has been told of all its time.
+fn left_processor(state: &mut State, step: &Step<'_, '_>, id: Option<ThreadId>) {
     let event = step.event;
-    let Some(since) = state.switched.insert(event.cpu, event.ts) else { return };
+    let next = event.i64(0).unwrap_or(-1);
+    let Some((since, to)) = state.switched.insert(event.cpu, (event.ts, next)) else { return };
+    if to != -1 && to != event.tid {
+        for lost in [id, state.id_of(to)].into_iter().flatten() {
+            if let Some(thread) = state.threads.get_mut(lost.0) {
+                thread.ran_lost = true;
+            }
+        }
+        return;
+    }
     let (Some(ran), now) = (event.ts.checked_sub(since), state.steps) else { return };
-    if let Some(thread) = state.threads.get_mut(id.0) {
+    if let Some(thread) = id.and_then(|id| state.threads.get_mut(id.0)) {
         thread.ran = thread.ran.saturating_add(ran);
         thread.ran_last = Some((ran, now));
     }
@@ -193,11 +204,8 @@ fn left_processor(state: &mut State, step: &Step<'_, '_>, id: ThreadId) {
 
 /// Faults are the thread's, memory is the process's.
 pub(super) fn switched(state: &mut State, step: &mut Step<'_, '_>) {
-    let Some(id) = step.thread else {
-        state.switched.insert(step.event.cpu, step.event.ts);
-        return;
-    };
-    left_processor(state, step, id);
+    left_processor(state, step, step.thread);
+    let Some(id) = step.thread else { return };
     let mut seen = Usage::default();
     if step.event.param(5).is_none() {
         return;

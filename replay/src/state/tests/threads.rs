@@ -335,11 +335,16 @@ fn time_on_processors() {
     bench.apply(&nothing(10));
     assert_eq!(bench.state.ticks_spent(bench.thread(10)), None, "on the event that tells it only");
     for (tid, next, at, ran) in
-        [(1, 10, 1_000, None), (10, 1, 1_500, Some((500, 500))), (1, 10, 1_600, Some((100, 100)))]
+        [(1, 10, 1_000, None), (10, 1, 1_500, Some((500, Some(500)))), (1, 10, 1_600, Some((100, Some(100))))]
     {
         bench.apply(&event(PPME_SCHEDSWITCH_6_E, tid).num("next", next).at(at));
         assert_eq!(bench.state.time_on_processor(bench.thread(tid)), ran);
     }
     bench.apply(&event(PPME_SCHEDSWITCH_6_E, 10).num("next", 1).at(2_000));
-    assert_eq!(bench.state.time_on_processor(bench.thread(10)), Some((400, 900)));
+    assert_eq!(bench.state.time_on_processor(bench.thread(10)), Some((400, Some(900))));
+    // A switch from 10, when 1 had the processor: what came between is lost, and the sum of both is too little.
+    bench.apply(&event(PPME_SCHEDSWITCH_6_E, 10).num("next", 1).at(2_500));
+    assert_eq!(bench.state.time_on_processor(bench.thread(10)), None);
+    bench.apply(&event(PPME_SCHEDSWITCH_6_E, 1).num("next", 10).at(2_600));
+    assert_eq!(bench.state.time_on_processor(bench.thread(1)), Some((100, None)));
 }
