@@ -62,21 +62,7 @@ fn fits(value: &Value<'_>, ty: FieldType) -> bool {
     match value {
         Value::Text(_) => ty == T::Text,
         Value::Bytes(_) => ty == T::Bytes,
-        Value::I64(_) => matches!(
-            ty,
-            T::Int8
-                | T::Int16
-                | T::Int32
-                | T::Int64
-                | T::Fd
-                | T::Pid
-                | T::Errno
-                | T::Uint8
-                | T::Uint16
-                | T::Uint32
-                | T::Uint64
-        ),
-        Value::U64(_) => !matches!(ty, T::Text | T::Bytes | T::Bool | T::Double | T::IpAddr | T::IpNet),
+        Value::I64(_) | Value::U64(_) => !matches!(ty, T::Text | T::Bytes | T::Bool | T::Double | T::IpAddr | T::IpNet),
         Value::Double(_) => ty == T::Double,
         Value::Bool(_) => ty == T::Bool,
         Value::Ip(_) => matches!(ty, T::IpAddr | T::IpNet),

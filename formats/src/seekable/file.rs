@@ -48,6 +48,16 @@ pub struct SeekableFile {
 /// Counted by readers of the stream as well.
 const DROP_MARKERS: Counter = Counter::KernelDrops;
 
+/// What a recorder counts of events that are not in the stream at all; others are there with less than they were.
+const LOST_EVENTS: [Counter; 6] = [
+    Counter::RingFull,
+    Counter::ProgramBusy,
+    Counter::UntrackedProcesses,
+    Counter::UnsoundRecords,
+    Counter::UnwrittenEvents,
+    Counter::FileGaps,
+];
+
 impl SeekableFile {
     /// Opens a file; `None` when it is none of ours, or no file at all (a pipe, standard input).
     pub fn open(path: &Path) -> Result<Option<Self>, FormatError> {
@@ -123,7 +133,9 @@ impl SeekableFile {
     /// # Errors
     /// What the operating system says.
     pub fn recorded_gaps(&self) -> io::Result<Vec<u64>> {
-        Ok(self.frames_with_losses()?.into_iter().map(|(offset, ..)| offset).collect())
+        let lost = |losses: &Ledger| LOST_EVENTS.iter().any(|counter| losses.get(*counter) > 0);
+        let frames = self.frames_with_losses()?.into_iter();
+        Ok(frames.filter(|(.., losses)| lost(losses)).map(|(offset, ..)| offset).collect())
     }
 
     /// Of frames with losses: place of their content in the stream, latest time, losses.

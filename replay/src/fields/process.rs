@@ -53,7 +53,7 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: ProcessField, ar
             Some(name) => borrowed(variable(state.env(thread), name)),
             None => cow(joined(state.env(thread))),
         },
-        ProcessField::ProcCwd => when(state.cwd(thread).filter(|cwd| !cwd.is_empty()), borrowed),
+        ProcessField::ProcCwd => when(state.cwd(thread), borrowed),
         ProcessField::ProcLoginshellid => when(login_shell(context, thread), |shell| signed(shell.pid)),
         ProcessField::ProcTty => if_introduced(thread, || unsigned(u64::from(thread.tty))),
         ProcessField::ProcPid => id(thread.pid),

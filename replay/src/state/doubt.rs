@@ -11,9 +11,12 @@
 //!    an event seen earlier, when a process began if only one half of its clone is there) are right only while nothing
 //!    is missing anywhere. One [`Losses`] for the whole capture: from the first certain sign on they are unknown, but
 //!    for values that the very event at hand carries.
-//! 3. **Losses that the capture tells** (drop markers, damaged blocks, what the recorder wrote into the records of
-//!    `.scap.zst`) count as certain signs. They also say *when*, so that facts of processes that lived through the gap
-//!    can be doubted as well: see [`Losses::told`].
+//! 3. **Losses that the capture tells** (drop markers, damaged blocks, what the recorder wrote into the frame records of
+//!    `.scap.zst`) count as certain signs. They say that something is missing, not what: to doubt all that lived through
+//!    the gap would leave nothing to say.
+//! 4. **Doubtful facts** are those for which the capture holds what goes with a change, though not the change itself: a
+//!    shell that opens and closes a file, but does not put it in the place of a stream (`handlers/streams.rs`). That is
+//!    no sign, as programs may do so; but in a capture with signs such a fact is unknown, whichever came first.
 //!
 //! What leaves no trace in the capture (a lost `chdir` of a process that never names its directory again) stays wrong;
 //! `tests/tests/lossy.rs` measures how much that is and tells the two kinds apart.
@@ -25,33 +28,19 @@ use super::keep::keep;
 pub struct Losses {
     /// Certain signs so far, told ones included.
     signs: u64,
-    /// Gaps that the capture tells so far.
-    told: u64,
 }
 
-keep!(Losses { signs, told });
+keep!(Losses { signs });
 
 impl Losses {
-    /// An event proved that another one is missing.
+    /// An event proved that another one is missing, or the capture says so.
     pub(crate) fn shown(&mut self) {
         self.signs = self.signs.saturating_add(1);
-    }
-
-    /// The capture says that events are missing here.
-    pub(crate) fn tell(&mut self) {
-        self.shown();
-        self.told = self.told.saturating_add(1);
     }
 
     /// Something is certainly missing: what rests on a complete history is unknown.
     #[inline]
     pub fn any(&self) -> bool {
         self.signs > 0
-    }
-
-    /// Gaps that the capture tells so far: who remembers the number can see that another one came.
-    #[inline]
-    pub fn told(&self) -> u64 {
-        self.told
     }
 }

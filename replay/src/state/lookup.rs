@@ -53,7 +53,7 @@ impl State {
 
     /// A descriptor as far as it is known: one that is doubtful in a capture with losses is open, and no more.
     #[inline]
-    fn as_known<'s>(&'s self, fd: &'s Fd) -> &'s Fd {
+    pub(crate) fn as_known<'s>(&'s self, fd: &'s Fd) -> &'s Fd {
         if fd.doubtful && self.losses.any() { &self.texts.some_fd } else { fd }
     }
 
@@ -186,7 +186,7 @@ impl State {
 
     /// The capture tells that events are missing here.
     pub fn tell_of_gap(&mut self) {
-        self.losses.tell();
+        self.losses.shown();
     }
 
     /// Memory of a thread as an event told it; `None` where losses may have left it behind, and of a thread of which only

@@ -55,7 +55,7 @@ impl From<(IpAddr, u16)> for End {
 
 /// Descriptors of the process that a thread belongs to, by number; `None` when its table is not known.
 pub fn table(state: &State, thread: &Thread) -> Option<Vec<Row>> {
-    state.fd_table(thread).map(|table| table.iter().map(|(number, fd)| row(number, fd)).collect())
+    state.fd_table(thread).map(|table| table.iter().map(|(number, fd)| row(number, state.as_known(fd))).collect())
 }
 
 fn row(number: i64, fd: &Fd) -> Row {

@@ -1,7 +1,12 @@
 //! What remains when events are missing: right or unknown.
 
+use std::fs::File;
+use std::io::Write as _;
+use std::process::Command;
+
 use casebook_fixtures::{Fork, Halves, Task, Trace, flags};
 use casebook_formats::ledger::Counter;
+use casebook_formats::seekable::{Options, SeekableWriter};
 use casebook_formats::tables::ppme;
 
 use super::{acts, counts, desk, says};
@@ -146,4 +151,28 @@ fn lost_close_and_lost_socket() {
     assert_eq!(counts(&t, Counter::LostCloses), 1);
     t.emit(shell.0, ppme::PPME_SOCKET_LISTEN_X, &[("res", 0_i64.into()), ("fd", fd.into())]);
     says(&t, "fd.num fd.name", "3 | ");
+}
+
+// What the recorder lost stands in the frame records of a file, beside the stream: from such a frame on counts are unknown.
+#[test]
+fn losses_that_frame_records_tell() {
+    let (mut t, shell) = desk();
+    t.open(shell, "/1", flags::READ);
+    let before = t.finish().unwrap();
+    t.open(shell, "/2", flags::READ);
+    let whole = t.finish().unwrap();
+    for (counter, second) in [(Counter::CutArguments, "2 5 /2"), (Counter::RingFull, "2 <NA> /2")] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("story.scap.zst");
+        let mut writer = SeekableWriter::new(File::create(&path).unwrap(), Options::default()).unwrap();
+        writer.write_all(&before).unwrap();
+        writer.cut().unwrap();
+        writer.write_all(&whole[before.len()..]).unwrap();
+        writer.lost(counter, 3);
+        writer.finish().unwrap();
+        let mut events = Command::new(env!("CARGO_BIN_EXE_casebook-replay"));
+        events.args(["events", "-p", "*%evt.num %proc.fdopencount %fd.name"]).arg(&path);
+        let shown = String::from_utf8(events.output().unwrap().stdout).unwrap();
+        assert_eq!(shown, format!("1 4 /1\n{second}\n"));
+    }
 }

@@ -245,5 +245,5 @@ pub(super) fn memory_changed(state: &mut State, step: &mut Step<'_, '_>) {
 
 /// The recorder lost or sampled events from here on. The reader counts these markers.
 pub(super) fn dropped(state: &mut State, _: &mut Step<'_, '_>) {
-    state.losses.tell();
+    state.losses.shown();
 }
