@@ -280,7 +280,9 @@ pub fn look_at_each<L: Look>(
         captures.iter().enumerate().map(|(index, source)| Task::new(index, source, work, parts_each)).collect();
     let together: usize = tasks.iter().map(|task| task.divided.parts()).sum();
     // Workers without a part of their own: their processors unpack.
-    tasks.iter_mut().for_each(|task| task.unpack_ahead = together < work.jobs);
+    for task in &mut tasks {
+        task.unpack_ahead = together < work.jobs;
+    }
     for task in tasks.iter().filter(|task| task.divided.parts() > 1) {
         // The last one is for what there is to say when all of them are done.
         output.divide(task.index, task.divided.parts() + 1);
