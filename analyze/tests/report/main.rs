@@ -201,6 +201,29 @@ fn many_captures_have_a_row_each_and_what_cannot_be_read_is_told() {
 }
 
 #[test]
+fn connections_of_a_process_are_one_row_and_its_alerts_count_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut trace = casebook_fixtures::Trace::new("web-1");
+    let server = trace.process(casebook_fixtures::Proc::new(800, "/usr/sbin/nginx"));
+    let curl = trace.spawn(server, "/usr/bin/curl", &["curl", "http://203.0.113.9/"]);
+    for port in 40_000..40_050 {
+        let remote = casebook_fixtures::Endpoint::new("203.0.113.9", 80);
+        trace.connect(curl, casebook_fixtures::Endpoint::new("10.0.0.5", port), remote);
+    }
+    let (capture, rules) = (folder.path().join("x.scap"), folder.path().join("r.yaml"));
+    std::fs::write(&capture, trace.finish().unwrap()).unwrap();
+    let rule = "- rule: started\n  desc: d\n  condition: evt.type=execve\n  output: o\n  priority: NOTICE\n";
+    std::fs::write(&rules, rule).unwrap();
+    let (_, json, _) = report(&["-q", "--json", "-r", path(&rules), path(&capture)]);
+    let model: Json = serde_json::from_str(&json).unwrap();
+    let rows = model["network"]["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    let row = &rows[0];
+    assert_eq!((&row["client"], &row["server"]), (&"10.0.0.5".into(), &"203.0.113.9:80".into()));
+    assert_eq!((&row["connects"], &row["alerts"], &row["public"]), (&50.into(), &1.into(), &true.into()));
+}
+
+#[test]
 fn a_flood_of_alerts_stays_a_page_that_opens() {
     let folder = tempfile::tempdir().unwrap();
     let rules = folder.path().join("all.yaml");

@@ -1,7 +1,7 @@
 //! Network, files, containers, audit: rows of tables as rows of the report, the weightiest of them.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
 use foldhash::fast::FixedState;
@@ -130,6 +130,7 @@ pub(super) fn network(view: View<'_>, fires: &Fires, names: &Names) -> Listing<C
     let (firsts, lasts, dns) = (view.ints("first"), view.ints("last"), view.texts("dns_name"));
     let mut places: HashMap<Way<'_>, usize, FixedState> = HashMap::default();
     let mut ways: Vec<(Way<'_>, Traffic)> = Vec::new();
+    let mut told: HashSet<(usize, u64), FixedState> = HashSet::default();
     for row in 0..view.height() {
         let way = Way {
             capture: captures[row],
@@ -155,7 +156,9 @@ pub(super) fn network(view: View<'_>, fires: &Fires, names: &Names) -> Listing<C
         add(&mut all.received, received[row]);
         all.first = earlier(all.first, firsts[row]);
         all.last = all.last.max(lasts[row]);
-        add(&mut all.alerts, upids[row].and_then(|upid| alerts.get(&upid)).copied());
+        // A process counts once, however many rows it has.
+        let life = upids[row].filter(|upid| told.insert((place, *upid)));
+        add(&mut all.alerts, life.and_then(|upid| alerts.get(&upid)).copied());
     }
     let weight = |at: usize| {
         let (way, all) = &ways[at];
@@ -258,6 +261,7 @@ pub(super) fn files(view: View<'_>, fires: &Fires, names: &Names) -> Listing<Fil
     let changes = CHANGES.map(|(column, _)| view.uints(column));
     let mut places: HashMap<[Option<&str>; 4], usize, FixedState> = HashMap::default();
     let mut uses: Vec<Use<'_>> = Vec::new();
+    let mut told: HashSet<(usize, u64), FixedState> = HashSet::default();
     for row in 0..view.height() {
         let key = [captures[row], processes[row], containers[row], paths[row]];
         let place = *places.entry(key).or_insert(uses.len());
@@ -291,7 +295,9 @@ pub(super) fn files(view: View<'_>, fires: &Fires, names: &Names) -> Listing<Fil
         }
         all.first = earlier(all.first, firsts[row]);
         all.last = all.last.max(lasts[row]);
-        add(&mut all.alerts, upids[row].and_then(|upid| alerts.get(&upid)).copied());
+        // A process counts once, however many rows it has.
+        let life = upids[row].filter(|upid| told.insert((place, *upid)));
+        add(&mut all.alerts, life.and_then(|upid| alerts.get(&upid)).copied());
     }
     let weight = |at: usize| {
         let of = &uses[at];
