@@ -9,9 +9,11 @@ use casebook_replay::cli::{Exit, Terminals};
 use clap::{Parser, Subcommand};
 
 use crate::baseline::cli::BaselineArgs;
+use crate::export::cli::ExportArgs;
 use crate::ioc::cli::IocArgs;
 use crate::load::say;
 use crate::report::cli::{self as report_cli, ReportArgs};
+use crate::packets::cli::PacketsArgs;
 use crate::sql::cli::SqlArgs;
 use crate::stats::cli::StatsArgs;
 use crate::views::follow::{self, FollowArgs};
@@ -53,9 +55,15 @@ enum Command {
     /// Show what is new against benign captures: programs, parents, ports, destinations, writes, users, containers
     #[command(after_help = EXIT_CODES)]
     Baseline(BaselineArgs),
+    /// Write tables for other programs: Parquet, CSV, ECS, OCSF, Timesketch, Perfetto
+    #[command(after_help = EXIT_CODES)]
+    Export(ExportArgs),
     /// Look for indicators of compromise: addresses, domains, paths, names, hashes
     #[command(after_help = EXIT_CODES)]
     Ioc(IocArgs),
+    /// Show the flows of packet files with the processes and containers that owned them
+    #[command(after_help = EXIT_CODES)]
+    Packets(PacketsArgs),
     /// Show the bytes that processes read and wrote, as far as the capture holds them
     #[command(after_help = EXIT_CODES)]
     Follow(FollowArgs),
@@ -96,7 +104,9 @@ where
         Command::Report(args) => report_cli::run(args, out, err, terminals),
         Command::Stats(args) => crate::stats::cli::run(args, out, err),
         Command::Baseline(args) => crate::baseline::cli::run(args, out, err, terminals),
+        Command::Export(args) => crate::export::cli::run(args, out, err, terminals),
         Command::Ioc(args) => crate::ioc::cli::run(args, out, err, terminals),
+        Command::Packets(args) => crate::packets::cli::run(args, out, err, terminals),
         Command::Follow(args) => follow::run(args, out, err, terminals.out),
         Command::Spectrogram(args) => spectrogram::run(args, out, err, terminals.out),
         Command::Timeline(args) => timeline::run(args, out, err, terminals),

@@ -7,9 +7,11 @@
 pub mod baseline;
 pub mod cache;
 pub mod cli;
+pub mod export;
 pub mod frames;
 pub mod ioc;
 pub mod load;
+pub mod packets;
 pub mod print;
 pub mod report;
 pub mod schema;

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::{News, Profile, Sort, facts, news, wanted};
 use crate::load::{LoadArgs, say};
+use crate::print::text::json_line;
 
 /// Options of `baseline`.
 #[derive(Args, Debug)]
@@ -179,5 +180,5 @@ fn print_json(news: &News, benign: u64, out: &mut dyn Write) -> io::Result<()> {
         "detail": news.example.detail,
         "count": news.example.count,
     });
-    writeln!(out, "{object}")
+    writeln!(out, "{}", json_line(&object))
 }

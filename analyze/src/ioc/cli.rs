@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::{Hit, Indicators, hits, wanted};
 use crate::load::{LoadArgs, say};
+use crate::print::text::json_line;
 
 /// Options of `ioc`.
 #[derive(Args, Debug)]
@@ -115,5 +116,5 @@ fn print_json(hit: &Hit, out: &mut dyn Write) -> io::Result<()> {
         "first": hit.first.and_then(|ns| u64::try_from(ns).ok()).map(iso_time),
         "rows": hit.rows,
     });
-    writeln!(out, "{object}")
+    writeln!(out, "{}", json_line(&object))
 }

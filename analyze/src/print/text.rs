@@ -146,6 +146,28 @@ pub fn json_text(text: &str) -> String {
     out
 }
 
+/// A JSON value on a line, in which nothing is left that a terminal acts on.
+///
+/// Outside of strings JSON is plain ASCII, so what is harmful beyond that stands inside of one and has an escape.
+pub fn json_line(value: &serde_json::Value) -> String {
+    let plain = value.to_string();
+    if !plain.chars().any(is_harmful) {
+        return plain;
+    }
+    let mut out = String::with_capacity(plain.len() + 16);
+    for character in plain.chars() {
+        if is_harmful(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                // Writing to a string cannot fail.
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(character);
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,6 +176,14 @@ mod tests {
         let mut out = Vec::new();
         csv_text(text, &mut out).expect("memory");
         String::from_utf8(out).expect("utf-8")
+    }
+
+    #[test]
+    fn json_lines_have_no_marks_and_say_the_same() {
+        let value = serde_json::json!({ "a\u{202e}": "\u{1b}[2J\u{9b}\u{e0041}ä" });
+        let line = json_line(&value);
+        assert!(!line.chars().any(is_harmful), "{line}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&line).ok(), Some(value));
     }
 
     #[test]

@@ -21,6 +21,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::walk::{Look, WalkArgs, say, walk};
+use crate::print::text::json_line;
 
 /// Columns of a decade of latency.
 const COLUMNS_A_DECADE: usize = 6;
@@ -178,7 +179,7 @@ impl Drawing<'_> {
             "events_without_latency": heat.unknown,
             "rows": rows,
         });
-        writeln!(self.out, "{object}")
+        writeln!(self.out, "{}", json_line(&object))
     }
 
     fn picture(&mut self) -> io::Result<()> {

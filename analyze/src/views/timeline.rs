@@ -18,6 +18,7 @@ use super::entries::{self, Entry};
 use super::forest::{self, Forest};
 use crate::frames::{Frames, Wanted};
 use crate::load::{LoadArgs, say};
+use crate::print::text::json_line;
 
 /// Options of `timeline`.
 #[derive(Args, Debug)]
@@ -248,7 +249,7 @@ fn print(args: &TimelineArgs, entries: &[Entry<'_>], out: &mut dyn Write) -> io:
                 "text": entry.text,
                 "priority": entry.priority,
             });
-            writeln!(out, "{object}")?;
+            writeln!(out, "{}", json_line(&object))?;
         }
         return Ok(());
     }

@@ -15,6 +15,7 @@ use serde_json::json;
 use super::forest::{self, Branch, Forest, Process};
 use crate::frames::{View, Wanted};
 use crate::load::{LoadArgs, say};
+use crate::print::text::json_line;
 
 /// Characters of a command line that are shown unless `--full` is given.
 const SHOWN: usize = 160;
@@ -293,7 +294,7 @@ fn print_json(
         "events": process.events,
         "alerts": fired,
     });
-    writeln!(out, "{object}")
+    writeln!(out, "{}", json_line(&object))
 }
 
 #[cfg(test)]

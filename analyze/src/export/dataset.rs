@@ -1,0 +1,138 @@
+//! Files by table: a partitioned Parquet data set, or one CSV file a table.
+//!
+//! `DIR/table=processes/date=2026-11-21/host=web1/NAME-DIGEST.parquet`: partitions as Hive, Spark, DuckDB and Polars
+//! know them. The name of a file follows from the capture alone, so that exporting it again replaces it, and exports of
+//! other captures into the same folder stand beside it.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use casebook_replay::summary::iso_time;
+use polars::prelude::{DataFrame, IdxCa, IdxSize, PlSmallStr};
+
+use crate::frames::{Error, View};
+use crate::print::{self, Format};
+
+/// What Hive and its relatives call a partition without a value.
+const NONE: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// The column whose day is a row's partition, by preference.
+const TIMES: [&str; 4] = ["time", "start", "first", "end"];
+
+/// Writes a table of one capture as Parquet; gives the number of files.
+///
+/// `day`: first day of the capture, for rows without a time. `name`: of the capture, with its digest.
+pub(super) fn parquet(folder: &Path, table: &str, frame: &DataFrame, day: &str, name: &str) -> Result<u64, Error> {
+    if frame.height() == 0 {
+        return Ok(0);
+    }
+    let mut files = 0;
+    for ((date, host), rows) in partitions(frame, day) {
+        let place = folder.join(format!("table={table}")).join(format!("date={date}")).join(format!("host={host}"));
+        fs::create_dir_all(&place)?;
+        let rows = IdxCa::from_vec(PlSmallStr::EMPTY, rows);
+        let part = frame.take(&rows)?;
+        replace(&place.join(format!("{name}.parquet")), |out| print::write(&part, Format::Parquet, None, out))?;
+        files += 1;
+    }
+    Ok(files)
+}
+
+/// Rows by day and host.
+fn partitions(frame: &DataFrame, day: &str) -> BTreeMap<(String, String), Vec<IdxSize>> {
+    let view = View::new(frame);
+    let times: Vec<Vec<Option<i64>>> = TIMES.iter().map(|name| view.ints(name)).collect();
+    let hosts = view.texts("host");
+    let mut parts: BTreeMap<(String, String), Vec<IdxSize>> = BTreeMap::new();
+    for (row, host) in hosts.iter().enumerate() {
+        let time = times.iter().find_map(|column| column[row]).and_then(|ns| u64::try_from(ns).ok());
+        let date = time.map_or_else(|| day.to_owned(), |ns| iso_time(ns)[..10].to_owned());
+        let host = host.map_or_else(|| NONE.to_owned(), safe_name);
+        parts.entry((date, host)).or_default().push(row as IdxSize);
+    }
+    parts
+}
+
+/// A text as the name of a folder: what is not plainly a name becomes `%XX`.
+pub(super) fn safe_name(text: &str) -> String {
+    let mut name = String::new();
+    for (at, byte) in text.bytes().enumerate().take(100) {
+        let plain = byte.is_ascii_alphanumeric() || b"-_".contains(&byte) || (byte == b'.' && at > 0);
+        if plain {
+            name.push(char::from(byte));
+        } else {
+            name.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    if name.is_empty() { NONE.to_owned() } else { name }
+}
+
+/// Writes beside the file first, so that a failure leaves what was there.
+fn replace(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> Result<(), Error>) -> Result<(), Error> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    let written = (|| {
+        let mut out = BufWriter::new(File::create(&partial)?);
+        write(&mut out)?;
+        out.flush()?;
+        fs::rename(&partial, path)?;
+        Ok(())
+    })();
+    if written.is_err() {
+        // Nothing is there to be kept.
+        let _ = fs::remove_file(&partial);
+    }
+    written
+}
+
+/// CSV files of all tables in one folder, open while captures come.
+pub(super) struct Csv {
+    folder: PathBuf,
+    files: BTreeMap<&'static str, BufWriter<File>>,
+}
+
+impl Csv {
+    pub(super) fn new(folder: &Path) -> Result<Self, Error> {
+        fs::create_dir_all(folder)?;
+        Ok(Self { folder: folder.to_owned(), files: BTreeMap::new() })
+    }
+
+    /// Appends rows; the first capture brings the header.
+    pub(super) fn add(&mut self, table: &'static str, frame: &DataFrame) -> Result<(), Error> {
+        let mut bytes = Vec::new();
+        print::write(frame, Format::Csv, None, &mut bytes)?;
+        if let Some(file) = self.files.get_mut(table) {
+            // The header stands there already; it has no line end within.
+            let rows = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1);
+            return Ok(file.write_all(&bytes[rows..])?);
+        }
+        let mut file = BufWriter::new(File::create(self.folder.join(format!("{table}.csv")))?);
+        file.write_all(&bytes)?;
+        self.files.insert(table, file);
+        Ok(())
+    }
+
+    /// Writes what is left; gives the number of files.
+    pub(super) fn end(self) -> Result<u64, Error> {
+        let files = self.files.len() as u64;
+        for mut file in self.files.into_values() {
+            file.flush()?;
+        }
+        Ok(files)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_folders_are_harmless() {
+        assert_eq!(safe_name("web-1.example"), "web-1.example");
+        assert_eq!(safe_name("../x"), "%2E.%2Fx");
+        assert_eq!(safe_name(""), NONE);
+    }
+}
