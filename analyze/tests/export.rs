@@ -181,7 +181,10 @@ fn python_with_duckdb() -> Option<String> {
 fn duckdb_reads_the_data_set_and_agrees() {
     let Some(python) = python_with_duckdb() else {
         // Past the capture of the test harness: a skipped comparison must be seen.
-        let _ = writeln!(std::io::stderr(), "skipped: no Python with DuckDB (.ci/install makes one; CASEBOOK_DUCKDB names one)");
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: no Python with DuckDB (.ci/install makes one; CASEBOOK_DUCKDB names one)"
+        );
         return;
     };
     let folder = tempfile::tempdir().unwrap();

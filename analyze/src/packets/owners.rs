@@ -30,8 +30,7 @@ struct Owner {
 pub fn frame(packets: &Packets, frames: &Frames) -> Result<DataFrame, Error> {
     let network = frames.view("network");
     let index = Index::new(network);
-    let owners: Vec<Option<usize>> =
-        packets.list.iter().map(|packet| index.owner(&packet.ends, packet.time)).collect();
+    let owners: Vec<Option<usize>> = packets.list.iter().map(|packet| index.owner(&packet.ends, packet.time)).collect();
     let (captures, hosts) = (network.texts("capture"), network.texts("host"));
     let (lives, names, containers) = (network.uints("upid"), network.texts("proc_name"), network.texts("container_id"));
     let of = |column: &[Option<&str>]| -> Vec<Option<String>> {
@@ -44,7 +43,8 @@ pub fn frame(packets: &Packets, frames: &Frames) -> Result<DataFrame, Error> {
     };
     let numbers = |name: &str, values: Vec<Option<u64>>| Series::new(name.into(), values).into_column();
     let times: Vec<i64> = list.iter().map(|packet| packet.time).collect();
-    let time = Series::new("time".into(), times).cast(&DataType::Datetime(TimeUnit::Nanoseconds, Some(TimeZone::UTC)))?;
+    let time =
+        Series::new("time".into(), times).cast(&DataType::Datetime(TimeUnit::Nanoseconds, Some(TimeZone::UTC)))?;
     let columns = vec![
         words("capture", of(&captures))?,
         words("host", of(&hosts))?,
@@ -93,7 +93,8 @@ impl Index {
             let end = |ip: Option<&str>, port: Option<u64>| -> Option<(IpAddr, u16)> {
                 Some((ip?.parse::<IpAddr>().ok()?.to_canonical(), u16::try_from(port?).ok()?))
             };
-            let (Some(client), Some(server)) = (end(clients[row], client_ports[row]), end(servers[row], server_ports[row]))
+            let (Some(client), Some(server)) =
+                (end(clients[row], client_ports[row]), end(servers[row], server_ports[row]))
             else {
                 continue;
             };
