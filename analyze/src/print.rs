@@ -92,7 +92,7 @@ pub fn write(frame: &DataFrame, format: Format, width: Option<usize>, out: &mut 
 ///
 /// # Errors
 ///
-/// As [`write`].
+/// As [`write()`].
 pub fn show(frame: &DataFrame, format: Format, terminal: bool, page: bool, out: &mut dyn Write) -> Result<(), Error> {
     let size = if terminal { terminal_size::terminal_size() } else { None };
     let width = size.map(|(terminal_size::Width(columns), _)| usize::from(columns));
@@ -102,7 +102,7 @@ pub fn show(frame: &DataFrame, format: Format, terminal: bool, page: bool, out: 
     }
     write(frame, format, width, &mut text)?;
     let lines = size.map_or(usize::MAX, |(_, terminal_size::Height(rows))| usize::from(rows));
-    let long = text.iter().filter(|&&byte| byte == b'\n').count() >= lines;
+    let long = text.split(|byte| *byte == b'\n').count() >= lines;
     if page && long && pager::page(&text, out)? {
         return Ok(());
     }

@@ -164,12 +164,12 @@ fn words(query: &str) -> Words {
             '(' => {
                 depth += 1;
                 words.depth = words.depth.max(depth);
-                last = "(".to_owned();
+                "(".clone_into(&mut last);
                 1
             }
             ')' => {
                 depth = depth.saturating_sub(1);
-                last = ")".to_owned();
+                ")".clone_into(&mut last);
                 1
             }
             '*' => {
@@ -178,7 +178,7 @@ fn words(query: &str) -> Words {
                 let counts = before == "(" && words.names.last().is_some_and(|name| name.eq_ignore_ascii_case("count"));
                 let selects = matches!(before.as_str(), "" | "select" | "," | "." | "distinct" | "all");
                 words.all |= selects || (before == "(" && !counts);
-                last = "*".to_owned();
+                "*".clone_into(&mut last);
                 1
             }
             c if c.is_alphanumeric() || c == '_' => {
@@ -187,7 +187,7 @@ fn words(query: &str) -> Words {
                 // Both of these mean columns that the query does not name.
                 words.all |= word.eq_ignore_ascii_case("natural") || word.eq_ignore_ascii_case("columns");
                 words.names.push(word.to_owned());
-                last = word.to_owned();
+                word.clone_into(&mut last);
                 end
             }
             c if c.is_whitespace() => c.len_utf8(),

@@ -167,7 +167,7 @@ fn keys_of_lives_differ_between_captures() {
     assert!(keys.len() > 40 && distinct.len() == keys.len(), "{} of {}", distinct.len(), keys.len());
 }
 
-/// A Python that has DuckDB: the one that `CASEBOOK_DUCKDB` names, the one that `.ci/install` makes, or any.
+/// A Python with the package `duckdb`: the one that `CASEBOOK_DUCKDB` names, the one that `.ci/install` makes, or any.
 fn python_with_duckdb() -> Option<String> {
     let made = std::env::var("HOME").ok().map(|home| format!("{home}/.cache/casebook/duckdb/bin/python"));
     let candidates = [std::env::var("CASEBOOK_DUCKDB").ok(), made, Some("python3".to_owned())];

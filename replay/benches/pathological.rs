@@ -48,15 +48,15 @@ fn measure(capture: &[u8], rules: &Detector) -> (f64, u64, u64) {
     let (mut events, mut matches) = (0, 0);
     for _ in 0..RUNS {
         let mut reader = CaptureReader::from_reader(Box::new(Cursor::new(capture.to_vec())), "bench").unwrap();
-        let (mut session, mut ledger, mut matched) = (rules.session(Form::Text), Ledger::default(), Vec::new());
+        let (mut session, mut ledger, mut fired) = (rules.session(Form::Text), Ledger::default(), Vec::new());
         let mut replay = Replay::new();
         (events, matches) = (0, 0);
         let start = Instant::now();
         replay
             .run(&mut reader, |context: &EventContext<'_>| {
-                session.matching(context, &mut ledger, &mut matched);
+                session.matching(context, &mut ledger, &mut fired);
                 events += 1;
-                matches += matched.len() as u64;
+                matches += fired.len() as u64;
                 ControlFlow::Continue(())
             })
             .unwrap();
@@ -162,7 +162,7 @@ fn long_list(entries: usize, count: usize) -> Case {
 }
 
 fn regular_expressions(count: usize) -> Case {
-    let rules = rule("a", r#"evt.type = read and fd.name regex '.*/(secret|hidden)[0-9]+/.*\.(key|pem)'"#);
+    let rules = rule("a", r"evt.type = read and fd.name regex '.*/(secret|hidden)[0-9]+/.*\.(key|pem)'");
     Case { name: "a regular expression on every read", rules, ..ordinary(count) }
 }
 

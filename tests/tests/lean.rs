@@ -10,7 +10,17 @@ const HEAVY: [&str; 3] = ["polars", "parquet", "arrow"];
 fn only_analysis_compiles_data_frames() {
     let tree = |package: &str| {
         let cargo = Command::new(env!("CARGO"))
-            .args(["tree", "--offline", "--locked", "--edges", "normal,build", "--prefix", "none", "--package", package])
+            .args([
+                "tree",
+                "--offline",
+                "--locked",
+                "--edges",
+                "normal,build",
+                "--prefix",
+                "none",
+                "--package",
+                package,
+            ])
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
             .output()
             .unwrap();

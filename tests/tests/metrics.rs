@@ -276,7 +276,7 @@ fn expressions(place: &str, value: &Json, found: &mut Vec<Expression>) {
             for (name, member) in members {
                 match member.as_str() {
                     Some(text) if name == "expr" => {
-                        found.push(Expression { place: place.clone(), text: text.to_owned() })
+                        found.push(Expression { place: place.clone(), text: text.to_owned() });
                     }
                     _ => expressions(&place, member, found),
                 }

@@ -35,7 +35,7 @@ fn general_part(part: &str) -> String {
 
 /// Six characters or more that mix small letters, capitals and digits.
 fn is_random(text: &str) -> bool {
-    let has = |test: fn(&u8) -> bool| text.as_bytes().iter().any(|byte| test(byte));
+    let has = |test: fn(&u8) -> bool| text.as_bytes().iter().any(test);
     let kinds = [has(u8::is_ascii_lowercase), has(u8::is_ascii_uppercase), has(u8::is_ascii_digit)];
     let mixed =
         kinds.iter().filter(|kind| **kind).count() == 3 || (kinds[1] && kinds[0] && changes(text) > text.len() / 3);

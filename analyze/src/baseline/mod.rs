@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A [`Profile`] can be kept in a file, so that the benign captures need not be read again. Facts are generalised
-//! ([`general`]): numbers, random names and versions in paths would make everything new.
+//! ([`general_path`]): numbers, random names and versions in paths would make everything new.
 
 pub mod cli;
 mod facts;

@@ -144,7 +144,7 @@ fn fill(filler: &mut Filler, at: usize, kind: Kind, array: &ArrayRef) -> Result<
         }
         Kind::Text => array.as_string_opt::<i64>().ok_or_else(other)?.iter().for_each(|text| filler.text(at, text)),
         Kind::Int => {
-            array.as_primitive_opt::<Int64Type>().ok_or_else(other)?.iter().for_each(|value| filler.int(at, value))
+            array.as_primitive_opt::<Int64Type>().ok_or_else(other)?.iter().for_each(|value| filler.int(at, value));
         }
         Kind::Uint => {
             array.as_primitive_opt::<UInt64Type>().ok_or_else(other)?.iter().for_each(|value| filler.uint(at, value));
@@ -158,6 +158,7 @@ fn fill(filler: &mut Filler, at: usize, kind: Kind, array: &ArrayRef) -> Result<
     Ok(())
 }
 
+#[allow(clippy::needless_pass_by_value)] // as `map_err` hands it over
 fn refused(error: arrow_schema::ArrowError) -> Error {
     Error::Arrow(error.to_string())
 }

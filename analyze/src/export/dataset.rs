@@ -1,10 +1,11 @@
 //! Files by table: a partitioned Parquet data set, or one CSV file a table.
 //!
-//! `DIR/table=processes/date=2026-11-21/host=web1/NAME-DIGEST.parquet`: partitions as Hive, Spark, DuckDB and Polars
+//! `DIR/table=processes/date=2026-11-21/host=web1/NAME-DIGEST.parquet`: partitions as Hive, Spark and others
 //! know them. The name of a file follows from the capture alone, so that exporting it again replaces it, and exports of
 //! other captures into the same folder stand beside it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
@@ -63,7 +64,8 @@ pub(super) fn safe_name(text: &str) -> String {
         if plain {
             name.push(char::from(byte));
         } else {
-            name.push_str(&format!("%{byte:02X}"));
+            // Writing to a string cannot fail.
+            let _ = write!(name, "%{byte:02X}");
         }
     }
     if name.is_empty() { NONE.to_owned() } else { name }

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! captures, one after the other → frames ─┬→ [`dataset`]: Parquet by table, date and host; CSV by table
-//!                                         ├→ [`mapping`] → records of ECS and OCSF, a line each
-//!                                         ├→ [`timesketch`]: entries of the timeline, a line each
-//!                                         └→ [`perfetto`]: process lives and alerts as a Chrome trace
+//!                                         ├→ `mapping` → records of ECS and OCSF, a line each
+//!                                         ├→ `timesketch`: entries of the timeline, a line each
+//!                                         └→ `perfetto`: process lives and alerts as a Chrome trace
 //! ```
 //!
-//! Which column becomes which attribute stands in tables ([`ecs`], [`ocsf`]), from which `analyze/EXPORTS.md` is made.
+//! Which column becomes which attribute stands in tables (`ecs.rs`, `ocsf.rs`), from which `analyze/EXPORTS.md` is made.
 
 pub mod cli;
 mod dataset;

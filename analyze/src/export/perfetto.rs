@@ -1,6 +1,6 @@
 //! Perfetto: process lives as slices, alerts and execs as instants, in the JSON of Chrome traces.
 //!
-//! ui.perfetto.dev and chrome://tracing open it. Process ids are reused in captures, and several captures may be in
+//! The page at ui.perfetto.dev opens it, and so does Chrome's own. Process ids are reused in captures, and several captures may be in
 //! one trace; a track is therefore a process life, numbered from 1, and named by program and real pid.
 
 use std::collections::HashMap;

@@ -19,7 +19,7 @@ use crate::views::timeline::Kind;
 pub(super) fn write(frames: &Frames, out: &mut dyn Write) -> io::Result<u64> {
     let kinds: BTreeSet<Kind> = Kind::value_variants().iter().copied().collect();
     let mut all = entries::of(frames, &kinds);
-    all.sort_by(|a, b| (a.time, a.order, a.kind).cmp(&(b.time, b.order, b.kind)));
+    all.sort_by_key(|entry| (entry.time, entry.order, entry.kind));
     for entry in &all {
         let Ok(ns) = u64::try_from(entry.time) else { continue };
         let described = match entry.kind {

@@ -336,10 +336,9 @@ impl<'a> Collector<'a> {
             alerts = rules.table.total;
             rules.table.finish(words, sink)?;
         }
-        for table in [&mut self.events, &mut self.execs, &mut self.dns, &mut self.users, &mut self.audit] {
-            if let Some(table) = table {
-                table.finish(words, sink)?;
-            }
+        let tables = [&mut self.events, &mut self.execs, &mut self.dns, &mut self.users, &mut self.audit];
+        for table in tables.into_iter().flatten() {
+            table.finish(words, sink)?;
         }
         self.ledger.add(Counter::TablesFull, refused + words.refused);
         Ok(Counts { processes: self.lives.count(), alerts })

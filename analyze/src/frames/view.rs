@@ -19,11 +19,11 @@ impl<'f> View<'f> {
         self.frame.height()
     }
 
-    fn column(&self, name: &str) -> Option<&'f Column> {
+    fn column(self, name: &str) -> Option<&'f Column> {
         self.frame.column(name).ok()
     }
 
-    fn nulls<T>(&self) -> Vec<Option<T>> {
+    fn nulls<T>(self) -> Vec<Option<T>> {
         std::iter::repeat_with(|| None).take(self.height()).collect()
     }
 

@@ -21,20 +21,18 @@ pub fn word_type() -> DataType {
 /// Bytes of a capture as text: what is no UTF-8 becomes `\xNN`, as in all our tools. Control characters stay: whoever
 /// prints makes them harmless.
 pub fn utf8(bytes: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => {
-            let mut text = String::with_capacity(bytes.len() + 16);
-            for chunk in bytes.utf8_chunks() {
-                text.push_str(chunk.valid());
-                for byte in chunk.invalid() {
-                    // Writing to a string cannot fail.
-                    let _ = write!(text, "\\x{byte:02x}");
-                }
-            }
-            Cow::Owned(text)
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return Cow::Borrowed(text);
+    }
+    let mut text = String::with_capacity(bytes.len() + 16);
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "\\x{byte:02x}");
         }
     }
+    Cow::Owned(text)
 }
 
 /// Codes of one capture's texts.

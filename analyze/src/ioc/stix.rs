@@ -15,12 +15,9 @@ const MAX_OBJECTS: usize = 1_000_000;
 pub(super) fn read(text: &str, file: &str, into: &mut Indicators) -> Result<(), ReadError> {
     let json: Json = serde_json::from_str(text)
         .map_err(|error| ReadError::Json { path: file.to_owned(), message: error.to_string() })?;
-    let objects = match (&json, json.get("objects")) {
-        (_, Some(Json::Array(objects))) | (Json::Array(objects), None) => objects,
-        _ => {
-            let message = "JSON, but no STIX bundle: it has no list `objects`".to_owned();
-            return Err(ReadError::Json { path: file.to_owned(), message });
-        }
+    let ((Some(Json::Array(objects)), _) | (None, Json::Array(objects))) = (json.get("objects"), &json) else {
+        let message = "JSON, but no STIX bundle: it has no list `objects`".to_owned();
+        return Err(ReadError::Json { path: file.to_owned(), message });
     };
     for object in objects.iter().take(MAX_OBJECTS) {
         let text = |key: &str| object.get(key).and_then(Json::as_str).unwrap_or_default();
@@ -92,9 +89,8 @@ fn pattern(pattern: &str, name: &str, source: &str, into: &mut Indicators) {
 fn comparisons(pattern: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut path = String::new();
-    let mut words = Words { rest: pattern };
     let mut equals = false;
-    while let Some(word) = words.next() {
+    for word in (Words { rest: pattern }) {
         match word {
             Word::Plain(text) if text.contains(':') => {
                 text.clone_into(&mut path);

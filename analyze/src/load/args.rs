@@ -30,6 +30,7 @@ const LEAST_CACHED: u64 = 1 << 20;
 
 /// Captures, rules and how to read them.
 #[derive(Args, Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)] // switches of a command line, each its own
 pub struct LoadArgs {
     /// Captures and Kubernetes audit logs: files, directories, glob patterns, `-` for standard input
     #[arg(value_name = "CAPTURE")]
@@ -55,7 +56,7 @@ pub struct LoadArgs {
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "2G", help_heading = "Reading")]
     pub limit_memory: u64,
 
-    /// Folder for tables that the next question will need again [default: casebook/tables in $XDG_CACHE_HOME]
+    /// Folder for tables that the next question will need again [default: casebook/tables below `XDG_CACHE_HOME`]
     #[arg(long, value_name = "DIR", help_heading = "Reading")]
     pub cache: Option<PathBuf>,
 

@@ -97,7 +97,7 @@ fn another_capture_and_other_rules_have_other_tables() {
 fn a_cache_that_cannot_be_written_only_costs_time() {
     let folder = tempfile::tempdir().unwrap();
     let capture = file(folder.path(), "a.scap", &incident::capture());
-    let (blocked, _) = (file(folder.path(), "cache", b"a file"), ());
+    let blocked = file(folder.path(), "cache", b"a file");
     let (found, said) = ask(Path::new(&blocked), &capture, "select count(*) as n from captures");
     assert_eq!(found, "n\r\n1\r\n");
     assert!(said.contains("not kept"), "{said}");

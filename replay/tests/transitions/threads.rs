@@ -74,7 +74,7 @@ fn thread_exec() {
     t.execve(shell, "/usr/bin/top", &["top", "-b"]);
     says(&t, "thread.tid proc.pid proc.cmdline thread.ismain proc.nthreads", "500 | 500 | top -b | true | 1");
     let (after, _) = replay(&t, |_| ());
-    assert!(after.state().thread(second.0).is_none() || after.state().thread(second.0).is_some_and(|old| old.dead));
+    assert!(after.state().thread(second.0).is_none_or(|old| old.dead));
 }
 
 // A number is used again and the exit in between was lost: the new process is not the old one.

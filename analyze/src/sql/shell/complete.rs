@@ -85,10 +85,10 @@ pub(super) fn candidates(line: &str) -> (usize, Vec<String>) {
     }
     // Columns of the tables that the line names; of all where it names none yet.
     let named: Vec<&schema::Table> = TABLES.iter().filter(|table| has_word(line, table.name)).collect();
-    let tables = if named.is_empty() { TABLES.iter().collect() } else { named };
-    let columns = tables.into_iter().flat_map(schema::Table::all_columns).map(|column| column.name);
-    let mut names = TABLES.iter().map(|table| table.name).chain(columns).chain(WORDS.iter().copied());
-    (start, fitting(prefix, &mut names))
+    let asked = if named.is_empty() { TABLES.iter().collect() } else { named };
+    let columns = asked.into_iter().flat_map(schema::Table::all_columns).map(|column| column.name);
+    let mut candidates = TABLES.iter().map(|table| table.name).chain(columns).chain(WORDS.iter().copied());
+    (start, fitting(prefix, &mut candidates))
 }
 
 fn has_word(line: &str, word: &str) -> bool {
