@@ -227,7 +227,7 @@ fn a_row_outlives_a_full_disk() {
     let folder = tempfile::tempdir().unwrap();
     let small = folder.path().join("small");
     std::fs::create_dir(&small).unwrap();
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "none"]).arg(&small).status();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64m", "none"]).arg(&small).status();
     if !mounted.is_ok_and(|status| status.success()) {
         return skip(&format!("{test}: a file system cannot be mounted here"));
     }

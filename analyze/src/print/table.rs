@@ -225,7 +225,7 @@ mod tests {
     fn the_widest_column_gives_way_on_a_terminal() {
         let text = printed(Some(40));
         assert!(text.lines().all(|line| line.width() <= 40), "{text}");
-        assert!(text.contains("bash          7  a rather long command l…"), "{text}");
+        assert!(text.contains("bash          7  a rather long command …"), "{text}");
     }
 
     #[test]

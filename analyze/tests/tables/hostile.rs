@@ -98,7 +98,7 @@ const OUTPUTS: &[Output] = &[
                 let row: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).unwrap();
                 found.extend(row.values().filter_map(|value| value.as_str()).map(str::to_owned));
             }
-            assert!(expected.is_subset(&found), "texts are lost");
+            all_there(expected, &found);
         },
     },
     Output {
@@ -168,11 +168,13 @@ fn same_texts(batches: impl Iterator<Item = RecordBatch>, expected: &BTreeSet<St
             }
         }
     }
-    assert!(
-        expected.is_subset(&found),
-        "texts are lost: {:?}",
-        expected.difference(&found).map(|text| text.chars().take(80).collect::<String>()).collect::<Vec<_>>()
-    );
+    all_there(expected, &found);
+}
+
+fn all_there(expected: &BTreeSet<String>, found: &BTreeSet<String>) {
+    let lost = expected.difference(found).map(|text| text.chars().take(80).collect::<String>());
+    let lost: Vec<String> = lost.collect();
+    assert!(lost.is_empty(), "texts are lost: {lost:?}");
 }
 
 #[test]
@@ -187,7 +189,9 @@ fn texts_of_captures_are_harmless_in_every_form() {
     for (query, prefix) in queries {
         let mut expected = BTreeSet::new();
         if !prefix.is_empty() {
-            expected.extend(texts().iter().map(|(_, text)| format!("{prefix}{}", utf8(text))));
+            // What is longer than a path can be (PATH_MAX) is none, and has no row of that name.
+            let paths = texts().into_iter().filter(|(_, text)| text.len() < 4096 - prefix.len());
+            expected.extend(paths.map(|(_, text)| format!("{prefix}{}", utf8(&text))));
         }
         for output in OUTPUTS {
             let bytes = (output.make)(&capture, folder.path(), query);

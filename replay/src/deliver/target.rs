@@ -1,6 +1,6 @@
 //! Where alerts can go, and one attempt to get one there.
 //!
-//! An address of the user → [`Target`] → [`Transport`]. Nothing is connected before the first alert. Secrets that stand in
+//! An address of the user → [`Target`] → `Transport`. Nothing is connected before the first alert. Secrets that stand in
 //! addresses (credentials, paths and queries of webhooks) do not appear in messages.
 
 use std::fmt;
