@@ -102,7 +102,7 @@ pub fn show(frame: &DataFrame, format: Format, terminal: bool, page: bool, out: 
     }
     write(frame, format, width, &mut text)?;
     let lines = size.map_or(usize::MAX, |(_, terminal_size::Height(rows))| usize::from(rows));
-    let long = text.split(|byte| *byte == b'\n').count() >= lines;
+    let long = text.split(|byte| *byte == b'\n').count() > lines;
     if page && long && pager::page(&text, out)? {
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! `baseline`: what captures show that benign ones do not.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Write};
+use std::io::{self, BufReader, BufWriter, Read as _, Write};
 use std::path::PathBuf;
 
 use casebook_formats::terminal::Safe;
@@ -13,6 +13,9 @@ use serde_json::json;
 use super::{News, Profile, Sort, facts, news, wanted};
 use crate::load::{LoadArgs, say};
 use crate::print::text::json_line;
+
+/// Bytes of a profile that are read; what is longer counts as cut off.
+const MAX_PROFILE: u64 = 256 << 20;
 
 /// Options of `baseline`.
 #[derive(Args, Debug)]
@@ -90,7 +93,7 @@ fn benign(args: &BaselineArgs, err: &mut dyn Write, terminals: Terminals) -> Res
     let mut profile = Profile::default();
     for path in &args.profile {
         let read = File::open(path).map_err(|error| error.to_string());
-        let read = read.and_then(|file| Profile::read(&mut BufReader::new(file)));
+        let read = read.and_then(|file| Profile::read(&mut BufReader::new(file.take(MAX_PROFILE))));
         match read {
             Ok(one) => profile.absorb(one),
             Err(error) => {

@@ -95,7 +95,7 @@ impl<'o> Trace<'o> {
             let start = starts[row].unwrap_or(first).max(first);
             let end = ends[row].unwrap_or(last).max(start);
             let slice = json!({
-                "name": name, "cat": "process", "ph": "X", "ts": self.micros(start), "dur": (end - start) as f64 / 1e3,
+                "name": name, "cat": "process", "ph": "X", "ts": self.micros(start), "dur": end.saturating_sub(start) as f64 / 1e3,
                 "pid": track, "tid": track,
                 "args": { "cmdline": cmdlines[row], "pid": pids[row], "user": users[row], "container": containers[row], "upid": upid },
             });

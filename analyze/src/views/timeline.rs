@@ -161,7 +161,7 @@ pub fn run(args: &TimelineArgs, out: &mut dyn Write, err: &mut dyn Write, termin
     };
     let lives = lives(args, frames);
     all.retain(|entry| {
-        let near = center.is_none_or(|center| (entry.time - center).abs() <= args.within.0);
+        let near = center.is_none_or(|center| entry.time.abs_diff(center) <= args.within.0.unsigned_abs());
         near && lives.as_ref().is_none_or(|lives| entry.upid.is_some_and(|upid| lives.contains(&upid)))
     });
     all.sort_by(|a, b| (a.time, a.capture, a.order).cmp(&(b.time, b.capture, b.order)));
