@@ -7,7 +7,7 @@
 //! was there before the first event of each file ([`known`] helps where one begins later), and [`containers`] describes
 //! each container when it is first seen.
 //!
-//! This crate runs as root on somebody's production machine, so it stays small enough to audit: no rule engine, no data
+//! This crate runs as root on somebody's production machine, so it stays small enough to audit: no rule is evaluated, no data
 //! frames, no network; `unsafe` only in [`sys`], block by block.
 
 #![allow(rustdoc::private_intra_doc_links)] // the map above is for people who read the source

@@ -414,7 +414,7 @@ mod tests {
     #[test]
     fn raw_tracepoints_record_as_well() {
         let calls = Calls::new();
-        let wanted = crate::select::select("default", &calls).unwrap();
+        let wanted = crate::select::select("default", &calls).unwrap().codes;
         let mut filters = Filters::default();
         filters.comm("casebook-raw").unwrap();
         let settings = Settings { snaplen: 80, ring_bytes: 1 << 20, wanted, filters };

@@ -2,10 +2,12 @@
 //!
 //! Words are separated by commas: names of sets and of calls add, `!` in front takes away, from left to right. What the
 //! state of a replay rests on (processes, descriptors, credentials, directories) is always there unless it is taken
-//! away by name: without it nobody could tell which file a descriptor is.
+//! away by name: without it nobody could tell which file a descriptor is. What rules look at: [`rules`].
+
+#[cfg(feature = "rules")]
+mod rules;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use casebook_formats::tables;
 
@@ -164,29 +166,53 @@ const NOISE: &[&str] = &[
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SelectError {
     /// Neither a set nor a call.
-    #[error("--syscalls {0}: neither a set (default, all, state, io, rules:FILE) nor a call")]
+    #[error("--syscalls {0}: neither a set (default, all, state, io, rules, rules:FILE) nor a call")]
     Unknown(String),
-    /// The file cannot be read.
-    #[error("--syscalls rules:{0}: {1}")]
-    File(String, std::io::Error),
-    /// The file names no call.
-    #[error("--syscalls rules:{0}: no call is named in it")]
-    Empty(String),
+    /// Rules that cannot be read: where, and why.
+    #[cfg(feature = "rules")]
+    #[error("--syscalls rules: {0}")]
+    Rules(String),
+    /// Built without the rule language.
+    #[cfg(not(feature = "rules"))]
+    #[error("--syscalls {0}: this casebook-capture was built without the rule language (cargo feature `rules`)")]
+    NoRules(String),
 }
 
-/// Portable codes of the calls to record.
-pub(crate) fn select(text: &str, calls: &Calls) -> Result<BTreeSet<u16>, SelectError> {
-    let mut wanted = named(STATE);
-    for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+/// Calls, and what is worth saying about how they were found.
+#[derive(Default, Debug)]
+pub(crate) struct Found {
+    /// Portable codes.
+    pub codes: BTreeSet<u16>,
+    pub notes: Vec<String>,
+}
+
+/// The calls to record.
+pub(crate) fn select(text: &str, calls: &Calls) -> Result<Found, SelectError> {
+    let mut wanted = Found { codes: named(STATE), notes: Vec::new() };
+    let words: Vec<&str> = text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
+    let mut together = Vec::new();
+    for word in &words {
         let (remove, name) = match word.strip_prefix('!') {
             Some(name) => (true, name),
-            None => (false, word),
+            None => (false, *word),
         };
-        let set = set(name, calls)?;
-        if remove {
-            wanted.retain(|code| !set.contains(code));
+        let set = if !is_rules(name) {
+            set(name, calls)?
+        } else if remove {
+            of_rules(&[name], calls)?.codes
+        } else if together.is_empty() {
+            // Later files may change what earlier ones say: all are read as one, in the place of the first.
+            together = words.iter().copied().filter(|word| is_rules(word)).collect();
+            let found = of_rules(&together, calls)?;
+            wanted.notes = found.notes;
+            found.codes
         } else {
-            wanted.extend(set);
+            continue;
+        };
+        if remove {
+            wanted.codes.retain(|code| !set.contains(code));
+        } else {
+            wanted.codes.extend(set);
         }
     }
     Ok(wanted)
@@ -206,22 +232,26 @@ fn set(name: &str, calls: &Calls) -> Result<BTreeSet<u16>, SelectError> {
         }
         _ => {}
     }
-    if let Some(path) = name.strip_prefix("rules:") {
-        return of_rules(path);
-    }
     let set = named(&[name]);
     if set.is_empty() { Err(SelectError::Unknown(name.to_owned())) } else { Ok(set) }
 }
 
-/// Every call whose name is a word anywhere in the file: more than rules need, never less, as long as they say which
-/// events they are about. The recorder knows no rule language, and a plain list is such a file too.
-fn of_rules(path: &str) -> Result<BTreeSet<u16>, SelectError> {
-    let text = std::fs::read(Path::new(path)).map_err(|error| SelectError::File(path.to_owned(), error))?;
-    let text = String::from_utf8_lossy(&text);
-    let words: BTreeSet<&str> = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).collect();
-    let words: Vec<&str> = words.into_iter().collect();
-    let set = named(&words);
-    if set.is_empty() { Err(SelectError::Empty(path.to_owned())) } else { Ok(set) }
+fn is_rules(word: &str) -> bool {
+    word == "rules" || word.starts_with("rules:")
+}
+
+#[cfg(feature = "rules")]
+fn of_rules(words: &[&str], calls: &Calls) -> Result<Found, SelectError> {
+    let from = |word: &&str| match word.strip_prefix("rules:") {
+        Some(path) => rules::Origin::Path(path.into()),
+        None => rules::Origin::Default,
+    };
+    rules::of_rules(&words.iter().map(from).collect::<Vec<_>>(), calls)
+}
+
+#[cfg(not(feature = "rules"))]
+fn of_rules(words: &[&str], _: &Calls) -> Result<Found, SelectError> {
+    Err(SelectError::NoRules(words.join(",")))
 }
 
 /// Codes of the calls of these names that this machine has.
@@ -237,7 +267,7 @@ mod tests {
     use super::*;
 
     fn names(text: &str) -> BTreeSet<&'static str> {
-        select(text, &Calls::new()).unwrap().into_iter().map(|code| tables::syscall(code).unwrap().name).collect()
+        select(text, &Calls::new()).unwrap().codes.into_iter().map(|code| tables::syscall(code).unwrap().name).collect()
     }
 
     #[test]
@@ -259,17 +289,5 @@ mod tests {
         assert!(names("default").contains("unlinkat") && !names("default").contains("futex"));
         assert!(names("all").contains("futex") && names("all").contains("getppid"));
         assert!(select("opne", &Calls::new()).is_err());
-    }
-
-    #[test]
-    fn a_rule_file_asks_for_the_calls_that_it_names() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("rules.yaml");
-        std::fs::write(&path, "- macro: m\n  condition: evt.type in (kill, renameat2) and fd.name=x\n").unwrap();
-        let names = names(&format!("rules:{}", path.display()));
-        assert!(names.contains("kill") && names.contains("renameat2") && !names.contains("read"));
-        std::fs::write(&path, "nothing of use").unwrap();
-        assert!(select(&format!("rules:{}", path.display()), &Calls::new()).is_err());
-        assert!(select("rules:/nonexistent", &Calls::new()).is_err());
     }
 }

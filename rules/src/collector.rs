@@ -323,7 +323,8 @@ impl Collector {
         }
         rule.tags.extend(change.tags.unwrap_or_default());
         let source = rule.source.clone();
-        let check = rule.known_source.then_some((around.schema, &*source));
+        let look_up = rule.known_source && !around.schema.is_partial(&source);
+        let check = look_up.then_some((around.schema, &*source));
         for exception in change.exceptions.unwrap_or_default() {
             exceptions::append(&mut rule.exceptions, exception, check)?;
         }

@@ -27,6 +27,7 @@ pub mod lint;
 mod lists;
 pub mod load;
 mod matcher;
+pub mod needs;
 mod operand;
 pub mod output;
 pub mod page;

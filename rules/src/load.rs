@@ -120,16 +120,7 @@ impl LoadOutcome {
 pub fn load(files: &[RuleFile], schema: &dyn Schema, options: &LoadOptions) -> LoadOutcome {
     let mut sources = Sources::default();
     let ids: Vec<FileId> = files.iter().map(|file| sources.add(file)).collect();
-    let mut loader = Loader {
-        schema,
-        options,
-        sources: &sources,
-        collector: Collector::default(),
-        broken: Broken::default(),
-        out: Vec::new(),
-        built: Built::default(),
-        failed: None,
-    };
+    let mut loader = Loader::new(schema, options, &sources);
     for (&id, file) in ids.iter().zip(files) {
         loader.file(id, file);
     }
@@ -139,7 +130,8 @@ pub fn load(files: &[RuleFile], schema: &dyn Schema, options: &LoadOptions) -> L
     LoadOutcome { ruleset, diagnostics: out, sources, failed, plugins_ok, collector }
 }
 
-struct Loader<'l> {
+/// Reads files one after the other into a collection.
+pub(crate) struct Loader<'l> {
     schema: &'l dyn Schema,
     options: &'l LoadOptions,
     sources: &'l Sources,
@@ -150,9 +142,27 @@ struct Loader<'l> {
     failed: Option<FileId>,
 }
 
-impl Loader<'_> {
-    fn file(&mut self, id: FileId, file: &RuleFile) {
-        let first = self.out.len();
+impl<'l> Loader<'l> {
+    pub(crate) fn new(schema: &'l dyn Schema, options: &'l LoadOptions, sources: &'l Sources) -> Self {
+        Self {
+            schema,
+            options,
+            sources,
+            collector: Collector::default(),
+            broken: Broken::default(),
+            out: Vec::new(),
+            built: Built::default(),
+            failed: None,
+        }
+    }
+
+    /// The collection, what is missing in it, and the diagnostics so far.
+    pub(crate) fn collected(self) -> (Collector, Broken, Vec<Diagnostic>) {
+        (self.collector, self.broken, self.out)
+    }
+
+    /// Takes a file's items into the collection.
+    pub(crate) fn collect(&mut self, id: FileId, file: &RuleFile) {
         match &file.problem {
             Some(Problem::Unreadable(reason)) => {
                 self.broken.everything = true;
@@ -174,6 +184,11 @@ impl Loader<'_> {
                 }
             },
         }
+    }
+
+    fn file(&mut self, id: FileId, file: &RuleFile) {
+        let first = self.out.len();
+        self.collect(id, file);
         self.built =
             build::build(&self.collector, self.schema, self.options, self.sources, &self.broken, &mut self.out);
         for diagnostic in self.out.iter_mut().skip(first) {

@@ -32,7 +32,9 @@ Calls (--syscalls, separated by commas, `!` takes away):
   all         every call
   state       what a replay rests on: processes, descriptors, credentials, directories; always part of the selection
   io          data through descriptors
-  rules:FILE  every call that FILE names; FILE is a rule file or a plain list
+  rules:FILE  what the rules in FILE look at, if they are switched on; FILE is what `casebook-replay run -r` takes (a rule
+              file, a folder, Helm values, a manifest), or a plain list of names. Several are read one after the other
+  rules       what the rules of Casebook look at, those that a replay uses where none are named
   NAME        one call, such as kill
 
 Several files (-C, -G, -W): names are those that sysdig gives: FILE with a number behind it, from 0; with -G, FILE is a
@@ -166,7 +168,7 @@ pub(super) fn run(options: &Options, err: &mut dyn Write) -> Result<u8, Failure>
     if options.count.is_some() && options.megabytes.is_none() && options.rotate.is_none() && options.ring.is_none() {
         return Err(usage("-W needs -C, -G or --ring"));
     }
-    let mut wanted = select::select(&options.syscalls, &Calls::new()).map_err(usage)?;
+    let select::Found { codes: mut wanted, notes } = select::select(&options.syscalls, &Calls::new()).map_err(usage)?;
     let triggers = Triggers::parse(&options.trigger).map_err(usage)?;
     wanted.extend(triggers.calls());
     let mut filters = filters(options)?;
@@ -184,6 +186,7 @@ pub(super) fn run(options: &Options, err: &mut dyn Write) -> Result<u8, Failure>
     let watch = Watch { triggers, appear, after: options.after.saturating_mul(SECOND) };
     let sink = Sink::start(keeping.keeper, keeping.turns)?;
     let mut status = Status::new(!options.quiet && std::io::stderr().is_terminal(), options.quiet);
+    status.notes(&notes, err);
     let until = Until { duration: options.seconds.map(|seconds| seconds.saturating_mul(SECOND)), command: waiting };
     let (outcome, sink) =
         session::run(&settings, until, watch, sink, &mut |moment| status.tell(moment, err)).map_err(|error| {
