@@ -53,7 +53,7 @@ int on_enter(u64 *ctx)
 	u32 slot = 0;
 
 	/* Nearly all calls end here. */
-	if (!(config.guarded[(nr >> 5) & 15] & (1u << (nr & 31))))
+	if (!may_be(config.guarded, nr))
 		return 0;
 	if (!call_of(regs, nr, &call))
 		return 0;

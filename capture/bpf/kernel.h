@@ -126,6 +126,11 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 };
 
+/* Helpers by name: which of them the running kernel has. */
+enum bpf_func_id {
+	BPF_FUNC_get_current_task_btf = 158,
+};
+
 enum cgroup_subsys_id {
 	memory_cgrp_id = 4,
 };

@@ -15,6 +15,7 @@ struct config {
 	u32 cgroup_levels; /* bit n: some filtered cgroup is n steps below the root */
 	u32 spare;
 	u32 guarded[16]; /* bit n: native number n, of 64 or of 32 bits, may be that of a guarded call */
+	u32 wanted[16]; /* the same of the calls to record */
 };
 
 #define FILTER_ONLY 1
@@ -47,7 +48,8 @@ enum class {
 	CLASS_CLONE = 2,
 	CLASS_EXEC = 3,
 	CLASS_MESSAGES = 4,
-	CLASSES = 5,
+	CLASS_DATA = 5, /* numbers, and the bytes of one buffer */
+	CLASSES = 6,
 };
 
 enum fetch_kind {
@@ -111,7 +113,7 @@ struct {
 } classes SEC(".maps");
 
 enum counter {
-	COUNT_SENT = 0,
+	COUNT_NOTHING = 0,
 	COUNT_RING_FULL, /* lost */
 	COUNT_SCRATCH, /* lost: another program was at work on this CPU */
 	COUNT_TAIL_CALL, /* lost: no program for its class */
@@ -119,7 +121,6 @@ enum counter {
 	COUNT_FAULT, /* items whose memory could not be read */
 	COUNT_FILTERED, /* calls that a filter left out */
 	COUNT_UNKNOWN, /* calls whose number the table does not have */
-	COUNT_PIDS_FULL, /* processes that found no room in the table of the process filter */
 	COUNTERS,
 };
 
@@ -135,12 +136,16 @@ struct {
 	__type(value, struct counters);
 } counts SEC(".maps");
 
-/* Process ids, their value FILTER_*; children inherit their parent's. */
+/* FILTER_* of each process, two bits a number, 32 numbers a word; children inherit their parent's. A table of all there
+ * can be (PID_MAX_LIMIT): looking into it is far cheaper than into a hash, and it cannot be full. */
+#define PIDS_SHIFT 5
+#define PIDS_WORDS ((1 << 22) >> PIDS_SHIFT)
+
 struct {
-	__uint(type, MAP_HASH);
-	__uint(max_entries, 65536);
+	__uint(type, MAP_ARRAY);
+	__uint(max_entries, PIDS_WORDS);
 	__type(key, u32);
-	__type(value, u8);
+	__type(value, u64);
 } pids SEC(".maps");
 
 struct {
@@ -284,6 +289,33 @@ struct {
 	__type(key, u32);
 	__type(value, struct blank);
 } blanks SEC(".maps");
+
+/* The place of a process in its word of `pids`. */
+__inline u32 pid_shift(u32 pid)
+{
+	return (pid & ((1 << PIDS_SHIFT) - 1)) * 2;
+}
+
+__inline u64 *pid_word(u32 pid)
+{
+	u32 word = pid >> PIDS_SHIFT;
+	return bpf_map_lookup_elem(&pids, &word);
+}
+
+__inline u8 pid_mode(u32 pid)
+{
+	u64 *word = pid_word(pid);
+	return word ? *word >> pid_shift(pid) & 3 : 0;
+}
+
+/* Nobody else changes the bits of this process meanwhile, but perhaps those beside them. */
+__inline void set_pid_mode(u32 pid, u8 mode)
+{
+	u64 *word = pid_word(pid);
+
+	if (word)
+		__sync_fetch_and_add(word, ((u64)mode << pid_shift(pid)) - (*word & (u64)3 << pid_shift(pid)));
+}
 
 __inline struct scratch *scratch_of(u32 to)
 {

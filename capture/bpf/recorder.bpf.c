@@ -32,12 +32,15 @@ __inline u64 plain(const void *field)
 	return pointer;
 }
 
-/* Is what this mode asks for true of an entry? */
-__inline bool passes(u32 mode, const u8 *entry)
+/* Does what a filter says of something (0: nothing) let it pass? `modes`: of all that the filter says. */
+__inline bool mode_passes(u32 modes, u32 mode)
 {
-	if (entry)
-		return *entry == FILTER_ONLY;
-	return !(mode & FILTER_ONLY);
+	return mode ? mode == FILTER_ONLY : !(modes & FILTER_ONLY);
+}
+
+__inline bool passes(u32 modes, const u8 *entry)
+{
+	return mode_passes(modes, entry ? *entry : 0);
 }
 
 __inline bool cgroup_passes(void)
@@ -60,7 +63,7 @@ __inline bool wanted_thread(u32 tgid)
 {
 	if (tgid == config.self)
 		return 0;
-	if (config.pids && !passes(config.pids, bpf_map_lookup_elem(&pids, &tgid)))
+	if (config.pids && !mode_passes(config.pids, pid_mode(tgid)))
 		return 0;
 	if (config.cgroups && !cgroup_passes())
 		return 0;
@@ -131,8 +134,6 @@ __inline void send(struct scratch *s)
 	 * work. */
 	if (bpf_ringbuf_output(&events, s->buf, len, RB_NO_WAKEUP))
 		count(COUNT_RING_FULL);
-	else
-		count(COUNT_SENT);
 	s->busy = 0;
 }
 
@@ -143,15 +144,33 @@ struct call {
 	u32 code;
 };
 
+/* Is the call under way one of 32 bits? Where the verifier knows the current task, a load answers. */
+__inline bool is_compat(void)
+{
+	struct task_struct *task;
+
+#ifndef CASEBOOK_RAW
+	if (ENUM_EXISTS(enum bpf_func_id, BPF_FUNC_get_current_task_btf))
+		return bpf_get_current_task_btf()->thread_info.status & TS_COMPAT;
+#endif
+	task = (void *)bpf_get_current_task();
+	return GET(task, thread_info.status) & TS_COMPAT;
+}
+
+/* Is the bit of this number set, whatever kind of number it is? */
+__inline bool may_be(const volatile u32 *bits, u64 nr)
+{
+	return bits[(nr >> 5) & 15] & (1u << (nr & 31));
+}
+
 /* False where it is none that can be recorded. */
 __inline bool call_of(struct pt_regs *regs, u64 nr, struct call *call)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
 	u32 member;
 	u16 *entry;
 
 	call->flags = 0;
-	if (GET(task, thread_info.status) & TS_COMPAT) {
+	if (is_compat()) {
 		if (nr >= NATIVE_SOCKETCALL - NATIVE_COMPAT)
 			return 0;
 		call->native = NATIVE_COMPAT + nr;
@@ -197,6 +216,36 @@ __inline void read_args(struct pt_regs *regs, struct call *call, u64 *args)
 	}
 }
 
+__inline u64 nth(u64 *args, u32 n)
+{
+	return n < 6 ? args[n] : 0;
+}
+
+/* The bytes of a call's one buffer, at their place behind the head. What cannot be read as a whole goes the long way. */
+__inline void put_data(struct scratch *s, struct plan *plan, s64 ret)
+{
+	struct head *head = (void *)s->buf;
+	struct item *item = (void *)&s->buf[sizeof(*head)];
+	u32 n = plan->fetch[0].arg, len;
+	u64 from = nth(head->args, n), size = ret;
+
+	if (plan->fetch[0].kind == FETCH_DATA_ARG && ret <= 0)
+		size = nth(head->args, n + 1);
+	else if (ret <= 0)
+		return;
+	if (!size || !from || !config.snaplen)
+		return;
+	len = BOUNDED(size > config.snaplen ? config.snaplen : size, ITEM_MAX - 1);
+	if (bpf_probe_read_user(item + 1, len, (void *)from)) {
+		put_bytes(from, size, config.snaplen, TO(ITEM_DATA, n));
+		return;
+	}
+	item->kind = ITEM_DATA;
+	item->place = n;
+	item->len = len;
+	s->pos = sizeof(*head) + sizeof(*item) + len;
+}
+
 TRACEPOINT("sys_exit")
 int on_exit(u64 *ctx)
 {
@@ -209,6 +258,9 @@ int on_exit(u64 *ctx)
 	struct call call;
 	u32 code;
 
+	/* Most calls that are not recorded end here. */
+	if (!may_be(config.wanted, nr))
+		return 0;
 	/* Registers that a signal handler's return has put back belong to no call. */
 	if ((s64)nr < 0)
 		return 0;
@@ -240,15 +292,16 @@ int on_exit(u64 *ctx)
 		send(s);
 		return 0;
 	}
+	/* The most frequent calls of all: without another program, or a function that begins by looking everything up. */
+	if (plan->class == CLASS_DATA) {
+		put_data(s, plan, ret);
+		send(s);
+		return 0;
+	}
 	bpf_tail_call(ctx, &classes, plan->class);
 	s->busy = 0;
 	count(COUNT_TAIL_CALL);
 	return 0;
-}
-
-__inline u64 nth(u64 *args, u32 n)
-{
-	return n < 6 ? args[n] : 0;
 }
 
 #include "guard.h"
@@ -491,20 +544,13 @@ int on_fork(u64 *ctx)
 {
 	struct task_struct *parent = (void *)ctx[0], *child = (void *)ctx[1];
 	u32 from, to;
-	u8 *entry, value;
 
 	if (!config.pids)
 		return 0;
 	from = GET(parent, tgid);
 	to = GET(child, tgid);
-	if (from == to)
-		return 0;
-	entry = bpf_map_lookup_elem(&pids, &from);
-	if (!entry)
-		return 0;
-	value = *entry;
-	if (bpf_map_update_elem(&pids, &to, &value, 0))
-		count(COUNT_PIDS_FULL);
+	if (from != to)
+		set_pid_mode(to, pid_mode(from));
 	return 0;
 }
 
@@ -613,7 +659,7 @@ int on_end(u64 *ctx)
 		}
 	}
 	if (last && config.pids)
-		bpf_map_delete_elem(&pids, &tgid);
+		set_pid_mode(tgid, 0);
 	end_guard(id);
 	return 0;
 }

@@ -3,7 +3,7 @@
 //! The object is `bpf/recorder.bpf.o`; where the kernel refuses programs with types, its twin with raw tracepoints.
 //! What stands in the maps mirrors `bpf/maps.h`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -12,7 +12,7 @@ use aya::maps::{Array, HashMap, MapData, PerCpuArray, ProgramArray, RingBuf};
 use aya::programs::{BtfTracePoint, Iter, RawTracePoint};
 use aya::{Btf, Ebpf, EbpfLoader};
 
-use crate::calls::{CODES, Calls, Class, guarded_numbers, natives, operations};
+use crate::calls::{CODES, Calls, Class, guarded_numbers, natives, operations, wanted_numbers};
 use crate::filter::{Cgroup, Entry, Filters, Mode};
 
 static TYPED: &[u8] = aya::include_bytes_aligned!("../bpf/recorder.bpf.o");
@@ -94,7 +94,6 @@ pub(crate) enum Count {
     Cut = 4,
     Fault = 5,
     Unknown = 7,
-    PidsFull = 8,
 }
 
 /// Sums over all CPUs.
@@ -184,6 +183,7 @@ impl Probe {
             .btf(Some(btf))
             .override_global("config", config.as_slice(), true)
             .map_max_entries("events", settings.ring_bytes)
+            .map_max_entries("pids", if settings.filters.pids.is_empty() { 1 } else { PIDS / 32 })
             .load(object)
             .map_err(refused("the maps of the recorder"))?;
         fill_tables(&mut ebpf, calls, settings)?;
@@ -293,7 +293,12 @@ fn config(settings: &Settings) -> Vec<u8> {
         cgroup_levels(filters),
         0,
     ];
-    words.iter().chain(&guarded_numbers()).flat_map(|word| word.to_le_bytes()).collect()
+    words
+        .iter()
+        .chain(&guarded_numbers())
+        .chain(&wanted_numbers(&settings.wanted))
+        .flat_map(|word| word.to_le_bytes())
+        .collect()
 }
 
 /// Bits of the levels at which a cgroup of the filter can be: any, where some are to be found later.
@@ -346,11 +351,23 @@ fn follow_rings(ebpf: &mut Ebpf, raw: bool, btf: &Btf) -> Vec<&'static str> {
     attached
 }
 
+/// Words of the process filter: two bits for each of 32 numbers. Of several entries for one process the last counts.
+fn pid_words(entries: &[Entry<u32>]) -> BTreeMap<u32, u64> {
+    let mut words = BTreeMap::new();
+    for entry in entries.iter().filter(|entry| entry.value < PIDS) {
+        let (word, shift) = (words.entry(entry.value / 32).or_default(), entry.value % 32 * 2);
+        *word = *word & !(3 << shift) | (entry.mode as u64) << shift;
+    }
+    words
+}
+
+/// Process ids are below this (`PID_MAX_LIMIT`).
+const PIDS: u32 = 1 << 22;
+
 fn fill_filters(ebpf: &mut Ebpf, filters: &Filters) -> Result<(), ProbeError> {
-    let mut pids: HashMap<&mut MapData, u32, u8> =
-        lent(ebpf, "pids")?.try_into().map_err(refused("the process filter"))?;
-    for entry in &filters.pids {
-        pids.insert(entry.value, entry.mode as u8, 0).map_err(refused("the process filter"))?;
+    let mut pids: Array<&mut MapData, u64> = lent(ebpf, "pids")?.try_into().map_err(refused("the process filter"))?;
+    for (word, modes) in pid_words(&filters.pids) {
+        pids.set(word, modes, 0).map_err(refused("the process filter"))?;
     }
     let mut cgroups: HashMap<&mut MapData, u64, u8> =
         lent(ebpf, "cgroups")?.try_into().map_err(refused("the cgroup filter"))?;

@@ -483,7 +483,6 @@ impl Session {
         lost.add(Counter::CutArguments, since(Count::Cut));
         lost.add(Counter::UnreadableArguments, since(Count::Fault));
         lost.add(Counter::UnknownCalls, since(Count::Unknown));
-        lost.add(Counter::UntrackedProcesses, since(Count::PidsFull));
         lost.add(Counter::LateEvents, self.order.late - self.told_late);
         lost.add(Counter::ChangedArguments, self.encoder.changed - self.told_changed);
         self.told = counts;

@@ -73,6 +73,8 @@ pub(crate) enum Class {
     Exec = 3,
     /// A record of each of several messages.
     Messages = 4,
+    /// Numbers, and the bytes of one buffer: what programs do most.
+    Data = 5,
 }
 
 /// What the kernel side can fetch; the numbers are those of `bpf/maps.h`.
@@ -155,7 +157,11 @@ impl Calls {
                 };
                 let Some(slot) = by_code.get_mut(code) else { continue };
                 let fetch = fetches(row);
-                let class = if fetch.is_empty() { row.class } else { row.class.max_fetch() };
+                let class = match fetch[..] {
+                    [] => row.class,
+                    [Fetch { get: Get::DataRet | Get::DataArg, when: When::Always, .. }] => Class::Data,
+                    _ => row.class.max_fetch(),
+                };
                 *slot = Some(Known { name: row.name, class, etype, def, params: row.params, fetch });
             }
         }
@@ -219,18 +225,34 @@ fn guarded(name: &str) -> bool {
     GUARDED.contains(&name)
 }
 
-/// Which native numbers may be those of guarded calls, as the kernel side has it: bit n for n, of 64 or of 32 bits.
-pub(crate) fn guarded_numbers() -> [u32; 16] {
-    /// The 32-bit call that may be any socket call, connect too.
-    const SOCKETCALL: u32 = 102;
+/// Which native numbers may be those of guarded calls, as the kernel side has it.
+pub(crate) fn guarded_numbers() -> NumberBits {
+    number_bits(|code| tables::syscalls().get(usize::from(code)).is_some_and(|call| guarded(call.name)))
+}
+
+/// Which native numbers may be those of calls to record. Where calls that are in no table are wanted, any may.
+pub(crate) fn wanted_numbers(wanted: &std::collections::BTreeSet<u16>) -> NumberBits {
+    if wanted.contains(&0) { [u32::MAX; 16] } else { number_bits(|code| wanted.contains(&code)) }
+}
+
+/// Bit n for the native number n, whichever kind of number that is: what the kernel side looks at before anything else.
+pub(crate) type NumberBits = [u32; 16];
+
+fn number_bits(chosen: impl Fn(u16) -> bool) -> NumberBits {
     let mut bits = [0; 16];
-    let named = |code: u16| tables::syscalls().get(usize::from(code)).is_some_and(|call| guarded(call.name));
-    let numbers = natives().into_iter().filter(|&(number, code)| number < 1024 && named(code));
-    for number in numbers.map(|(number, _)| number % 512).chain([SOCKETCALL]) {
-        bits[(number / 32) as usize] |= 1 << (number % 32);
+    for (number, code) in natives() {
+        // The 32-bit call that may be any socket call, by its argument.
+        let number = if number < SOCKETCALL_MEMBERS { number % 512 } else { SOCKETCALL };
+        if chosen(code) {
+            bits[(number / 32) as usize] |= 1 << (number % 32);
+        }
     }
     bits
 }
+
+/// Number of the 32-bit socketcall, and where its members begin in the kernel side's table.
+const SOCKETCALL: u32 = 102;
+const SOCKETCALL_MEMBERS: u32 = 1024;
 
 /// Bytes of a plan.
 pub(crate) const PLAN: usize = 4 + FETCHES * 4;
@@ -238,7 +260,7 @@ pub(crate) const PLAN: usize = 4 + FETCHES * 4;
 impl Class {
     const fn max_fetch(self) -> Self {
         match self {
-            Self::Plain => Self::Fetch,
+            Self::Plain | Self::Data => Self::Fetch,
             other => other,
         }
     }
@@ -381,6 +403,29 @@ mod tests {
     }
 
     #[test]
+    fn only_numbers_of_wanted_calls_get_past_the_first_look() {
+        let code = |name: &str| tables::syscalls().iter().position(|call| call.name == name).unwrap() as u16;
+        let bits = |names: &[&str]| wanted_numbers(&names.iter().map(|name| code(name)).collect());
+        let set = |bits: NumberBits, number: usize| bits[number / 32] & 1 << (number % 32) != 0;
+        // write: 1 of 64 bits, 4 of 32.
+        let writes = bits(&["write"]);
+        assert!(set(writes, 1) && set(writes, 4));
+        assert_eq!(writes.iter().map(|word| word.count_ones()).sum::<u32>(), 2);
+        // connect: 42, 362 and the socketcall of 32 bits.
+        let connects = bits(&["connect"]);
+        assert!(set(connects, 42) && set(connects, 362) && set(connects, 102));
+        assert_eq!(wanted_numbers(&[0].into()), [u32::MAX; 16], "numbers of no table can be any");
+    }
+
+    #[test]
+    fn reads_and_writes_take_the_short_way() {
+        let calls = Calls::new();
+        let class = |name: &str| calls.by_code.iter().flatten().find(|known| known.name == name).unwrap().class;
+        assert!(["read", "write", "pread64", "pwrite64"].iter().all(|name| class(name) == Class::Data));
+        assert_eq!((class("readv"), class("sendto"), class("close")), (Class::Fetch, Class::Fetch, Class::Plain));
+    }
+
+    #[test]
     fn numbers_of_both_sides_agree() {
         let header = include_str!("../../bpf/maps.h");
         for text in [
@@ -391,6 +436,7 @@ mod tests {
             format!("#define ARG_RET {RET}"),
             format!("CLASS_EXEC = {}", Class::Exec as u8),
             format!("CLASS_MESSAGES = {}", Class::Messages as u8),
+            format!("CLASS_DATA = {}", Class::Data as u8),
         ] {
             assert!(header.contains(&text), "{text}");
         }

@@ -116,7 +116,7 @@ impl Encoder {
         match known.class {
             Class::Clone => process::cloned(&call, known, self.boot, params),
             Class::Exec => process::failed_exec(&call, known, params),
-            Class::Plain | Class::Fetch | Class::Messages => plain(&call, known, params),
+            Class::Plain | Class::Fetch | Class::Messages | Class::Data => plain(&call, known, params),
         }
         self.changed += call.changed.get();
         known.etype
