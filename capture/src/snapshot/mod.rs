@@ -44,6 +44,8 @@ pub(crate) struct Snapshot {
     pub forbidden: u64,
     /// Threads that the iterator saw.
     pub there: BTreeSet<u32>,
+    /// Those of them that are described whole.
+    pub described: BTreeSet<u32>,
 }
 
 use threads::Texts;
@@ -67,7 +69,7 @@ impl Snapshot {
         let kept = kept(&before, scope.filters, proc);
         let (mut threads, mut forbidden) = (Vec::new(), 0);
         let mut texts: BTreeMap<u32, Texts> = BTreeMap::new();
-        let mut described = BTreeSet::new();
+        let (mut described, mut whole_threads) = (BTreeSet::new(), BTreeSet::new());
         for seen in &before {
             let tgid = seen.task.tgid;
             if let Some(&whole) = kept.get(&tgid) {
@@ -79,6 +81,9 @@ impl Snapshot {
                     }
                 });
                 threads.push(threads::entry(seen, scope.boot, texts));
+                if whole {
+                    whole_threads.insert(seen.task.tid);
+                }
                 if seen.task.tid == tgid && whole {
                     described.insert(tgid);
                 }
@@ -103,6 +108,7 @@ impl Snapshot {
             left_out: 0,
             forbidden,
             there,
+            described: whole_threads,
         })
     }
 
