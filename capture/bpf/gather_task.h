@@ -167,7 +167,8 @@ __inline void put_times(struct file_item *f, struct inode *inode)
 {
 	if (FIELD_EXISTS(struct inode, i_mtime_sec)) {
 		f->mtime = nanoseconds(GET(inode, i_mtime_sec), GET(inode, i_mtime_nsec));
-		f->ctime = nanoseconds(GET(inode, i_ctime_sec), GET(inode, i_ctime_nsec));
+		/* Since 6.13 the highest bit says that somebody has asked for it (multigrain timestamps). */
+		f->ctime = nanoseconds(GET(inode, i_ctime_sec), GET(inode, i_ctime_nsec) & 0x7fffffff);
 		return;
 	}
 	struct timespec64 m = {}, c = {};
