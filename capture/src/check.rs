@@ -61,6 +61,7 @@ const REQUIREMENTS: &[Requirement] = &[
     ("kernel", kernel),
     ("ring_buffer", ring_buffer),
     ("btf", btf),
+    ("snapshot", snapshot),
     ("capabilities", capabilities),
     ("memlock", memlock),
     ("lockdown", lockdown),
@@ -109,6 +110,24 @@ fn btf(host: &Host) -> (Verdict, String) {
         _ => (
             Verdict::Missing,
             "no /sys/kernel/btf/vmlinux: programs cannot be fitted to this kernel (CONFIG_DEBUG_INFO_BTF)".to_owned(),
+        ),
+    }
+}
+
+fn snapshot(host: &Host) -> (Verdict, String) {
+    match host.iterators {
+        Some(true) => (
+            Verdict::Good,
+            "processes and descriptors at the start are listed by the kernel (iterators); from /proc should it refuse"
+                .to_owned(),
+        ),
+        Some(false) => (
+            Verdict::Note,
+            "this kernel has no iterators: processes and descriptors at the start are read from /proc".to_owned(),
+        ),
+        None => (
+            Verdict::Note,
+            "processes and descriptors at the start: from /proc, unless the kernel lists them".to_owned(),
         ),
     }
 }
@@ -211,6 +230,7 @@ mod tests {
         Host {
             release: Some("6.1.0-56-cloud-amd64".to_owned()),
             btf_bytes: Some(5_514_925),
+            iterators: Some(true),
             capabilities: Some(1 << CAP_BPF | 1 << CAP_PERFMON),
             memlock: Some(Limit::Bytes(65536)),
             cgroups: Some(Cgroups::V2),
@@ -250,6 +270,12 @@ mod tests {
             assert_eq!(verdict(&host, name), Verdict::Missing, "{name}");
             assert_eq!(overall(&findings(&host)), Verdict::Missing, "{name}");
         }
+    }
+
+    #[test]
+    fn a_kernel_without_iterators_will_do() {
+        let host = Host { iterators: Some(false), ..good() };
+        assert_eq!((verdict(&host, "snapshot"), overall(&findings(&host))), (Verdict::Note, Verdict::Note));
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub struct Host {
     pub release: Option<String>,
     /// Size in bytes of the kernel's type information (`/sys/kernel/btf/vmlinux`).
     pub btf_bytes: Option<u64>,
+    /// The kernel has iterators over tasks and their files: its type information names them.
+    pub iterators: Option<bool>,
     /// Effective capabilities of this process, as a bit mask.
     pub capabilities: Option<u64>,
     /// Soft limit of locked memory.
@@ -57,6 +59,7 @@ impl Host {
         Self {
             release: fact("proc/sys/kernel/osrelease").map(|text| text.trim().to_owned()),
             btf_bytes: fs::metadata(root.join("sys/kernel/btf/vmlinux")).ok().map(|file| file.len()),
+            iterators: names_iterators(&root.join("sys/kernel/btf/vmlinux")),
             capabilities: fact("proc/self/status").and_then(|text| effective_capabilities(&text)),
             memlock: fact("proc/self/limits").and_then(|text| memlock(&text)),
             cgroups: fact("proc/self/mountinfo").map(|text| cgroups(&text)),
@@ -78,6 +81,23 @@ fn read_fact(path: &Path) -> Option<String> {
     let mut text = String::new();
     fs::File::open(path).ok()?.take(LONGEST_FACT).read_to_string(&mut text).ok()?;
     Some(text)
+}
+
+/// Longest type information that is read; that of kernels of today has 5 to 10 MB.
+const LONGEST_TYPES: u64 = 64 << 20;
+
+/// Does the kernel's type information name the functions behind `iter/task` and `iter/task_file`?
+fn names_iterators(btf: &Path) -> Option<bool> {
+    use std::io::Read as _;
+    let mut types = Vec::new();
+    fs::File::open(btf).ok()?.take(LONGEST_TYPES).read_to_end(&mut types).ok()?;
+    let mut names = types.split(|&byte| byte == 0);
+    let (mut task, mut file) = (false, false);
+    Some(names.any(|name| {
+        task |= name == b"bpf_iter_task";
+        file |= name == b"bpf_iter_task_file";
+        task && file
+    }))
 }
 
 /// `CapEff:` line of `/proc/PID/status`: hexadecimal.

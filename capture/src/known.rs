@@ -28,6 +28,8 @@ pub(crate) struct Known {
     gone: BTreeMap<u32, Vec<u8>>,
     /// Process and number of descriptors made meanwhile.
     births: BTreeSet<(u32, i64)>,
+    /// Threads that were made meanwhile.
+    born: BTreeSet<u32>,
 }
 
 impl Known {
@@ -36,6 +38,7 @@ impl Known {
         self.since = Some(since);
         self.gone.clear();
         self.births.clear();
+        self.born.clear();
     }
 
     /// Enough of that.
@@ -43,6 +46,7 @@ impl Known {
         self.since = None;
         self.gone.clear();
         self.births.clear();
+        self.born.clear();
     }
 
     /// Forgets threads whose end nobody saw: those that were not there at the moment for which it watched.
@@ -78,6 +82,9 @@ impl Known {
                 // The child's own side.
                 if known.class == Class::Clone && head.ret == 0 {
                     self.put(head.tid, bytes);
+                    if self.since.is_some_and(|since| head.ts > since) && self.born.len() < BIRTHS_MAX {
+                        self.born.insert(head.tid);
+                    }
                 }
                 let makes = known.def.flags.has(EventFlags::CREATES_FD);
                 if makes && head.ret >= 0 && self.since.is_some_and(|since| head.ts > since) {
@@ -131,6 +138,11 @@ impl Known {
         self.gone.values().filter_map(|bytes| Record::parse(bytes)).filter(move |record| record.head.ts <= since)
     }
 
+    /// Did the call that made this thread return in it after the moment? Then its events say all about it.
+    pub(crate) fn is_born(&self, tid: u32) -> bool {
+        self.born.contains(&tid)
+    }
+
     /// Was this descriptor made after the moment?
     pub(crate) fn is_new(&self, tgid: u32, fd: i64) -> bool {
         self.births.contains(&(tgid, fd))
@@ -181,6 +193,7 @@ mod tests {
         note(&mut known, at(record(1, code("openat"), -2, [0; 6], &[]), 6, 13));
         assert!(known.is_new(13, 4) && known.is_new(13, 5) && known.is_new(13, 6));
         assert!(!known.is_new(13, -2) && !known.is_new(13, 0) && !known.is_new(12, 4));
+        assert!(known.is_born(13) && !known.is_born(10));
         known.forget_except(&BTreeSet::new());
         assert_eq!(known.processes().into_iter().collect::<Vec<_>>(), [13], "13 is younger than the moment");
         known.watch(20);

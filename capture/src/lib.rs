@@ -33,4 +33,3 @@ mod sink;
 mod snapshot;
 mod sys;
 mod trigger;
-mod undecided;

@@ -258,6 +258,18 @@ impl Watcher {
     }
 }
 
+/// Name of the protocol of the socket that a path in `/proc/PID/fd` leads to, as the kernel tells it.
+pub(crate) fn socket_protocol(path: &std::path::Path) -> Option<String> {
+    let path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).ok()?;
+    let mut name = [0u8; 64];
+    // SAFETY: path and attribute name end with NUL; `name` is valid for writing its length.
+    let len = unsafe {
+        libc::getxattr(path.as_ptr(), c"system.sockprotoname".as_ptr(), name.as_mut_ptr().cast(), name.len())
+    };
+    let name = name.get(..usize::try_from(len).ok()?)?;
+    Some(String::from_utf8_lossy(name).trim_end_matches('\0').to_owned())
+}
+
 /// Addresses of the machine's network interfaces.
 pub(crate) fn interfaces() -> Vec<Interface> {
     let mut first: *mut libc::ifaddrs = std::ptr::null_mut();

@@ -15,7 +15,7 @@ fn machine() -> tempfile::TempDir {
     write(root.path(), "proc/self/status", "Name:\tx\nCapEff:\t000001ffffffffff\n");
     write(root.path(), "proc/self/limits", "Max locked memory         65536 65536 bytes\n");
     write(root.path(), "proc/self/mountinfo", "41 31 0:38 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
-    write(root.path(), "sys/kernel/btf/vmlinux", "btf");
+    write(root.path(), "sys/kernel/btf/vmlinux", "\0bpf_iter_task\0bpf_iter_task_file\0");
     root
 }
 
@@ -37,6 +37,7 @@ fn a_complete_machine_is_ready() {
     let (code, out, err) = check(&["check", "--root", root.path().to_str().unwrap()]);
     assert_eq!(code, ExitCode::SUCCESS);
     assert!(out.contains("This machine can be recorded."), "{out}");
+    assert!(out.lines().any(|line| line.starts_with("ok") && line.contains("snapshot")), "{out}");
     assert_eq!(err, "");
 }
 

@@ -19,6 +19,7 @@ use crate::flight::{Flight, Memory};
 use crate::probe::{Count, Settings};
 use crate::session::{self, Moment, Outcome, Until, Watch};
 use crate::sink::{Keeper, Sink, Turns};
+use crate::snapshot::Listed;
 use crate::trigger::Triggers;
 use crate::{select, sys};
 
@@ -122,6 +123,9 @@ pub(super) struct Options {
     /// How hard to compress, 1 to 19.
     #[arg(long, value_name = "LEVEL", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=19))]
     level: i32,
+    /// Read the processes and descriptors that are there at the start from /proc, even where the kernel could list them.
+    #[arg(long)]
+    proc_snapshot: bool,
     /// Say nothing but errors.
     #[arg(short, long)]
     quiet: bool,
@@ -183,7 +187,8 @@ pub(super) fn run(options: &Options, err: &mut dyn Write) -> Result<u8, Failure>
     }
     let settings = Settings { snaplen: options.snaplen, ring_bytes: options.buffer << 20, wanted, filters };
     let appear = appear(&settings.filters)?;
-    let watch = Watch { triggers, appear, after: options.after.saturating_mul(SECOND) };
+    let after = options.after.saturating_mul(SECOND);
+    let watch = Watch { triggers, appear, after, proc_snapshot: options.proc_snapshot };
     let sink = Sink::start(keeping.keeper, keeping.turns)?;
     let mut status = Status::new(!options.quiet && std::io::stderr().is_terminal(), options.quiet);
     status.notes(&notes, err);
@@ -312,7 +317,7 @@ fn appear(filters: &Filters) -> Result<Option<Appear>, Failure> {
     let Some(mount) = mounts.first() else {
         return Err(usage("--container needs cgroup version 2, which is not mounted"));
     };
-    Appear::new(filters, mount, Path::new("/")).map(Some).map_err(usage)
+    Appear::new(filters.containers.clone(), mount, Path::new("/")).map(Some).map_err(usage)
 }
 
 /// Finds the command as a shell would, so that the only exec recorded is its own, and starts it up to there.
@@ -401,6 +406,17 @@ fn summary(outcome: &Outcome, events: u64, written: u64, shown: &str, err: &mut 
             "note: {} environments of other users' processes may not be read by this user",
             outcome.forbidden
         )?;
+    }
+    let (listed, closed) = &outcome.listed;
+    match listed {
+        Listed::Kernel => {}
+        Listed::Proc => writeln!(err, "note: processes and descriptors at the start were read from /proc")?,
+        Listed::Refused(why) => {
+            writeln!(err, "note: processes and descriptors at the start were read from /proc: {}", printable(why))?;
+        }
+    }
+    if *closed > 0 {
+        writeln!(err, "note: descriptors of {closed} processes of other users may not be seen by this user")?;
     }
     if outcome.raw {
         writeln!(err, "note: the kernel took only programs without types (raw tracepoints)")?;

@@ -1,11 +1,13 @@
 //! What the machine looked like when recording began: the capture's list blocks.
 //!
 //! The kernel side is attached first and its records wait; then its iterators describe every thread and descriptor
-//! ([`threads`], [`fds`]). What began after the attachment stands in the events and is left out here, so that live
+//! ([`threads`], [`fds`]), or `/proc` does where it has none ([`proc`]). What began after the attachment stands in the events and is left out here, so that live
 //! events win. Program arguments and environments come from `/proc`, users from `/etc` ([`host`]).
 
 mod fds;
 mod host;
+mod made;
+mod proc;
 mod threads;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +18,7 @@ use casebook_formats::write::{CaptureWriter, WriteError};
 
 use crate::filter::{Filters, Mode};
 use crate::known::Known;
-use crate::probe::{Probe, ProbeError};
+use crate::probe::Probe;
 use crate::record::{Item, Kind, Record, TaskItem};
 
 /// What a snapshot is to be of.
@@ -29,6 +31,20 @@ pub(crate) struct Scope<'a> {
     pub boot: u64,
     /// Processes of which it is known what they were started with.
     pub told: &'a BTreeSet<u32>,
+    /// Read `/proc` even where the kernel would list threads and descriptors.
+    pub from_proc: bool,
+}
+
+/// Where the lists of threads and descriptors come from.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub(crate) enum Listed {
+    /// The kernel side's iterators.
+    #[default]
+    Kernel,
+    /// `/proc`, because it was asked for.
+    Proc,
+    /// `/proc`, because the kernel refused its iterators for this reason.
+    Refused(String),
 }
 
 /// Everything that stands before the first event.
@@ -42,10 +58,11 @@ pub(crate) struct Snapshot {
     pub left_out: u64,
     /// Command lines and environments that this user may not read.
     pub forbidden: u64,
-    /// Threads that the iterator saw.
+    /// Threads that were seen.
     pub there: BTreeSet<u32>,
-    /// Those of them that are described whole.
-    pub described: BTreeSet<u32>,
+    pub listed: Listed,
+    /// Processes whose descriptors this user may not see.
+    pub closed: u64,
 }
 
 use threads::Texts;
@@ -58,9 +75,8 @@ pub(crate) struct Seen<'a> {
 
 impl Snapshot {
     /// Reads everything.
-    pub(crate) fn take(probe: &mut Probe, scope: &Scope<'_>) -> Result<Self, ProbeError> {
-        // Both walks at once: what happens between them is what can be missed.
-        let (walked, walked_files) = (probe.walk("each_task", "task")?, probe.walk("each_file", "task_file")?);
+    pub(crate) fn take(probe: &mut Probe, scope: &Scope<'_>) -> Self {
+        let Walked { tasks: walked, files: walked_files, closed, listed } = walk(probe, scope.from_proc);
         let seen: Vec<Seen<'_>> =
             records(&walked).filter_map(|record| Some(Seen { task: record.task()?, record })).collect();
         let there = seen.iter().map(|seen| seen.task.tid).collect();
@@ -69,7 +85,7 @@ impl Snapshot {
         let kept = kept(&before, scope.filters, proc);
         let (mut threads, mut forbidden) = (Vec::new(), 0);
         let mut texts: BTreeMap<u32, Texts> = BTreeMap::new();
-        let (mut described, mut whole_threads) = (BTreeSet::new(), BTreeSet::new());
+        let mut described = BTreeSet::new();
         for seen in &before {
             let tgid = seen.task.tgid;
             if let Some(&whole) = kept.get(&tgid) {
@@ -81,9 +97,6 @@ impl Snapshot {
                     }
                 });
                 threads.push(threads::entry(seen, scope.boot, texts));
-                if whole {
-                    whole_threads.insert(seen.task.tid);
-                }
                 if seen.task.tid == tgid && whole {
                     described.insert(tgid);
                 }
@@ -99,7 +112,7 @@ impl Snapshot {
             }
         }
         let fds = tables.into_iter().map(|(tgid, fds)| FdList { tid: i64::from(tgid), fds }).collect();
-        Ok(Self {
+        Self {
             machine: host::machine(Path::new("/"), scope.boot),
             interfaces: crate::sys::interfaces(),
             users: host::users(Path::new("/")),
@@ -108,13 +121,17 @@ impl Snapshot {
             left_out: 0,
             forbidden,
             there,
-            described: whole_threads,
-        })
+            listed,
+            closed,
+        }
     }
 
     /// Adds what the records tell of its moment: what programs were started with, threads that ended since; and takes
     /// out descriptors that were made since.
     pub(crate) fn complete(&mut self, known: &Known, boot: u64) {
+        // `/proc` tells starts in ticks: of those about its moment the records know better.
+        self.threads.retain(|thread| !known.is_born(thread.tid as u32));
+        self.fds.retain(|list| !known.is_born(list.tid as u32));
         for thread in &mut self.threads {
             // Nothing is known of ancestors of what is recorded.
             if let Some(record) = known.thread(thread.pid as u32) {
@@ -179,6 +196,29 @@ impl Snapshot {
     }
 }
 
+/// Records of threads and descriptors, and how they came about.
+struct Walked {
+    tasks: Vec<u8>,
+    files: Vec<u8>,
+    closed: u64,
+    listed: Listed,
+}
+
+/// Asks the iterators, and `/proc` where they are refused or not wanted.
+fn walk(probe: &mut Probe, from_proc: bool) -> Walked {
+    let listed = if from_proc {
+        Listed::Proc
+    } else {
+        // Both walks at once: what happens between them is what can be missed.
+        match probe.walk("each_task", "task").and_then(|tasks| Ok((tasks, probe.walk("each_file", "task_file")?))) {
+            Ok((tasks, files)) => return Walked { tasks, files, closed: 0, listed: Listed::Kernel },
+            Err(error) => Listed::Refused(error.to_string()),
+        }
+    };
+    let proc::Walked { tasks, files, closed } = proc::walk(Path::new("/proc"));
+    Walked { tasks, files, closed, listed }
+}
+
 /// Records one after the other. A length that makes no sense ends them.
 fn records(bytes: &[u8]) -> impl Iterator<Item = Record<'_>> {
     let mut rest = bytes;
@@ -233,3 +273,6 @@ fn belongs(task: &TaskItem, filters: &Filters, mut lineage: impl Iterator<Item =
         && decide(Filters::modes(filters.comms.iter().map(|entry| entry.mode)), comm)
         && decide(filters.cgroup_modes(), cgroup)
 }
+
+#[cfg(test)]
+mod tests;
