@@ -321,6 +321,13 @@ __global int put_path(u64 dentry, u64 vfsmount, u32 to)
 	return 0;
 }
 
+__inline struct kernfs_node *parent_of(struct kernfs_node *node)
+{
+	if (FIELD_EXISTS(struct kernfs_node, __parent))
+		return GET(node, __parent);
+	return GET((struct kernfs_node___plain *)node, parent);
+}
+
 /* Path of a cgroup: names, leaf first. */
 __global int put_cgroup(u64 node, u32 to)
 {
@@ -330,12 +337,8 @@ __global int put_cgroup(u64 node, u32 to)
 
 	s->pos = start + sizeof(struct item);
 	for (u32 i = 0; i < 32; i++) {
-		struct kernfs_node *parent;
+		struct kernfs_node *parent = parent_of(kn);
 
-		if (FIELD_EXISTS(struct kernfs_node, __parent))
-			parent = GET(kn, __parent);
-		else
-			parent = GET((struct kernfs_node___plain *)kn, parent);
 		/* The root has no name worth telling. */
 		if (!parent) {
 			bits = 0;

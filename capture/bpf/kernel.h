@@ -107,6 +107,7 @@ struct files_struct {
 struct kernfs_node {
 	struct kernfs_node *__parent;
 	const char *name;
+	u64 id;
 };
 /* Up to 6.14. */
 struct kernfs_node___plain {

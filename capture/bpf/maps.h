@@ -12,14 +12,17 @@ struct config {
 	u32 self; /* process id of the recorder: never recorded */
 	u32 snaplen; /* bytes of a buffer that are kept */
 	u32 pids, cgroups, comms, uids; /* kinds of entries in a filter: FILTER_* */
-	u32 cgroup_levels; /* bit n: some filtered cgroup is n steps below the root */
-	u32 spare;
+	u32 by_name; /* the filter names containers by what only their runtimes know */
+	u32 meet; /* threads can come into the recording otherwise than by being born there */
+	u32 id_lengths[16]; /* lengths of the ids that the filter names containers by, then 0 */
 	u32 guarded[16]; /* bit n: native number n, of 64 or of 32 bits, may be that of a guarded call */
 	u32 wanted[16]; /* the same of the calls to record */
 };
 
 #define FILTER_ONLY 1
 #define FILTER_EXCEPT 2
+#define FILTER_NEITHER 3 /* of a cgroup: looked at, and not named */
+#define FILTER_UNDECIDED 4 /* of a container's cgroup: perhaps */
 
 const volatile struct config config = {};
 
@@ -154,6 +157,57 @@ struct {
 	__type(key, u64);
 	__type(value, u8);
 } cgroups SEC(".maps");
+
+/* Containers that the filter names by an id or its beginning, their value FILTER_*. */
+#define ID 64
+
+struct id_start {
+	u32 len;
+	char text[ID];
+};
+
+struct {
+	__uint(type, MAP_HASH);
+	__uint(max_entries, 256);
+	__type(key, struct id_start);
+	__type(value, u8);
+} ids SEC(".maps");
+
+/* What came of looking at a cgroup and those above it, by its number. */
+struct verdict {
+	u32 turn; /* of the filter, when that was */
+	u16 mode; /* FILTER_ONLY, FILTER_EXCEPT, 0: not named */
+	u16 undecided; /* it may be one that is named: only its runtime knows. Otherwise `mode` holds */
+	u32 container; /* then: lower half of the number of the cgroup in question */
+};
+
+struct {
+	__uint(type, MAP_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u64);
+	__type(value, struct verdict);
+} verdicts SEC(".maps");
+
+/* What the user side changes while recording. */
+struct live {
+	u32 turn; /* one more for each change of `cgroups` */
+	u32 meet; /* the snapshot is taken: who is not in it has to be told */
+};
+
+struct {
+	__uint(type, MAP_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct live);
+} lives SEC(".maps");
+
+/* Threads of which the capture tells who they are. */
+struct {
+	__uint(type, MAP_HASH);
+	__uint(max_entries, 65536);
+	__type(key, u32);
+	__type(value, u8);
+} met SEC(".maps");
 
 struct comm {
 	char text[16];

@@ -19,6 +19,9 @@ enum record_kind {
 #define HEAD_LAST 2 /* exit: the last thread of its process */
 #define HEAD_CUT 4 /* some item found no room */
 #define HEAD_RING 8 /* asked for through io_uring; args are those of the call that does the same */
+#define HEAD_UNDECIDED 16 /* of a container that may be one that the filter names: cgroup */
+#define HEAD_OTHERWISE 64 /* with it: belongs into the recording also if that container is not named */
+#define HEAD_JOINED 32 /* no call: a thread that came into the recording tells who it is, in the form of a child's clone */
 
 struct head {
 	u32 len; /* of the record, head included */
@@ -30,7 +33,7 @@ struct head {
 	u16 flags;
 	u32 tgid;
 	u32 tid;
-	u32 spare;
+	u32 cgroup; /* with HEAD_UNDECIDED: lower half of the number of the container's cgroup */
 	s64 ret;
 	u64 args[6];
 };

@@ -6,7 +6,7 @@
  * tracepoints complete the picture: new processes (for the process filter), successful execs, ends of threads. Two
  * iterators describe what was there before. Nothing here changes anything, waits, or allocates. */
 
-#include "gather_task.h"
+#include "filter.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -32,57 +32,8 @@ __inline u64 plain(const void *field)
 	return pointer;
 }
 
-/* Does what a filter says of something (0: nothing) let it pass? `modes`: of all that the filter says. */
-__inline bool mode_passes(u32 modes, u32 mode)
-{
-	return mode ? mode == FILTER_ONLY : !(modes & FILTER_ONLY);
-}
-
-__inline bool passes(u32 modes, const u8 *entry)
-{
-	return mode_passes(modes, entry ? *entry : 0);
-}
-
-__inline bool cgroup_passes(void)
-{
-	u64 id = bpf_get_current_cgroup_id();
-	u8 *entry = bpf_map_lookup_elem(&cgroups, &id);
-
-	/* The nearest of its cgroups that the filter names decides. */
-	for (int level = 15; !entry && level >= 0; level--) {
-		if (!(config.cgroup_levels & (1 << level)))
-			continue;
-		id = bpf_get_current_ancestor_cgroup_id(level);
-		entry = bpf_map_lookup_elem(&cgroups, &id);
-	}
-	return passes(config.cgroups, entry);
-}
-
-/* Does the current thread belong into the recording? */
-__inline bool wanted_thread(u32 tgid)
-{
-	if (tgid == config.self)
-		return 0;
-	if (config.pids && !mode_passes(config.pids, pid_mode(tgid)))
-		return 0;
-	if (config.cgroups && !cgroup_passes())
-		return 0;
-	if (config.uids) {
-		u32 uid = bpf_get_current_uid_gid();
-		if (!passes(config.uids, bpf_map_lookup_elem(&uids, &uid)))
-			return 0;
-	}
-	if (config.comms) {
-		struct comm comm = {};
-		bpf_get_current_comm(&comm, sizeof(comm));
-		if (!passes(config.comms, bpf_map_lookup_elem(&comms, &comm)))
-			return 0;
-	}
-	return 1;
-}
-
 /* Takes this CPU's scratch and fills the head, but for the number. */
-__inline struct scratch *take(u32 kind, u32 code, u32 flags, u64 id)
+__inline struct scratch *take(u32 kind, u32 code, u32 flags, u64 id, u64 wanted)
 {
 	struct scratch *s = scratch_of(FOR_EVENT);
 	struct head *head;
@@ -96,16 +47,16 @@ __inline struct scratch *take(u32 kind, u32 code, u32 flags, u64 id)
 	head->code = code;
 	head->ts = bpf_ktime_get_boot_ns();
 	head->cpu = bpf_get_smp_processor_id();
-	head->flags = flags;
+	head->flags = flags | FLAGS_OF(wanted);
 	head->tgid = id >> 32;
 	head->tid = id;
-	head->spare = 0;
+	head->cgroup = CGROUP_OF(wanted);
 	s->pos = sizeof(*head);
 	return s;
 }
 
 /* Begins a record; its number is used up whatever becomes of it. */
-__inline struct scratch *begin(u32 kind, u32 code, u32 flags, u64 id)
+__inline struct scratch *begin(u32 kind, u32 code, u32 flags, u64 id, u64 wanted)
 {
 	struct counters *c = counters();
 	struct scratch *s;
@@ -114,7 +65,7 @@ __inline struct scratch *begin(u32 kind, u32 code, u32 flags, u64 id)
 	if (!c)
 		return 0;
 	seq = c->seq++;
-	s = take(kind, code, flags, id);
+	s = take(kind, code, flags, id, wanted);
 	if (s)
 		((struct head *)s->buf)->seq = seq;
 	else
@@ -246,12 +197,37 @@ __inline void put_data(struct scratch *s, struct plan *plan, s64 ret)
 	s->pos = sizeof(*head) + sizeof(*item) + len;
 }
 
+#define CLONE_THREAD_FLAGS 0x10f00 /* CLONE_VM, FS, FILES, SIGHAND, THREAD */
+#define CODE_CLONE 327
+
+/* The current thread came into the recording from outside (into a cgroup, under another user or name): it tells who it
+ * is before it does anything else, in the form in which a child does when it is born. */
+__global int introduce(u64 id, u64 wanted)
+{
+	struct scratch *s = begin(KIND_CALL, CODE_CLONE, HEAD_JOINED, id, wanted);
+	u64 task = bpf_get_current_task();
+	struct head *head;
+
+	if (!s)
+		return 0;
+	head = (void *)s->buf;
+	head->ret = 0;
+	__builtin_memset(head->args, 0, sizeof(head->args));
+	if (id >> 32 != (u32)id)
+		head->args[0] = CLONE_THREAD_FLAGS;
+	put_task(task, TO(ITEM_TASK, 0));
+	put_program(task, 0);
+	put_cgroups(task, 0);
+	send(s);
+	return 0;
+}
+
 TRACEPOINT("sys_exit")
 int on_exit(u64 *ctx)
 {
 	struct pt_regs *regs = (void *)ctx[0];
 	s64 ret = ctx[1];
-	u64 nr = REG(regs, orig_ax), id;
+	u64 nr = REG(regs, orig_ax), id, wanted;
 	struct scratch *s;
 	struct head *head;
 	struct plan *plan;
@@ -271,16 +247,24 @@ int on_exit(u64 *ctx)
 	if (!plan || !plan->want)
 		return 0;
 	id = bpf_get_current_pid_tgid();
-	if (!wanted_thread(id >> 32)) {
+	wanted = wanted_thread(id >> 32);
+	if (!wanted) {
 		count(COUNT_FILTERED);
 		return 0;
+	}
+	if (config.meet) {
+		/* A child tells of itself by the call that made it. */
+		if (plan->class == CLASS_CLONE && ret == 0)
+			has_met(id);
+		else if (is_stranger(id))
+			introduce(id, wanted);
 	}
 	/* A successful exec was recorded when the program started; its registers are gone. */
 	if (plan->class == CLASS_EXEC && ret == 0)
 		return 0;
 	if (!code)
 		count(COUNT_UNKNOWN);
-	s = begin(KIND_CALL, code, call.flags, id);
+	s = begin(KIND_CALL, code, call.flags, id, wanted);
 	if (!s)
 		return 0;
 	head = (void *)s->buf;
@@ -443,7 +427,7 @@ int call_messages(u64 *ctx)
 	struct scratch *s = scratch_of(FOR_EVENT);
 	u32 code, flags, size;
 	struct head *head;
-	u64 id, args[6];
+	u64 id, wanted, args[6];
 	s64 messages;
 
 	if (!s)
@@ -451,6 +435,7 @@ int call_messages(u64 *ctx)
 	head = (void *)s->buf;
 	code = head->code;
 	flags = head->flags;
+	wanted = (u64)head->cgroup << 32;
 	id = (u64)head->tgid << 32 | head->tid;
 	messages = head->ret;
 	size = flags & HEAD_COMPAT ? sizeof(struct msghdr32) + 4 : sizeof(struct msghdr64) + 8;
@@ -460,7 +445,7 @@ int call_messages(u64 *ctx)
 		if (i > 0) {
 			if (i >= messages)
 				break;
-			s = begin(KIND_CALL, code, flags, id);
+			s = begin(KIND_CALL, code, flags, id, wanted);
 			if (!s)
 				continue;
 			head = (void *)s->buf;
@@ -560,7 +545,7 @@ int on_exec(u64 *ctx)
 	/* The current task, as a plain number: global functions take no typed pointers. */
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct linux_binprm *bprm = (void *)ctx[2];
-	u64 id = bpf_get_current_pid_tgid();
+	u64 id = bpf_get_current_pid_tgid(), wanted;
 	u32 execve = 324, execveat = 325, code, old_tid = ctx[1], given;
 	struct plan *plan = bpf_map_lookup_elem(&plans, &execve);
 	struct scratch *s;
@@ -568,15 +553,19 @@ int on_exec(u64 *ctx)
 	struct file *file;
 	struct path path;
 
-	if (!plan || !plan->want || !wanted_thread(id >> 32))
+	if (!plan || !plan->want)
 		return 0;
+	wanted = wanted_thread(id >> 32);
+	if (!wanted)
+		return 0;
+	has_met(id);
 	/* The number it was called by is gone; it was noted at the beginning, by the thread that is its process' only one
 	 * now. Without that note: only execveat with a descriptor leaves a path of that. */
 	given = end_guard(old_tid);
 	code = given ? given : FIELD_EXISTS(struct linux_binprm, fdpath) && GET(bprm, fdpath) ? execveat : execve;
 	if (code != execveat)
 		code = execve;
-	s = begin(KIND_EXEC, code, 0, id);
+	s = begin(KIND_EXEC, code, 0, id, wanted);
 	if (!s)
 		return 0;
 	head = (void *)s->buf;
@@ -643,14 +632,15 @@ TRACEPOINT("sched_process_exit")
 int on_end(u64 *ctx)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	u64 id = bpf_get_current_pid_tgid();
-	u32 tgid = id >> 32;
+	u64 id = bpf_get_current_pid_tgid(), wanted;
+	u32 tgid = id >> 32, tid = id;
 	bool last = GET(GET(task, signal), live).counter == 0;
 	struct scratch *s;
 	struct head *head;
 
-	if (wanted_thread(tgid)) {
-		s = begin(KIND_EXIT, 0, last ? HEAD_LAST : 0, id);
+	wanted = wanted_thread(tgid);
+	if (wanted) {
+		s = begin(KIND_EXIT, 0, last ? HEAD_LAST : 0, id, wanted);
 		if (s) {
 			head = (void *)s->buf;
 			head->ret = GET(task, exit_code);
@@ -660,6 +650,8 @@ int on_end(u64 *ctx)
 	}
 	if (last && config.pids)
 		set_pid_mode(tgid, 0);
+	if (config.meet)
+		bpf_map_delete_elem(&met, &tid);
 	end_guard(id);
 	return 0;
 }

@@ -107,7 +107,7 @@ __global int submitted(u64 request, u64 name)
 	struct io_kiocb *req = (void *)request;
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct io_ring_ctx *ring = GET(req, ctx);
-	u64 id = bpf_get_current_pid_tgid();
+	u64 id = bpf_get_current_pid_tgid(), wanted;
 	struct queue_entry *entry;
 	struct blank *blank;
 	struct operation *operation;
@@ -123,7 +123,8 @@ __global int submitted(u64 request, u64 name)
 	plan = bpf_map_lookup_elem(&plans, &code);
 	if (!plan || !plan->want)
 		return 0;
-	if (!wanted_thread(id >> 32)) {
+	wanted = wanted_thread(id >> 32);
+	if (!wanted) {
 		count(COUNT_FILTERED);
 		return 0;
 	}
@@ -135,10 +136,12 @@ __global int submitted(u64 request, u64 name)
 		count(COUNT_FAULT);
 		return 0;
 	}
+	if (config.meet && is_stranger(id))
+		introduce(id, wanted);
 	/* A thread that the kernel made to serve the queue acts for its process. */
 	if (GET(task, flags) & PF_IO_WORKER)
 		id = (id >> 32) << 32 | id >> 32;
-	s = take(KIND_CALL, code, HEAD_RING, id);
+	s = take(KIND_CALL, code, HEAD_RING, id, wanted);
 	if (!s) {
 		/* Counted as one that was begun: it is lost. */
 		struct counters *c = counters();
@@ -182,7 +185,7 @@ __global int completed(u64 ring, u64 name, s64 result, u32 flags)
 
 	if (!pending || !c)
 		return 0;
-	s = take(KIND_CALL, 0, 0, id);
+	s = take(KIND_CALL, 0, 0, id, WANTED);
 	seq = c->seq++;
 	if (!s) {
 		c->n[COUNT_SCRATCH]++;

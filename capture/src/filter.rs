@@ -23,12 +23,18 @@ pub(crate) struct Entry<T> {
     pub mode: Mode,
 }
 
-/// A cgroup: its number, and how deep it lies below the root.
+/// A cgroup's number: the inode of its folder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Cgroup {
     pub id: u64,
-    pub level: u32,
 }
+
+/// Lengths of an id's beginning that names a container.
+const ID_LENGTHS: std::ops::RangeInclusive<usize> = 6..=64;
+/// From this length on a text of hexadecimal digits is an id and nothing else: runtimes show so many of it.
+const ID_SHOWN: usize = 12;
+/// Different lengths of ids that the kernel side has room for.
+pub(crate) const LENGTHS: usize = 16;
 
 /// All entries.
 #[derive(Clone, Default, Debug)]
@@ -80,6 +86,21 @@ impl Filters {
     /// Does a cgroup decide, also one that is not known yet?
     pub(crate) fn by_cgroup(&self) -> bool {
         !(self.cgroups.is_empty() && self.containers.is_empty())
+    }
+
+    /// Ids of containers, or their beginnings: what the kernel side can tell by a cgroup's name.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &Entry<String>> {
+        self.containers.iter().filter(|entry| may_be_id(&entry.value))
+    }
+
+    /// Are there names of containers, which only their runtimes know?
+    pub(crate) fn by_name(&self) -> bool {
+        self.containers.iter().any(|entry| !(may_be_id(&entry.value) && entry.value.len() >= ID_SHOWN))
+    }
+
+    /// Can threads come into the recording otherwise than by being born there?
+    pub(crate) fn can_join(&self) -> bool {
+        self.by_cgroup() || !self.uids.is_empty() || !self.comms.is_empty()
     }
 
     /// Bits of the modes of cgroups, also of those that are not known yet.
@@ -142,8 +163,7 @@ impl Filters {
             if let Ok(found) = std::fs::metadata(&folder)
                 && found.is_dir()
             {
-                let level = below.components().count() as u32;
-                self.cgroups.push(Entry { value: Cgroup { id: found.ino(), level }, mode });
+                self.cgroups.push(Entry { value: Cgroup { id: found.ino() }, mode });
                 return Ok(());
             }
         }
@@ -180,6 +200,11 @@ const LINEAGE_MAX: usize = 1024;
 fn parent(proc: &Path, pid: u32) -> Option<u32> {
     let stat = std::fs::read_to_string(proc.join(pid.to_string()).join("stat")).ok()?;
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Can this be an id, or the beginning of one?
+pub(crate) fn may_be_id(text: &str) -> bool {
+    ID_LENGTHS.contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// `!` in front of an entry.
@@ -220,6 +245,22 @@ mod tests {
     }
 
     #[test]
+    fn containers_are_named_by_ids_or_by_what_runtimes_call_them() {
+        let filters = |texts: &[&str]| {
+            let mut filters = Filters::default();
+            texts.iter().for_each(|text| filters.container(text));
+            filters
+        };
+        let some = filters(&["web", "!c0ffee", "c0ffee", "C0FFEE00C0FFEE00", "c0ffe", "0123456789ab"]);
+        let ids: Vec<_> = some.ids().map(|entry| (entry.value.as_str(), entry.mode)).collect();
+        assert_eq!(ids, [("c0ffee", Mode::Except), ("c0ffee", Mode::Only), ("0123456789ab", Mode::Only)]);
+        assert!(some.by_name() && some.can_join());
+        assert!(filters(&["c0ffee"]).by_name(), "short enough to be a name");
+        assert!(!filters(&["c0ffee00c0ff", "!0123456789abcdef"]).by_name());
+        assert!(!filters(&[]).by_name() && !filters(&[]).can_join());
+    }
+
+    #[test]
     fn cgroups_are_folders_below_a_mount_and_nowhere_else() {
         let root = tempfile::tempdir().unwrap();
         let mount = root.path().join("unified");
@@ -227,7 +268,9 @@ mod tests {
         let mut filters = Filters::default();
         filters.cgroup("/a/b", std::slice::from_ref(&mount)).unwrap();
         filters.cgroup(mount.join("a").to_str().unwrap(), std::slice::from_ref(&mount)).unwrap();
-        assert_eq!(filters.cgroups.iter().map(|entry| entry.value.level).collect::<Vec<_>>(), [2, 1]);
+        let number = |folder: &str| std::fs::metadata(mount.join(folder)).unwrap().ino();
+        let numbers: Vec<_> = filters.cgroups.iter().map(|entry| entry.value.id).collect();
+        assert_eq!(numbers, [number("a/b"), number("a")]);
         assert!(filters.cgroup("/../../etc", std::slice::from_ref(&mount)).is_err());
         assert!(filters.cgroup("/c", &[mount]).is_err());
         let lines =

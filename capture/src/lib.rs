@@ -33,3 +33,4 @@ mod sink;
 mod snapshot;
 mod sys;
 mod trigger;
+mod undecided;

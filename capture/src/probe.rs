@@ -12,8 +12,9 @@ use aya::maps::{Array, HashMap, MapData, PerCpuArray, ProgramArray, RingBuf};
 use aya::programs::{BtfTracePoint, Iter, RawTracePoint};
 use aya::{Btf, Ebpf, EbpfLoader};
 
+use crate::appear::Judged;
 use crate::calls::{CODES, Calls, Class, guarded_numbers, natives, operations, wanted_numbers};
-use crate::filter::{Cgroup, Entry, Filters, Mode};
+use crate::filter::{Entry, Filters, LENGTHS, Mode};
 
 static TYPED: &[u8] = aya::include_bytes_aligned!("../bpf/recorder.bpf.o");
 static RAW: &[u8] = aya::include_bytes_aligned!("../bpf/recorder-raw.bpf.o");
@@ -128,7 +129,15 @@ pub(crate) struct Probe {
     pub raw: bool,
     /// Programs that follow `io_uring`; none where the kernel has other tracepoints.
     rings: Vec<&'static str>,
+    /// `struct live`.
+    live: [u32; 2],
 }
+
+/// `FILTER_NEITHER`.
+const NEITHER: u8 = 3;
+/// Containers whose cgroups are remembered, and threads that are.
+const CGROUPS: u32 = 4096;
+const THREADS: u32 = 65536;
 
 fn refused<E: std::fmt::Display + std::error::Error>(what: impl Into<String>) -> impl FnOnce(E) -> ProbeError {
     let what = what.into();
@@ -184,6 +193,8 @@ impl Probe {
             .override_global("config", config.as_slice(), true)
             .map_max_entries("events", settings.ring_bytes)
             .map_max_entries("pids", if settings.filters.pids.is_empty() { 1 } else { PIDS / 32 })
+            .map_max_entries("met", if settings.filters.can_join() { THREADS } else { 1 })
+            .map_max_entries("verdicts", if settings.filters.by_cgroup() { CGROUPS } else { 64 })
             .load(object)
             .map_err(refused("the maps of the recorder"))?;
         fill_tables(&mut ebpf, calls, settings)?;
@@ -205,7 +216,7 @@ impl Probe {
         let rings = follow_rings(&mut ebpf, raw, btf);
         let counts = take(&mut ebpf, "counts")?.try_into().map_err(refused("the map of counters"))?;
         let ring = take(&mut ebpf, "events")?.try_into().map_err(refused("the ring buffer"))?;
-        Ok((Self { ebpf, counts, _classes: classes, raw, rings }, ring))
+        Ok((Self { ebpf, counts, _classes: classes, raw, rings, live: [0; 2] }, ring))
     }
 
     /// Ends recording: what is in the ring stays there to be read.
@@ -244,11 +255,35 @@ impl Probe {
         programs.filter_map(|name| misses_of(self.ebpf.program(name)?.fd().ok()?.as_fd())).sum()
     }
 
-    /// Adds a cgroup to the filter, which needs one that was there from the start ([`Filters::by_cgroup`]).
-    pub(crate) fn add_cgroup(&mut self, entry: &Entry<Cgroup>) -> Result<(), ProbeError> {
+    /// Tells the kernel side what is known of a container's cgroup now.
+    pub(crate) fn judge_cgroup(&mut self, judged: &Judged) -> Result<(), ProbeError> {
         let mut cgroups: HashMap<&mut MapData, u64, u8> =
             lent(&mut self.ebpf, "cgroups")?.try_into().map_err(refused("the cgroup filter"))?;
-        cgroups.insert(entry.value.id, entry.mode as u8, 0).map_err(refused("the cgroup filter"))
+        let mode = judged.mode.map_or(NEITHER, |mode| mode as u8);
+        cgroups.insert(judged.cgroup.id, mode, 0).map_err(refused("the cgroup filter"))?;
+        self.live[0] = self.live[0].wrapping_add(1);
+        self.tell_live()
+    }
+
+    /// Makes it known that a snapshot tells of these threads: others that come into the recording tell of themselves.
+    pub(crate) fn meet(&mut self, threads: &BTreeSet<u32>) -> Result<(), ProbeError> {
+        let mut met: HashMap<&mut MapData, u32, u8> =
+            lent(&mut self.ebpf, "met")?.try_into().map_err(refused("the table of threads"))?;
+        for thread in threads {
+            // Full: nobody more is told of.
+            if met.insert(thread, 1, 0).is_err() {
+                break;
+            }
+        }
+        self.live[1] = 1;
+        self.tell_live()
+    }
+
+    fn tell_live(&mut self) -> Result<(), ProbeError> {
+        let live = self.live;
+        let mut lives: Array<&mut MapData, [u32; 2]> =
+            lent(&mut self.ebpf, "lives")?.try_into().map_err(refused("the map of changes"))?;
+        lives.set(0, live, 0).map_err(refused("the map of changes"))
     }
 
     /// Lets an iterator walk and gives what it wrote: records one after the other.
@@ -290,21 +325,32 @@ fn config(settings: &Settings) -> Vec<u8> {
         filters.cgroup_modes(),
         Filters::modes(filters.comms.iter().map(|entry| entry.mode)),
         Filters::modes(filters.uids.iter().map(|entry| entry.mode)),
-        cgroup_levels(filters),
-        0,
+        u32::from(filters.by_name()),
+        u32::from(filters.can_join()),
     ];
     words
         .iter()
+        .chain(&id_lengths(filters))
         .chain(&guarded_numbers())
         .chain(&wanted_numbers(&settings.wanted))
         .flat_map(|word| word.to_le_bytes())
         .collect()
 }
 
-/// Bits of the levels at which a cgroup of the filter can be: any, where some are to be found later.
-fn cgroup_levels(filters: &Filters) -> u32 {
-    let known = |levels: u32, entry: &Entry<Cgroup>| levels | 1u32.checked_shl(entry.value.level).unwrap_or(0);
-    if filters.containers.is_empty() { filters.cgroups.iter().fold(0, known) } else { 0xffff }
+/// Lengths of the ids that containers are named by, the longest first: it says most.
+fn id_lengths(filters: &Filters) -> [u32; LENGTHS] {
+    let lengths: BTreeSet<u32> = filters.ids().map(|entry| entry.value.len() as u32).collect();
+    let mut all = [0; LENGTHS];
+    all.iter_mut().zip(lengths.iter().rev()).for_each(|(slot, length)| *slot = *length);
+    all
+}
+
+/// `struct id_start`.
+fn id_start(text: &str) -> [u8; 68] {
+    let mut key = [0; 68];
+    key[..4].copy_from_slice(&(text.len() as u32).to_le_bytes());
+    key[4..].iter_mut().zip(text.bytes()).for_each(|(to, byte)| *to = byte);
+    key
 }
 
 fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, ProbeError> {
@@ -373,6 +419,11 @@ fn fill_filters(ebpf: &mut Ebpf, filters: &Filters) -> Result<(), ProbeError> {
         lent(ebpf, "cgroups")?.try_into().map_err(refused("the cgroup filter"))?;
     for entry in &filters.cgroups {
         cgroups.insert(entry.value.id, entry.mode as u8, 0).map_err(refused("the cgroup filter"))?;
+    }
+    let mut ids: HashMap<&mut MapData, [u8; 68], u8> =
+        lent(ebpf, "ids")?.try_into().map_err(refused("the container filter"))?;
+    for entry in filters.ids() {
+        ids.insert(id_start(&entry.value), entry.mode as u8, 0).map_err(refused("the container filter"))?;
     }
     let mut comms: HashMap<&mut MapData, [u8; 16], u8> =
         lent(ebpf, "comms")?.try_into().map_err(refused("the name filter"))?;

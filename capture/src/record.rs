@@ -41,6 +41,13 @@ pub(crate) const COMPAT: u16 = 1;
 /// Of an exit: the last thread of its process.
 pub(crate) const LAST: u16 = 2;
 
+/// Of a container that may be one that the filter names; `cgroup` says of which.
+const UNDECIDED: u16 = 16;
+/// A thread that came into the recording tells who it is.
+const JOINED: u16 = 32;
+/// With `UNDECIDED`: belongs into the recording also if that container is not named.
+const OTHERWISE: u16 = 64;
+
 /// Longest text that is kept from the beginning of a call: `GUARD_TEXT` of `bpf/maps.h`, without NUL.
 pub(crate) const GUARD_TEXT: usize = 511;
 
@@ -58,6 +65,8 @@ pub(crate) struct Head {
     pub flags: u16,
     pub tgid: u32,
     pub tid: u32,
+    /// With `UNDECIDED`: lower half of the number of the container's cgroup.
+    pub cgroup: u32,
     pub ret: i64,
     pub args: [u64; 6],
 }
@@ -139,6 +148,7 @@ impl<'a> Record<'a> {
                 flags: u16_at(head, 26),
                 tgid: u32_at(head, 28),
                 tid: u32_at(head, 32),
+                cgroup: u32_at(head, 36),
                 ret: u64_at(head, 40) as i64,
                 args,
             },
@@ -178,6 +188,21 @@ impl<'a> Record<'a> {
     /// Is this a 32-bit call?
     pub(crate) fn compat(&self) -> bool {
         self.head.flags & COMPAT != 0
+    }
+
+    /// Does it hang on a container of which only its runtime knows whether the filter names it?
+    pub(crate) fn undecided(&self) -> bool {
+        self.head.flags & UNDECIDED != 0
+    }
+
+    /// Such a record: does it belong into the recording also if the container is not named?
+    pub(crate) fn otherwise(&self) -> bool {
+        self.head.flags & OTHERWISE != 0
+    }
+
+    /// Is this no call but a thread that tells who it is?
+    pub(crate) fn joined(&self) -> bool {
+        self.head.flags & JOINED != 0
     }
 
     /// Facts about the thread.

@@ -19,7 +19,7 @@ use crate::appear::Appear;
 use crate::calls::Calls;
 use crate::containers::Containers;
 use crate::encode::Encoder;
-use crate::filter::Filters;
+use crate::filter::{Entry, Filters, Mode};
 use crate::known::Known;
 use crate::order::{Order, WINDOW};
 use crate::probe::{Count, Counts, Probe, ProbeError, Settings};
@@ -28,6 +28,7 @@ use crate::sink::{Beginning, Dump, Message, Sink};
 use crate::snapshot::{Listed, Scope, Snapshot};
 use crate::sys;
 use crate::trigger::Triggers;
+use crate::undecided::{Fate, Undecided};
 
 /// Pause between two looks at the ring.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -119,13 +120,14 @@ pub(crate) fn run(
     let attached = sys::since_boot();
     session.find_containers(&mut probe);
     session.snapshot(&mut probe, &mut ring, attached)?;
+    session.meet(&mut probe);
     session.begin();
     // Only now: /proc of other users' processes was read.
     let kept_capabilities = sys::drop_capabilities().err().map(|error| error.to_string());
     let (raw, rings) = (probe.raw, probe.follows_rings());
     let command = session.follow(&mut probe, &mut ring, until, began, tell);
     probe.detach();
-    session.finish(&probe, &mut ring);
+    session.finish(&mut probe, &mut ring);
     let counts = probe.counts();
     let outcome = Outcome {
         events: session.events,
@@ -158,6 +160,7 @@ struct Session {
     writer: CaptureWriter<Vec<u8>>,
     containers: Containers,
     known: Known,
+    undecided: Undecided,
     watch: Watch,
     filters: Filters,
     boot: u64,
@@ -195,6 +198,7 @@ impl Session {
             writer: CaptureWriter::new(Vec::new()),
             containers: Containers::new(Path::new("/")),
             known: Known::default(),
+            undecided: Undecided::default(),
             watch,
             filters,
             boot,
@@ -287,7 +291,7 @@ impl Session {
             let lags = self.sink.lags();
             let found = if lags { 0 } else { self.look(ring) };
             let now = sys::since_boot();
-            self.advance(probe, now.saturating_sub(WINDOW));
+            self.advance(probe, self.horizon(now));
             if now.saturating_sub(framed) >= FRAME_EVERY {
                 self.flush(probe);
                 self.sink.send(Message::Cut);
@@ -319,21 +323,60 @@ impl Session {
             }
             if found < LOOK {
                 // Containers start fast.
-                let soon = found > 0 || self.watch.appear.as_ref().is_some_and(Appear::waits);
+                let soon = found > 0
+                    || self.undecided.oldest().is_some()
+                    || self.watch.appear.as_ref().is_some_and(Appear::waits);
                 std::thread::sleep(if soon { PAUSE } else { IDLE_PAUSE });
             }
         }
     }
 
-    /// Lets the cgroups of containers pass that appeared and that the filter names.
+    /// Lets the kernel side know what became known of containers, and what waited for it go its way.
     fn find_containers(&mut self, probe: &mut Probe) {
         let Some(appear) = &mut self.watch.appear else { return };
-        for entry in appear.look() {
-            match probe.add_cgroup(&entry) {
-                Ok(()) => self.filters.cgroups.push(entry),
-                Err(error) => self.sink.progress.note(error.to_string()),
+        for judged in appear.look() {
+            if (judged.mode.is_some() || self.filters.by_name())
+                && let Err(error) = probe.judge_cgroup(&judged)
+            {
+                self.sink.progress.note(error.to_string());
+            }
+            if let Some(mode) = judged.mode {
+                self.filters.cgroups.push(Entry { value: judged.cgroup, mode });
+            }
+            // The lower half of its number is what the records have.
+            self.decide(judged.cgroup.id as u32, judged.mode);
+        }
+        for number in self.undecided.overdue(sys::since_boot()) {
+            self.sink.progress.note(
+                "a container's name did not become known; it is taken for none that --container names".to_owned(),
+            );
+            self.decide(number, None);
+        }
+    }
+
+    /// It is known now what the filter says of a container.
+    fn decide(&mut self, number: u32, mode: Option<Mode>) {
+        for record in self.undecided.decide(number, mode) {
+            if let Some(parsed) = Record::parse(&record) {
+                self.accept(&parsed, &record);
             }
         }
+    }
+
+    /// From here on threads that come into the recording tell who they are; the snapshot tells of the others.
+    fn meet(&mut self, probe: &mut Probe) {
+        if self.filters.can_join()
+            && let Some(turn) = &self.turn
+            && let Err(error) = probe.meet(&turn.snapshot.described)
+        {
+            self.sink.progress.note(error.to_string());
+        }
+    }
+
+    /// Until when, ns since boot, events can be let go.
+    fn horizon(&self, now: u64) -> u64 {
+        let ordered = now.saturating_sub(WINDOW);
+        self.undecided.oldest().map_or(ordered, |oldest| ordered.min(oldest.saturating_sub(1)))
     }
 
     /// Something happened at `at`, ns since boot, that is worth a file.
@@ -392,8 +435,30 @@ impl Session {
             return;
         };
         self.follow_number(record.head.cpu, record.head.seq);
-        self.known.note(&record, bytes, self.encoder.calls());
-        if let Some(reason) = self.watch.triggers.fires(&record) {
+        if record.undecided() {
+            match self.undecided.take(&record, bytes) {
+                Fate::Keep => {}
+                Fate::Leave => return,
+                Fate::Wait => return self.consider(&record),
+            }
+        }
+        self.accept(&record, bytes);
+    }
+
+    /// Whose container is that? Some records tell its cgroup's path.
+    fn consider(&mut self, record: &Record<'_>) {
+        let Some(appear) = &mut self.watch.appear else { return };
+        if let Some(path) = record.path(Item::Cgroup) {
+            appear.consider(&path, record.head.cgroup);
+        }
+    }
+
+    /// A record that belongs into the recording.
+    fn accept(&mut self, record: &Record<'_>, bytes: &[u8]) {
+        self.known.note(record, bytes, self.encoder.calls());
+        if !record.joined()
+            && let Some(reason) = self.watch.triggers.fires(record)
+        {
             self.dump(record.head.ts, reason);
         }
         for kind in [Item::Cgroup, Item::CgroupV1] {
@@ -402,7 +467,7 @@ impl Session {
             }
         }
         self.writer.get_mut().clear();
-        match self.encoder.encode(&record, &mut self.writer) {
+        match self.encoder.encode(record, &mut self.writer) {
             Ok(true) => {
                 let event = self.writer.get_mut();
                 self.order.push(record.head.ts, event);
@@ -504,9 +569,14 @@ impl Session {
     }
 
     /// What is left in the ring, in order, and the last losses.
-    fn finish(&mut self, probe: &Probe, ring: &mut RingBuf<MapData>) {
+    fn finish(&mut self, probe: &mut Probe, ring: &mut RingBuf<MapData>) {
         while self.look(ring) > 0 {
-            self.advance(probe, sys::since_boot().saturating_sub(WINDOW));
+            self.advance(probe, self.horizon(sys::since_boot()));
+        }
+        // What is not decided now never will be.
+        self.find_containers(probe);
+        for number in self.undecided.overdue(u64::MAX) {
+            self.decide(number, None);
         }
         // No event will need another beginning.
         self.turn = None;

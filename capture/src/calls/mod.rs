@@ -385,6 +385,7 @@ mod tests {
         let declared = format!("u32 execve = {}, execveat = {}, code,", code("execve"), code("execveat"));
         assert!(source.contains(&declared), "{declared}");
         assert_eq!(code("execveat"), usize::from(crate::encode::EXECVEAT));
+        assert!(source.contains(&format!("#define CODE_CLONE {}\n", code("clone"))));
     }
 
     #[test]

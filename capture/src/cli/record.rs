@@ -317,7 +317,7 @@ fn appear(filters: &Filters) -> Result<Option<Appear>, Failure> {
     let Some(mount) = mounts.first() else {
         return Err(usage("--container needs cgroup version 2, which is not mounted"));
     };
-    Appear::new(filters.containers.clone(), mount, Path::new("/")).map(Some).map_err(usage)
+    Appear::new(filters, mount, Path::new("/")).map(Some).map_err(usage)
 }
 
 /// Finds the command as a shell would, so that the only exec recorded is its own, and starts it up to there.

@@ -60,9 +60,13 @@ pub(crate) struct Snapshot {
     pub forbidden: u64,
     /// Threads that were seen.
     pub there: BTreeSet<u32>,
+    /// Those of them that are described whole.
+    pub described: BTreeSet<u32>,
     pub listed: Listed,
     /// Processes whose descriptors this user may not see.
     pub closed: u64,
+    /// Threads that may be younger than its moment: `/proc` tells starts in ticks.
+    young: BTreeSet<u32>,
 }
 
 use threads::Texts;
@@ -81,11 +85,14 @@ impl Snapshot {
             records(&walked).filter_map(|record| Some(Seen { task: record.task()?, record })).collect();
         let there = seen.iter().map(|seen| seen.task.tid).collect();
         let before = seen.iter().filter(|seen| seen.task.start < scope.at).collect::<Vec<_>>();
+        let in_ticks = listed != Listed::Kernel;
+        let young = before.iter().filter(|seen| in_ticks && seen.task.start + proc::TICK > scope.at);
+        let young = young.map(|seen| seen.task.tid).collect();
         let proc = Path::new("/proc");
         let kept = kept(&before, scope.filters, proc);
         let (mut threads, mut forbidden) = (Vec::new(), 0);
         let mut texts: BTreeMap<u32, Texts> = BTreeMap::new();
-        let mut described = BTreeSet::new();
+        let (mut described, mut whole_threads) = (BTreeSet::new(), BTreeSet::new());
         for seen in &before {
             let tgid = seen.task.tgid;
             if let Some(&whole) = kept.get(&tgid) {
@@ -97,6 +104,9 @@ impl Snapshot {
                     }
                 });
                 threads.push(threads::entry(seen, scope.boot, texts));
+                if whole {
+                    whole_threads.insert(seen.task.tid);
+                }
                 if seen.task.tid == tgid && whole {
                     described.insert(tgid);
                 }
@@ -121,17 +131,20 @@ impl Snapshot {
             left_out: 0,
             forbidden,
             there,
+            described: whole_threads,
             listed,
             closed,
+            young,
         }
     }
 
     /// Adds what the records tell of its moment: what programs were started with, threads that ended since; and takes
     /// out descriptors that were made since.
     pub(crate) fn complete(&mut self, known: &Known, boot: u64) {
-        // `/proc` tells starts in ticks: of those about its moment the records know better.
-        self.threads.retain(|thread| !known.is_born(thread.tid as u32));
-        self.fds.retain(|list| !known.is_born(list.tid as u32));
+        // Of those about its moment the records know better.
+        let late = |tid: i64| self.young.contains(&(tid as u32)) && known.is_born(tid as u32);
+        self.threads.retain(|thread| !late(thread.tid));
+        self.fds.retain(|list| !late(list.tid));
         for thread in &mut self.threads {
             // Nothing is known of ancestors of what is recorded.
             if let Some(record) = known.thread(thread.pid as u32) {

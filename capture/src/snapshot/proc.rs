@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use super::made::Made;
 use crate::record::{FileItem, Item, Kind, TaskItem};
 use sockets::Sockets;
+pub(super) use status::TICK;
 
 /// Longest text that is read of a file that describes one thread.
 const TEXT_MAX: u64 = 64 << 10;

@@ -6,7 +6,7 @@
 use crate::record::TaskItem;
 
 /// ns of a tick of the clock in `stat` (`USER_HZ`, 100 on every machine that is recorded).
-const TICK: u64 = 10_000_000;
+pub(in crate::snapshot) const TICK: u64 = 10_000_000;
 
 /// A number in digits.
 pub(super) fn number(text: &[u8]) -> Option<u64> {
