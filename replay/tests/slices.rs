@@ -23,11 +23,6 @@ use casebook_replay::run::Source;
 
 /// Processes of a capture that are cut out.
 const TREES: usize = 3;
-/// A tree whose slice knows less than the whole: a reaper that is no relative takes over a child, which the slice cannot
-/// tell from a lost exit, so from then on it says *unknown* where the whole says numbers of descriptors and threads.
-const UNKNOWN_IN_SLICE: (&str, i64) = ("container-k8s-api.scap", 1148);
-/// Captures with more bytes are too long for a test of every day: they take minutes without optimisation.
-const MAX_BYTES: u64 = 700_000;
 
 /// The processes with the most events that have an ancestor in the capture, and one from its middle.
 fn processes(source: &Source) -> Vec<i64> {
@@ -121,20 +116,14 @@ fn trees_of_the_corpora_are_as_in_the_whole() {
         let folder = folder.unwrap().path();
         files.extend(fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()));
     }
-    files.retain(|path| {
-        path.extension().is_some_and(|ending| ending == "scap")
-            && fs::metadata(path).is_ok_and(|file| file.len() <= MAX_BYTES)
-    });
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "scap"));
     files.sort();
-    assert!(files.len() > 60, "{}", files.len());
+    assert!(!files.is_empty(), "no captures");
     let sources: Vec<Source> = files.into_iter().map(Source::File).collect();
     let found: Vec<String> = std::thread::scope(|scope| {
         let halves = sources.chunks(sources.len().div_ceil(2));
         let workers: Vec<_> = halves.map(|half| scope.spawn(|| all_differences(half))).collect();
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
-    let (name, pid) = UNKNOWN_IN_SLICE;
-    let of_known = format!("{name}: pid {pid}: ");
-    let found: Vec<String> = found.into_iter().filter(|line| !line.starts_with(&of_known)).collect();
     assert!(found.is_empty(), "{} differences, such as {:#?}", found.len(), &found[..found.len().min(40)]);
 }

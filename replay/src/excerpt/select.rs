@@ -64,6 +64,9 @@ pub(super) const DESCRIPTIONS: &[EventType] = &[
     ppme::PPME_GROUP_DELETED_E,
 ];
 
+/// Parameter of the exit that names who takes the children.
+const REAPER: usize = 4;
+
 /// Calls that make a process.
 const CLONES: &[EventType] = &[
     ppme::PPME_SYSCALL_CLONE_20_X,
@@ -108,7 +111,8 @@ struct Selector<'s> {
     /// They and all above them, and whom their events name.
     kin: BTreeSet<i64>,
     /// Who made a thread, over all times that its number was used: it may have exited long before the thread was
-    /// selected, and what it passed on is what the thread has.
+    /// selected, and what it passed on is what the thread has. And who took the children when the thread exited:
+    /// a slice without it would take the children's word for their new parent as a sign of a lost exit.
     makers: BTreeMap<i64, BTreeSet<i64>>,
     plan: Plan,
     /// Blocks before the first selected event that describe containers and users.
@@ -167,13 +171,18 @@ impl Selector<'_> {
 
     fn note_maker(&mut self, event: &Event<'_>, state: &State) {
         self.note_witness(event, state);
-        if !self.selection.is_of_processes() || !CLONES.contains(&event.etype) {
+        if !self.selection.is_of_processes() {
             return;
         }
-        let (child, maker) = match event.i64(0) {
-            Some(0) => (event.tid, state.thread(event.tid).map_or(0, |thread| thread.ptid)),
-            Some(child) => (child, event.tid),
-            None => return,
+        let (child, maker) = match event.etype {
+            // From now on its children's parent is the reaper, which may be no relative so far.
+            ppme::PPME_PROCEXIT_1_E => (event.tid, event.i64(REAPER).unwrap_or(0)),
+            etype if !CLONES.contains(&etype) => return,
+            _ => match event.i64(0) {
+                Some(0) => (event.tid, state.thread(event.tid).map_or(0, |thread| thread.ptid)),
+                Some(child) => (child, event.tid),
+                None => return,
+            },
         };
         self.makers.entry(child).or_default().insert(maker);
     }
