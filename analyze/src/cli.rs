@@ -20,6 +20,7 @@ use crate::views::follow::{self, FollowArgs};
 use crate::views::spectrogram::{self, SpectrogramArgs};
 use crate::views::timeline::{self, TimelineArgs};
 use crate::views::tree::{self, TreeArgs};
+use crate::views::uses::{self, FilesArgs, NetArgs};
 
 /// Asks questions of captures.
 #[derive(Parser)]
@@ -64,6 +65,12 @@ enum Command {
     /// Show the flows of packet files with the processes and containers that owned them
     #[command(after_help = EXIT_CODES)]
     Packets(PacketsArgs),
+    /// Show which files processes opened, read and changed, the weightiest first
+    #[command(after_help = EXIT_CODES)]
+    Files(FilesArgs),
+    /// Show whom processes talked to and where they listen, with bytes, times and names, the weightiest first
+    #[command(after_help = EXIT_CODES)]
+    Net(NetArgs),
     /// Show the bytes that processes read and wrote, as far as the capture holds them
     #[command(after_help = EXIT_CODES)]
     Follow(FollowArgs),
@@ -107,6 +114,8 @@ where
         Command::Export(args) => crate::export::cli::run(args, out, err, terminals),
         Command::Ioc(args) => crate::ioc::cli::run(args, out, err, terminals),
         Command::Packets(args) => crate::packets::cli::run(args, out, err, terminals),
+        Command::Files(args) => uses::files(args, out, err, terminals),
+        Command::Net(args) => uses::net(args, out, err, terminals),
         Command::Follow(args) => follow::run(args, out, err, terminals.out),
         Command::Spectrogram(args) => spectrogram::run(args, out, err, terminals.out),
         Command::Timeline(args) => timeline::run(args, out, err, terminals),

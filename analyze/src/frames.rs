@@ -47,7 +47,8 @@ mod words;
 use std::collections::BTreeMap;
 
 use polars::prelude::{
-    Categorical32Type, CategoricalChunked, Column, DataFrame, IntoSeries as _, PlSmallStr, PolarsError, Scalar,
+    Categorical32Type, CategoricalChunked, Column, DataFrame, DataType, IntoLazy as _, IntoSeries as _, LazyFrame,
+    PlSmallStr, PolarsError, Scalar, col,
 };
 
 pub use filler::Filler;
@@ -125,6 +126,13 @@ pub fn empty(table: &schema::Table) -> Result<DataFrame, Error> {
     let columns =
         table.all_columns().map(|column| cells::Cells::new(column.name, column.kind).finish(column.name, &words));
     Ok(DataFrame::new(0, columns.collect())?)
+}
+
+/// A frame whose categories are text, converted where a query uses them.
+pub(crate) fn as_text(frame: &DataFrame) -> LazyFrame {
+    let words = frame.columns().iter().filter(|column| matches!(column.dtype(), DataType::Categorical(..)));
+    let casts: Vec<_> = words.map(|column| col(column.name().clone()).cast(DataType::String)).collect();
+    frame.clone().lazy().with_columns(casts)
 }
 
 /// A column of words that is the same in every row.

@@ -13,7 +13,7 @@ use casebook_formats::progress::Progress;
 use casebook_replay::audit::join::{DEFAULT_SKEW, Requests};
 use casebook_replay::detect::Detector;
 use casebook_replay::run::Source;
-use polars::prelude::{Column, DataFrame, IntoColumn as _, IntoSeries as _, PlSmallStr, SortMultipleOptions};
+use polars::prelude::{Column, DataFrame, Expr, IntoColumn as _, IntoSeries as _, PlSmallStr, SortMultipleOptions};
 use rayon::prelude::*;
 
 use crate::cache::{Cache, Found, Keeper, Place};
@@ -138,7 +138,7 @@ fn one(work: &Work<'_>, options: &Options<'_>) -> Result<Read, Error> {
     };
     let mut notes = Vec::new();
     if let Some(place) = &place {
-        match from_cache(place, &options.wanted) {
+        match from_cache(place, &options.wanted, limit) {
             Ok(Some((memory, capture))) => {
                 advance(size(source).unwrap_or(0), 0);
                 return read_as(index, source, memory, capture, notes);
@@ -156,7 +156,7 @@ fn one(work: &Work<'_>, options: &Options<'_>) -> Result<Read, Error> {
         digest: digest.as_deref(),
         advance,
     };
-    let mut memory = Memory::default();
+    let mut memory = Memory::of(&options.wanted);
     let mut keeper = None;
     if let Some(place) = &place {
         match place.keep() {
@@ -197,14 +197,18 @@ fn read_as(index: usize, source: &Source, memory: Memory, capture: Capture, note
 }
 
 /// Tables that were kept; `None` where there are none, and why not where there is something else.
-fn from_cache(place: &Place, wanted: &Wanted) -> Result<Option<(Memory, Capture)>, String> {
+fn from_cache(place: &Place, wanted: &Wanted, mut room: u64) -> Result<Option<(Memory, Capture)>, String> {
     match place.find(wanted) {
         Found::Nothing => Ok(None),
         Found::Broken(reason) => Err(reason),
         Found::Tables(readers, capture) => {
-            let mut memory = Memory::default();
+            let mut memory = Memory::of(wanted);
             for reader in readers.values() {
-                reader.read(wanted, &mut memory).map_err(|error| error.to_string())?;
+                let fits = reader.read(wanted, &mut room, &mut memory).map_err(|error| error.to_string())?;
+                if !fits {
+                    // A replay leaves rows out, and counts them.
+                    return Ok(None);
+                }
             }
             Ok(Some((memory, capture)))
         }
@@ -221,16 +225,17 @@ struct Both<'a> {
 }
 
 impl Sink for Both<'_> {
-    fn chunk(&mut self, table: &'static Table, frame: DataFrame) -> Result<(), Error> {
+    fn chunk(&mut self, table: &'static Table, frame: DataFrame) -> Result<usize, Error> {
+        let mut held = 0;
         if self.wanted.has_table(table.name) {
             let wanted = |column: &&Column| self.wanted.has_column(table.name, column.name());
             let columns: Vec<Column> = frame.columns().iter().filter(wanted).cloned().collect();
-            self.memory.chunk(table, DataFrame::new(frame.height(), columns)?)?;
+            held = self.memory.chunk(table, DataFrame::new(frame.height(), columns)?)?;
         }
         if self.refused.is_none() {
             self.refused = self.keeper.chunk(table, frame).err();
         }
-        Ok(())
+        Ok(held)
     }
 }
 
@@ -335,17 +340,39 @@ fn host_of(source: &Source) -> Option<String> {
 #[derive(Default)]
 struct Memory {
     tables: Vec<(&'static Table, DataFrame)>,
+    /// Condition on the rows of `events`.
+    only: Option<Expr>,
+}
+
+impl Memory {
+    fn of(wanted: &Wanted) -> Self {
+        Self { tables: Vec::new(), only: wanted.condition().cloned() }
+    }
+}
+
+/// The rows on which a condition is true. Where it cannot be told, all of them: the query that it is from will say why.
+fn chosen(frame: DataFrame, condition: &Expr) -> Result<DataFrame, Error> {
+    let told = frames::as_text(&frame).select([condition.clone().alias("keep")]).collect();
+    match told.as_ref().map(|told| told.column("keep").and_then(|keep| keep.bool())) {
+        Ok(Ok(keep)) => Ok(frame.filter(keep)?),
+        _ => Ok(frame),
+    }
 }
 
 impl Sink for Memory {
-    fn chunk(&mut self, table: &'static Table, frame: DataFrame) -> Result<(), Error> {
+    fn chunk(&mut self, table: &'static Table, frame: DataFrame) -> Result<usize, Error> {
+        let frame = match &self.only {
+            Some(condition) if table.name == "events" => chosen(frame, condition)?,
+            _ => frame,
+        };
+        let held = frame.height();
         match self.tables.iter_mut().find(|(known, _)| known.name == table.name) {
             Some((_, all)) => {
                 all.vstack_mut_owned(frame)?;
             }
             None => self.tables.push((table, frame)),
         }
-        Ok(())
+        Ok(held)
     }
 }
 
@@ -374,7 +401,7 @@ struct Stamp<'a> {
 }
 
 impl Sink for Stamp<'_> {
-    fn chunk(&mut self, table: &'static Table, frame: DataFrame) -> Result<(), Error> {
+    fn chunk(&mut self, table: &'static Table, frame: DataFrame) -> Result<usize, Error> {
         self.sink.chunk(table, stamped(table, frame, self.index, self.name, self.host)?)
     }
 }

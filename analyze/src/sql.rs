@@ -4,6 +4,7 @@
 //! which tables and columns have to be built. Categories are text in SQL: every function and comparison takes them.
 
 pub mod cli;
+mod early;
 mod plan;
 pub mod saved;
 pub mod shell;
@@ -12,11 +13,12 @@ use std::io::Write;
 
 use casebook_replay::cli::{Exit, Terminals};
 use casebook_rules::suggest;
-use polars::prelude::{DataFrame, DataType, IntoLazy as _, LazyFrame, PolarsError, col};
+use polars::prelude::{DataFrame, PolarsError};
 use polars::sql::SQLContext;
 
-use crate::frames::{self, Error, Frames, Wanted};
-use crate::load::LoadArgs;
+use crate::frames::{self, Error, Frames, Wanted, as_text};
+use crate::load::{LoadArgs, say};
+use crate::packets::{self, Packets};
 use crate::schema::{self, TABLES};
 
 /// Longest query; they come from people and files.
@@ -38,6 +40,9 @@ pub enum Refused {
 /// Captures that are asked, question after question.
 pub struct Session {
     args: LoadArgs,
+    packets: Option<Packets>,
+    /// There will be other questions: what is read for this one should do for them.
+    more: bool,
     have: Wanted,
     frames: Frames,
     /// How the captures were read so far.
@@ -45,9 +50,9 @@ pub struct Session {
 }
 
 impl Session {
-    /// Nothing is read before the first question.
-    pub fn new(args: LoadArgs) -> Self {
-        Self { args, have: Wanted::default(), frames: Frames::default(), exit: Exit::Complete }
+    /// For one question, or for more. Nothing is read before the first one.
+    pub fn new(args: LoadArgs, packets: Option<Packets>, more: bool) -> Self {
+        Self { args, packets, more, have: Wanted::default(), frames: Frames::default(), exit: Exit::Complete }
     }
 
     /// Whether rules are asked for `alerts`.
@@ -61,11 +66,27 @@ impl Session {
     ///
     /// When it makes no sense, or the captures cannot be read.
     pub fn ask(&mut self, query: &str, err: &mut dyn Write, terminals: Terminals) -> Result<DataFrame, Refused> {
-        let wanted = check(query)?;
+        let mut wanted = check(query)?;
+        if wanted.has_table("packets") {
+            match &self.packets {
+                Some(_) => wanted = wanted.and(Wanted::tables(&["network"])),
+                None => say(err, "note: there are no packets: name packet files with --packets"),
+            }
+        }
+        if self.more {
+            wanted = wanted.only(None);
+        }
         if !self.have.covers(&wanted) {
-            let wanted = self.have.clone().and(wanted);
+            if self.more {
+                wanted = self.have.clone().and(wanted);
+            }
             let loaded = self.args.load(wanted.clone(), err, terminals).map_err(Refused::Load)?;
             (self.frames, self.exit, self.have) = (loaded.frames, loaded.exit, wanted);
+            if let Some(packets) = self.packets.as_ref().filter(|_| self.have.has_table("packets")) {
+                let joined = packets::frame(packets, &self.frames)?;
+                packets::cli::tell_unowned(&joined, err);
+                self.frames.insert("packets", joined);
+            }
         }
         answer(&self.frames, query)
     }
@@ -83,13 +104,6 @@ pub fn answer(frames: &Frames, query: &str) -> Result<DataFrame, Refused> {
     }
     let answered = context.execute(query).and_then(|frame| plan::in_order(frame).collect());
     answered.map_err(|error| Refused::Query(explain(&error)))
-}
-
-/// A frame whose categories are text, converted where a query uses them.
-fn as_text(frame: &DataFrame) -> LazyFrame {
-    let words = frame.columns().iter().filter(|column| matches!(column.dtype(), DataType::Categorical(..)));
-    let casts: Vec<_> = words.map(|column| col(column.name().clone()).cast(DataType::String)).collect();
-    frame.clone().lazy().with_columns(casts)
 }
 
 /// Checks a query without captures, and finds out what it needs.
@@ -111,11 +125,15 @@ pub fn check(query: &str) -> Result<Wanted, Refused> {
         let empty = frames::empty(table).map_err(|error| Refused::Query(error.to_string()))?;
         context.register(table.name, as_text(&empty));
     }
-    context
-        .execute(query)
-        .and_then(|mut lazy| lazy.collect_schema())
-        .map_err(|error| Refused::Query(explain(&error)))?;
-    Ok(words.wanted())
+    let planned = context.execute(query).and_then(|mut lazy| {
+        let condition = early::condition(&lazy.logical_plan);
+        lazy.collect_schema().map(|_| condition)
+    });
+    let condition = planned.map_err(|error| Refused::Query(explain(&error)))?;
+    let wanted = words.wanted();
+    // The plan is one of `events` and nothing else.
+    let alone = words.times("select") == 1 && words.times("events") == 1 && wanted.names().eq(["events"]);
+    Ok(wanted.only(condition.filter(|_| alone)))
 }
 
 /// Words of a query that can be names, and whether it asks for all columns of something.
@@ -127,6 +145,11 @@ struct Words {
 }
 
 impl Words {
+    /// How often a word occurs.
+    fn times(&self, word: &str) -> usize {
+        self.names.iter().filter(|name| name.eq_ignore_ascii_case(word)).count()
+    }
+
     /// Tables and columns that the query may need: rather too many than one too few.
     fn wanted(&self) -> Wanted {
         let has = |name: &str| self.names.iter().any(|word| word.eq_ignore_ascii_case(name));
@@ -269,6 +292,31 @@ mod tests {
         assert!(check("SELECT e.* FROM events e").expect("a query").has_column("events", "args"));
         assert!(!check("SELECT size * 2 FROM events").expect("a query").has_column("events", "args"));
         assert!(check("SELECT \"res\" FROM events -- args\n").expect("a query").has_column("events", "res"));
+    }
+
+    #[test]
+    fn a_query_over_some_events_needs_no_others() {
+        let condition = |query: &str| check(query).expect("a query").condition().map(ToString::to_string);
+        for saved in ["suid-changes", "ptrace-use", "kernel-modules", "privilege-changes", "log-tampering"] {
+            let sql = saved::named(saved).expect("a saved query").sql;
+            assert!(condition(sql).is_some_and(|condition| condition.contains("type")), "{saved}");
+        }
+        assert!(
+            condition("SELECT type, COUNT(*) AS n FROM events WHERE res < 0 GROUP BY type HAVING COUNT(*) > 1 LIMIT 3")
+                .is_some()
+        );
+        for all in [
+            "SELECT type FROM events",
+            "SELECT type FROM events WHERE host = 'a'",
+            "SELECT type FROM events WHERE upid = 1",
+            "SELECT type FROM events WHERE res < 0 UNION ALL SELECT type FROM events",
+            "SELECT a.num FROM events a JOIN events b ON a.num = b.num WHERE a.res < 0",
+            "SELECT num FROM (SELECT num, res FROM events LIMIT 10) WHERE res < 0",
+            "SELECT num FROM events WHERE num IN (SELECT num FROM execs)",
+            "SELECT e.num FROM events e JOIN processes p ON e.upid = p.upid WHERE res < 0",
+        ] {
+            assert_eq!(condition(all), None, "{all}");
+        }
     }
 
     #[test]

@@ -76,6 +76,68 @@ fn spectrograms_say_that_exit_halves_have_no_latency() {
     assert!(report["events_without_latency"].as_u64().unwrap() > 100);
 }
 
+/// The first column with a name in a table of ours.
+fn csv(args: &[&str]) -> Vec<Vec<String>> {
+    let (code, out, err) = run(&[args, &["--example", "--format", "csv"]].concat());
+    assert_eq!(code, ExitCode::SUCCESS, "{err}");
+    let text = String::from_utf8(out).unwrap();
+    text.lines().map(|line| line.split(',').map(|cell| cell.trim_matches('"').to_owned()).collect()).collect()
+}
+
+#[test]
+fn files_are_ranked_and_chosen() {
+    let all = csv(&["files", "-n", "0"]);
+    assert_eq!(all[0][..5], ["path", "process", "lives", "container_id", "host"]);
+    let column = |rows: &[Vec<String>], name: &str| -> Vec<String> {
+        let at = rows[0].iter().position(|column| column == name).unwrap();
+        rows[1..].iter().map(|row| row[at].clone()).collect()
+    };
+    let number = |rows: &[Vec<String>], name: &str| -> Vec<u64> {
+        column(rows, name).iter().map(|value| value.parse().unwrap()).collect()
+    };
+    let bytes: Vec<u64> = number(&all, "read").iter().zip(number(&all, "written")).map(|(r, w)| r + w).collect();
+    assert!(bytes.is_sorted_by(|a, b| a >= b) && bytes[0] > 0, "{bytes:?}");
+    assert_eq!(csv(&["files", "-n", "3"]).len(), 4);
+    let shadow = csv(&["files", "--path", "/etc/shadow", "--by", "use"]);
+    assert!(column(&shadow, "path").iter().all(|path| path.contains("/etc/shadow")));
+    assert!(column(&shadow, "process").contains(&"cat".to_owned()), "{shadow:?}");
+    let changed = csv(&["files", "--changed", "-n", "0"]);
+    assert!(changed.len() > 2 && changed.len() < all.len());
+    assert!(number(&changed, "changes").iter().zip(number(&changed, "written")).all(|(c, w)| c + w > 0), "{changed:?}");
+    let inside = csv(&["files", "--container", "web", "-n", "0"]);
+    assert!(inside.len() > 2 && column(&inside, "container_id").iter().all(|id| id == "7f3a90c41be2"), "{inside:?}");
+    let below = csv(&["files", "--pid", "5016", "--by", "process", "--sort", "first", "-n", "0"]);
+    assert!(column(&below, "process").contains(&"cat".to_owned()) && below.len() < 40, "{below:?}");
+    assert!(column(&below, "first").is_sorted());
+    let (code, _, err) = run(&["files", "--example", "--process", "nobody"]);
+    assert_eq!(code, ExitCode::SUCCESS);
+    assert!(err.contains("nothing in the captures"), "{err}");
+}
+
+#[test]
+fn connections_are_ranked_and_chosen() {
+    let peers = csv(&["net", "-n", "0"]);
+    let column = |rows: &[Vec<String>], name: &str| -> Vec<String> {
+        let at = rows[0].iter().position(|column| column == name).unwrap();
+        rows[1..].iter().map(|row| row[at].clone()).collect()
+    };
+    assert!(column(&peers, "peer").contains(&"203.0.113.66".to_owned()), "{peers:?}");
+    assert!(column(&peers, "protocol").iter().all(|protocol| protocol != "unix"));
+    // Of a server, the peer is its client.
+    let at = column(&peers, "role").iter().position(|role| role == "server").unwrap();
+    assert_ne!(column(&peers, "peer")[at], "10.244.1.17", "{peers:?}");
+    assert!(column(&csv(&["net", "--unix", "-n", "0"]), "protocol").iter().any(|protocol| protocol == "unix"));
+    let port = csv(&["net", "--port", "80", "--by", "connection", "-n", "0"]);
+    assert!(port.len() > 1 && column(&port, "server_port").iter().all(|port| port == "80"), "{port:?}");
+    let listening = csv(&["net", "--listening"]);
+    assert!(column(&listening, "role").iter().all(|role| role == "listener"));
+    let named = csv(&["net", "--peer", "203.0.113.", "--by", "process"]);
+    assert!(column(&named, "process").contains(&"curl".to_owned()), "{named:?}");
+    let (_, out, _) = run(&["net", "--example"]);
+    let table = String::from_utf8(out).unwrap();
+    assert!(table.starts_with("role") && !table.lines().next().unwrap().contains("host"), "{table}");
+}
+
 #[test]
 fn trees_join_processes_users_containers_and_alerts() {
     let (code, out, err) = run(&["tree", "--example", "--pid", "5016", "--default-rules"]);

@@ -68,7 +68,7 @@ impl Keeper {
 }
 
 impl Sink for Keeper {
-    fn chunk(&mut self, table: &'static Table, frame: DataFrame) -> Result<(), Error> {
+    fn chunk(&mut self, table: &'static Table, frame: DataFrame) -> Result<usize, Error> {
         if !self.files.contains_key(table.name) {
             let file = BufWriter::new(File::create(self.folder.join(format!("{}.arrow", table.name)))?);
             let file = Digesting { file, hash: blake3::Hasher::new(), bytes: 0 };
@@ -79,9 +79,10 @@ impl Sink for Keeper {
             self.files.insert(table.name, writer);
         }
         match self.files.get_mut(table.name) {
-            Some(writer) => writer.write(&batch(&frame, Words::Dictionary)?).map_err(refused),
-            None => Ok(()),
+            Some(writer) => writer.write(&batch(&frame, Words::Dictionary)?).map_err(refused)?,
+            None => {}
         }
+        Ok(0)
     }
 }
 
@@ -97,8 +98,9 @@ impl Reader {
         Self { path, table }
     }
 
-    /// Hands the wanted columns over, chunk by chunk.
-    pub(crate) fn read(&self, wanted: &Wanted, sink: &mut dyn Sink) -> Result<(), Error> {
+    /// Hands the wanted columns over, chunk by chunk; false when what is held of them takes more than `room` bytes, which
+    /// goes down with it.
+    pub(crate) fn read(&self, wanted: &Wanted, room: &mut u64, sink: &mut dyn Sink) -> Result<bool, Error> {
         let open = || -> Result<_, Error> { Ok(BufReader::with_capacity(1 << 20, File::open(&self.path)?)) };
         let stored = StreamReader::try_new(open()?, None).map_err(refused)?.schema();
         let columns: Vec<_> = self
@@ -117,9 +119,14 @@ impl Reader {
                 let array = batch.columns().get(at).ok_or_else(|| Error::Arrow("a column is missing".to_owned()))?;
                 fill(&mut filler, at, column.kind, array)?;
             }
-            sink.chunk(self.table, filler.frame(batch.num_rows())?)?;
+            let (rows, weight) = (batch.num_rows(), filler.take_weight());
+            let held = sink.chunk(self.table, filler.frame(rows)?)? as u64;
+            match room.checked_sub(weight / rows.max(1) as u64 * held) {
+                Some(rest) => *room = rest,
+                None => return Ok(false),
+            }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

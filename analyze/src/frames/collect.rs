@@ -52,9 +52,9 @@ pub(super) struct Collector<'a> {
     audit: Option<Builder>,
     alerts: Option<Alerts<'a>>,
     fields: Fields,
-    /// Bytes that `events` may take.
+    /// Bytes that rows may take.
     limit: u64,
-    /// Rows of `events` left out for it.
+    /// Rows left out for it.
     left_out: u64,
     /// What rules counted.
     pub(super) ledger: Ledger,
@@ -140,8 +140,10 @@ impl<'a> Collector<'a> {
             containers.event(context);
         }
         self.event_row(context, upid)?;
-        if let Some(execs) = &mut self.execs
+        if self.execs.is_some()
             && EXECS.contains(&context.event.etype)
+            && !self.is_full()
+            && let Some(execs) = &mut self.execs
         {
             let made = |column: &str| match column {
                 "time" => Cell::Time(ts),
@@ -167,10 +169,30 @@ impl<'a> Collector<'a> {
         self.alert_rows(context, upid)
     }
 
+    /// Bytes of all that is held.
+    fn weight(&self) -> u64 {
+        let tables = [&self.events, &self.execs, &self.dns, &self.audit].into_iter().flatten();
+        let alerts = self.alerts.as_ref().map_or(0, |alerts| alerts.table.weight);
+        let counted = self.files.as_ref().map_or(0, Files::weight) + self.network.as_ref().map_or(0, Network::weight);
+        tables.map(|table| table.weight).sum::<u64>()
+            + alerts
+            + counted
+            + self.lives.weight()
+            + self.words.weight() as u64
+    }
+
+    /// Whether there is no room for another row; the row counts as left out then.
+    fn is_full(&mut self) -> bool {
+        let full = self.weight() > self.limit;
+        self.left_out += u64::from(full);
+        full
+    }
+
     fn event_row(&mut self, context: &EventContext<'_>, upid: Option<u64>) -> Result<(), Error> {
+        // The last eighth is for alerts, programs and requests: there are fewer of them, and they say more.
+        let full = self.weight() > self.limit - self.limit / 8;
         let Some(events) = &mut self.events else { return Ok(()) };
-        let kept = self.files.as_ref().map_or(0, Files::weight) + self.network.as_ref().map_or(0, Network::weight);
-        if events.weight + kept + self.lives.weight() + self.words.weight() as u64 > self.limit {
+        if full {
             self.left_out += 1;
             return Ok(());
         }
@@ -231,6 +253,9 @@ impl<'a> Collector<'a> {
         let Some(document) = context.document.filter(|document| document.source == K8S_AUDIT_SOURCE) else {
             return Ok(());
         };
+        if self.audit.is_none() || self.is_full() {
+            return Ok(());
+        }
         let Some(audit) = &mut self.audit else { return Ok(()) };
         let addresses = document.json.get("sourceIPs").and_then(Json::list).map(|list| {
             let texts: Vec<String> = list.iter().map(Json::text).collect();
@@ -245,9 +270,17 @@ impl<'a> Collector<'a> {
     }
 
     fn alert_rows(&mut self, context: &EventContext<'_>, upid: Option<u64>) -> Result<(), Error> {
+        let held = self.weight();
         let Some(Alerts { table, session, matched, line }) = &mut self.alerts else { return Ok(()) };
         session.matching(context, &mut self.ledger, matched);
         for &rule in matched.iter() {
+            if let Some(thread) = context.thread {
+                self.lives.alert(thread.pid);
+            }
+            if held > self.limit {
+                self.left_out += 1;
+                continue;
+            }
             let absent = session.untold(rule, context);
             if !absent.is_empty() {
                 self.ledger.count(Counter::AlertsOnAbsentFields);
@@ -277,9 +310,6 @@ impl<'a> Collector<'a> {
                 _ => Cell::Null,
             };
             table.event(&mut self.words, context, made, self.sink)?;
-            if let Some(thread) = context.thread {
-                self.lives.alert(thread.pid);
-            }
         }
         Ok(())
     }

@@ -11,19 +11,25 @@ use crate::schema::Column;
 pub struct Filler {
     columns: Vec<(&'static str, Cells)>,
     words: Words,
+    weight: u64,
 }
 
 impl Filler {
     /// The columns, in the order in which they are numbered.
     pub fn new(columns: impl Iterator<Item = &'static Column>) -> Self {
         let columns = columns.map(|column| (column.name, Cells::new(column.name, column.kind))).collect();
-        Self { columns, words: Words::new() }
+        Self { columns, words: Words::new(), weight: 0 }
     }
 
     fn push(&mut self, at: usize, cell: Cell<'_>) {
         if let Some((_, cells)) = self.columns.get_mut(at) {
-            cells.push(cell, &mut self.words);
+            self.weight += cells.push(cell, &mut self.words) as u64;
         }
+    }
+
+    /// Bytes that the values since the last call take.
+    pub fn take_weight(&mut self) -> u64 {
+        std::mem::take(&mut self.weight)
     }
 
     /// The code of a text for [`Filler::word`].
@@ -67,7 +73,7 @@ impl Filler {
     ///
     /// When a column has another number of values.
     pub fn frame(&mut self, height: usize) -> Result<DataFrame, Error> {
-        let Self { columns, words } = self;
+        let Self { columns, words, .. } = self;
         let columns = columns.iter_mut().map(|(name, cells)| cells.finish(name, words)).collect();
         Ok(DataFrame::new(height, columns)?)
     }

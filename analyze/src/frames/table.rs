@@ -16,12 +16,12 @@ pub const CHUNK_ROWS: usize = 1 << 16;
 /// Who takes the frames of a table as they are done: memory, a cache, a Parquet file. They have the columns that were
 /// wanted, without those of [`schema::COMMON`]; numbers of process lives count within the capture.
 pub trait Sink: Send {
-    /// The next rows of a table.
+    /// The next rows of a table; gives how many of them stay in memory.
     ///
     /// # Errors
     ///
     /// When they could not be taken; the capture is read no further then.
-    fn chunk(&mut self, table: &'static Table, frame: DataFrame) -> Result<(), Error>;
+    fn chunk(&mut self, table: &'static Table, frame: DataFrame) -> Result<usize, Error>;
 }
 
 /// One column of the table.
@@ -42,8 +42,10 @@ pub(super) struct Builder {
     rows: usize,
     /// All rows so far.
     pub(super) total: u64,
-    /// Bytes of all rows so far, in columns that stay in memory.
+    /// Bytes of the rows so far that are held, in columns that stay in memory.
     pub(super) weight: u64,
+    /// The same without the rows that were not handed over yet.
+    settled: u64,
     buffer: Vec<u8>,
     steady: Steady,
 }
@@ -62,7 +64,16 @@ impl Builder {
                 steady: matches!(column.source, schema::Source::Field(field) if Steady::is_steady(field)),
             })
             .collect();
-        Some(Self { table, slots, rows: 0, total: 0, weight: 0, buffer: Vec::new(), steady: Steady::default() })
+        Some(Self {
+            table,
+            slots,
+            rows: 0,
+            total: 0,
+            weight: 0,
+            settled: 0,
+            buffer: Vec::new(),
+            steady: Steady::default(),
+        })
     }
 
     /// A section begins: what was remembered of threads and users is of another machine.
@@ -167,8 +178,11 @@ impl Builder {
     fn flush(&mut self, words: &Words, sink: &mut dyn Sink) -> Result<(), Error> {
         let columns = self.slots.iter_mut().map(|slot| slot.cells.finish(slot.column.name, words)).collect();
         let frame = DataFrame::new(self.rows, columns)?;
-        self.rows = 0;
-        sink.chunk(self.table, frame)
+        let rows = std::mem::take(&mut self.rows).max(1) as u64;
+        let held = sink.chunk(self.table, frame)? as u64;
+        self.settled += (self.weight - self.settled) / rows * held;
+        self.weight = self.settled;
+        Ok(())
     }
 
     /// Hands over what is left; an empty table gives one empty frame.

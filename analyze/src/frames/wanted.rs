@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use polars::prelude::Expr;
+
 use crate::schema::{COMMON, TABLES};
 
 /// Tables and columns that somebody wants.
@@ -9,6 +11,9 @@ use crate::schema::{COMMON, TABLES};
 pub struct Wanted {
     /// By table; `None`: all columns.
     tables: BTreeMap<String, Option<BTreeSet<String>>>,
+    /// Rows of `events` on which this is not true need not be there: a condition on each row by itself, over columns that
+    /// are wanted, categories as text.
+    only: Option<Expr>,
 }
 
 impl Wanted {
@@ -19,7 +24,7 @@ impl Wanted {
 
     /// These tables with all columns.
     pub fn tables(names: &[&str]) -> Self {
-        Self { tables: names.iter().map(|name| ((*name).to_owned(), None)).collect() }
+        Self { tables: names.iter().map(|name| ((*name).to_owned(), None)).collect(), only: None }
     }
 
     /// A table, some columns of it only. Those of [`COMMON`] are always there.
@@ -30,9 +35,24 @@ impl Wanted {
         self
     }
 
-    /// These, and those.
+    /// The same, of `events` only rows on which a condition is true.
+    #[must_use]
+    pub(crate) fn only(mut self, condition: Option<Expr>) -> Self {
+        self.only = condition;
+        self
+    }
+
+    /// The condition on rows of `events`.
+    pub(crate) fn condition(&self) -> Option<&Expr> {
+        self.only.as_ref()
+    }
+
+    /// These, and those: all rows of `events`, unless both want the same ones.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
+        if self.only != other.only {
+            self.only = None;
+        }
         for (table, columns) in other.tables {
             let merged = match (self.tables.remove(&table), columns) {
                 (Some(Some(mut ours)), Some(theirs)) => {
@@ -49,7 +69,8 @@ impl Wanted {
 
     /// Whether all that others want is here.
     pub fn covers(&self, others: &Self) -> bool {
-        others.tables.iter().all(|(table, columns)| match (self.tables.get(table), columns) {
+        let rows = self.only.is_none() || self.only == others.only;
+        rows && others.tables.iter().all(|(table, columns)| match (self.tables.get(table), columns) {
             (Some(None), _) => true,
             (Some(Some(ours)), Some(theirs)) => theirs.is_subset(ours),
             _ => false,

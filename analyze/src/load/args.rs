@@ -52,7 +52,11 @@ pub struct LoadArgs {
     #[arg(short = 'j', long = "jobs", value_name = "N", help_heading = "Reading")]
     pub jobs: Option<NonZeroUsize>,
 
-    /// Memory that the rows of `events` may take, with the unit K, M or G; rows beyond it are left out, and counted
+    /// Memory that rows of tables may take, with the unit K, M or G; rows beyond it are left out, `events` first
+    ///
+    /// How many rows are left out is said, stands in the ledger (`tables_full`), and gives exit code 5. A question in SQL
+    /// takes its own memory on top: name columns instead of `*`. Captures share the limit by their sizes. `follow`,
+    /// `spectrogram` and `stats` hold no rows.
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "2G", help_heading = "Reading")]
     pub limit_memory: u64,
 

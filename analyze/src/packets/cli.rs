@@ -1,24 +1,26 @@
-//! `packets`: flows of packet files and the processes that owned them.
+//! `packets`: flows of packet files and the processes that owned them; what `sql --packets` shares with it.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 
 use casebook_replay::cli::{Exit, Terminals};
 use clap::Args;
-use polars::prelude::IntoLazy as _;
-use polars::sql::SQLContext;
+use polars::prelude::DataFrame;
 
 use super::read::{Packets, read};
-use crate::frames::{Error, Frames, Wanted};
+use crate::frames::View;
 use crate::load::{LoadArgs, say};
-use crate::print::{self, Format};
+use crate::print::Format;
+use crate::sql::Session;
+use crate::sql::cli::{Form, asked_once};
 
-/// One line a flow: both directions together, the end that sent first as the client.
+/// One line a flow and owner.
 const FLOWS: &str = "\
-SELECT proc_name, container_id, protocol, src_ip, src_port, dst_ip, dst_port, count(*) AS packets, \
-sum(length) AS bytes, min(time) AS first, max(time) AS last \
-FROM packets GROUP BY proc_name, container_id, protocol, src_ip, src_port, dst_ip, dst_port \
-ORDER BY first, src_ip, src_port, dst_ip, dst_port";
+SELECT proc_name, container_id, protocol, client_ip, client_port, server_ip, server_port, COUNT(*) AS packets, \
+SUM(CASE WHEN to_server THEN length ELSE 0 END) AS to_server, SUM(CASE WHEN to_server THEN 0 ELSE length END) AS to_client, \
+MIN(time) AS first, MAX(time) AS last \
+FROM packets GROUP BY proc_name, container_id, protocol, client_ip, client_port, server_ip, server_port \
+ORDER BY first, client_ip, client_port, server_ip, server_port, proc_name";
 
 /// Options of `packets`.
 #[derive(Args, Debug)]
@@ -27,16 +29,25 @@ pub struct PacketsArgs {
     load: LoadArgs,
 
     /// Packet file: pcap or pcapng, also .gz and .zst; repeat for more
+    ///
+    /// A packet belongs to the process whose connection has the same two ends within 5 seconds, by the clocks of both
+    /// files: to the one that sent it where both ends are in the captures. Where address translation lies between the
+    /// process and where the packets were taken (a container behind NAT, seen from outside), the ends differ: such
+    /// packets have no owner, and none is guessed. Take packets inside of the container, or on its bridge.
     #[arg(long, value_name = "FILE", required = true)]
     packets: Vec<PathBuf>,
 
-    /// A question in SQL over `packets` and `network` instead of the list of flows
+    /// A question in SQL instead of the list of flows; `sql --packets` has all tables, saved queries and the shell
     #[arg(long, value_name = "SELECT", default_value = FLOWS, hide_default_value = true)]
     query: String,
 
-    /// Form of the answer
-    #[arg(long, value_name = "FORM", default_value = "table", help_heading = "Output")]
-    format: Format,
+    /// Form of the answer [default: by the ending of -o, else a table]
+    #[arg(long, value_name = "FORM", help_heading = "Output")]
+    format: Option<Format>,
+
+    /// File for the answer instead of standard output
+    #[arg(short = 'o', long, value_name = "FILE", help_heading = "Output")]
+    output: Option<PathBuf>,
 }
 
 /// Runs `packets`.
@@ -45,44 +56,34 @@ pub struct PacketsArgs {
 ///
 /// The output could not be written.
 pub fn run(args: &PacketsArgs, out: &mut dyn Write, err: &mut dyn Write, terminals: Terminals) -> io::Result<Exit> {
-    let packets = match read(&args.packets) {
+    let packets = match files(&args.packets, err) {
         Ok(packets) => packets,
-        Err(error) => {
-            say(err, &format!("error: --packets {error}"));
-            return Ok(Exit::Usage);
-        }
-    };
-    tell(&packets, err);
-    if args.format.is_binary() && terminals.out {
-        say(err, "error: this would fill the terminal with bytes: redirect it into a file");
-        return Ok(Exit::Usage);
-    }
-    let loaded = match args.load.load(Wanted::tables(&["network"]), err, terminals) {
-        Ok(loaded) => loaded,
         Err(exit) => return Ok(exit),
     };
-    match answer(args, &packets, &loaded.frames, terminals.out, out) {
-        Ok(()) => Ok(loaded.exit),
-        Err(Error::Io(error)) => Err(error),
-        Err(error) => {
-            say(err, &format!("error: {error}"));
-            Ok(Exit::Usage)
-        }
-    }
+    let mut session = Session::new(args.load.clone(), packets, false);
+    let form = Form { format: args.format, output: args.output.as_deref(), page: true };
+    asked_once(&mut session, &args.query, &form, (out, err), terminals)
 }
 
-fn answer(
-    args: &PacketsArgs,
-    packets: &Packets,
-    frames: &Frames,
-    terminal: bool,
-    out: &mut dyn Write,
-) -> Result<(), Error> {
-    let mut context = SQLContext::new();
-    context.register("packets", super::frame(packets, frames)?.lazy());
-    context.register("network", frames.frame("network").clone().lazy());
-    let answer = context.execute(&args.query)?.collect()?;
-    print::show(&answer, args.format, terminal, false, out)
+/// Reads packet files; none where none are named.
+///
+/// # Errors
+///
+/// How the tool has to end, after saying why.
+pub(crate) fn files(paths: &[PathBuf], err: &mut dyn Write) -> Result<Option<Packets>, Exit> {
+    if paths.is_empty() {
+        return Ok(None);
+    }
+    match read(paths) {
+        Ok(packets) => {
+            tell(&packets, err);
+            Ok(Some(packets))
+        }
+        Err(error) => {
+            say(err, &format!("error: --packets {error}"));
+            Err(Exit::Usage)
+        }
+    }
 }
 
 /// Says what of the packet files could not be used.
@@ -95,5 +96,16 @@ fn tell(packets: &Packets, err: &mut dyn Write) {
     }
     if packets.left_out > 0 {
         say(err, &format!("warning: {} packets found no room; split the file", packets.left_out));
+    }
+}
+
+/// Says how many packets no process of the captures owned, and why that can be.
+pub(crate) fn tell_unowned(packets: &DataFrame, err: &mut dyn Write) {
+    let lives = View::new(packets).uints("upid");
+    let unowned = lives.iter().filter(|upid| upid.is_none()).count();
+    if unowned > 0 {
+        let why =
+            "their connection is not in the captures, or address translation (NAT of a container) changed its ends";
+        say(err, &format!("note: {unowned} of {} packets have no owner: {why}", lives.len()));
     }
 }

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use foldhash::fast::FixedState;
-use polars::prelude::{Column, DataFrame, DataType, IntoColumn as _, NamedFrom as _, Series, TimeUnit, TimeZone};
+use polars::prelude::DataFrame;
 
 use super::link::Ends;
 use super::read::Packets;
-use crate::frames::{Error, Frames, View, word_type};
+use crate::frames::{Error, Filler, Frames, View};
+use crate::schema;
 
 /// How far the clocks of packets and calls may be apart, and how long a connection lives on the wire after its last
 /// call: 5 seconds, in ns.
@@ -20,7 +21,13 @@ struct Owner {
     first: i64,
     last: i64,
     row: usize,
+    client: End,
+    /// Which of the ends the process is, where the capture tells.
+    own: Option<End>,
 }
+
+/// An address and a port.
+type End = (IpAddr, u16);
 
 /// The table `packets`: all packets with their owners, by the frame `network`.
 ///
@@ -30,38 +37,60 @@ struct Owner {
 pub fn frame(packets: &Packets, frames: &Frames) -> Result<DataFrame, Error> {
     let network = frames.view("network");
     let index = Index::new(network);
-    let owners: Vec<Option<usize>> = packets.list.iter().map(|packet| index.owner(&packet.ends, packet.time)).collect();
     let (captures, hosts) = (network.texts("capture"), network.texts("host"));
     let (lives, names, containers) = (network.uints("upid"), network.texts("proc_name"), network.texts("container_id"));
-    let of = |column: &[Option<&str>]| -> Vec<Option<String>> {
-        owners.iter().map(|row| row.and_then(|row| column[row]).map(str::to_owned)).collect()
-    };
-    let list = &packets.list;
-    let port = |port: Option<u16>| port.map(u64::from);
-    let words = |name: &str, values: Vec<Option<String>>| -> Result<Column, Error> {
-        Ok(Series::new(name.into(), values).cast(&word_type())?.into_column())
-    };
-    let numbers = |name: &str, values: Vec<Option<u64>>| Series::new(name.into(), values).into_column();
-    let times: Vec<i64> = list.iter().map(|packet| packet.time).collect();
-    let time =
-        Series::new("time".into(), times).cast(&DataType::Datetime(TimeUnit::Nanoseconds, Some(TimeZone::UTC)))?;
-    let columns = vec![
-        words("capture", of(&captures))?,
-        words("host", of(&hosts))?,
-        words("file", list.iter().map(|packet| packets.files.get(packet.file as usize).cloned()).collect())?,
-        numbers("number", list.iter().map(|packet| Some(packet.number)).collect()),
-        time.into_column(),
-        words("protocol", list.iter().map(|packet| Some(packet.ends.protocol_name())).collect())?,
-        words("src_ip", list.iter().map(|packet| Some(packet.ends.source.0.to_string())).collect())?,
-        numbers("src_port", list.iter().map(|packet| port(packet.ends.source.1)).collect()),
-        words("dst_ip", list.iter().map(|packet| Some(packet.ends.destination.0.to_string())).collect())?,
-        numbers("dst_port", list.iter().map(|packet| port(packet.ends.destination.1)).collect()),
-        numbers("length", list.iter().map(|packet| Some(u64::from(packet.length))).collect()),
-        numbers("upid", owners.iter().map(|row| row.and_then(|row| lives[row])).collect()),
-        words("proc_name", of(&names))?,
-        words("container_id", of(&containers))?,
-    ];
-    Ok(DataFrame::new(list.len(), columns)?)
+    let columns: Vec<&schema::Column> =
+        schema::table("packets").into_iter().flat_map(schema::Table::all_columns).collect();
+    let mut filler = Filler::new(columns.iter().copied());
+    // Who sent first in flows that nobody owns.
+    let mut clients: HashMap<Key, (IpAddr, Option<u16>), FixedState> = HashMap::default();
+    for packet in &packets.list {
+        let Ends { protocol, source, destination } = packet.ends;
+        let owner = index.owner(&packet.ends, packet.time);
+        let row = owner.map(|owner| owner.row);
+        let key = key(protocol, whole(source), whole(destination));
+        let client = match owner {
+            Some(owner) => (owner.client.0, Some(owner.client.1)),
+            None => *clients.entry(key).or_insert(source),
+        };
+        let server = if client == source { destination } else { source };
+        let text = |column: &[Option<&str>]| row.and_then(|row| column[row]).map(str::to_owned);
+        for (at, column) in columns.iter().enumerate() {
+            let address = |end: (IpAddr, Option<u16>)| Some(end.0.to_string());
+            let word = match column.name {
+                "capture" => text(&captures),
+                "host" => text(&hosts),
+                "file" => packets.files.get(packet.file as usize).cloned(),
+                "protocol" => Some(packet.ends.protocol_name()),
+                "src_ip" => address(source),
+                "dst_ip" => address(destination),
+                "client_ip" => address(client),
+                "server_ip" => address(server),
+                "proc_name" => text(&names),
+                "container_id" => text(&containers),
+                _ => None,
+            };
+            let port = |end: (IpAddr, Option<u16>)| end.1.map(u64::from);
+            match column.name {
+                "number" => filler.uint(at, Some(packet.number)),
+                "time" => filler.time(at, Some(packet.time)),
+                "src_port" => filler.uint(at, port(source)),
+                "dst_port" => filler.uint(at, port(destination)),
+                "client_port" => filler.uint(at, port(client)),
+                "server_port" => filler.uint(at, port(server)),
+                "length" => filler.uint(at, Some(u64::from(packet.length))),
+                "to_server" => filler.bool(at, Some(client == source)),
+                "upid" => filler.uint(at, row.and_then(|row| lives[row])),
+                _ => filler.text(at, word.as_deref()),
+            }
+        }
+    }
+    filler.frame(packets.list.len())
+}
+
+/// An end whose port is 0 where it has none.
+fn whole((ip, port): (IpAddr, Option<u16>)) -> End {
+    (ip, port.unwrap_or(0))
 }
 
 /// Connections by their ends.
@@ -71,9 +100,9 @@ struct Index {
 }
 
 /// Protocol and ends, the smaller end first.
-type Key = (u8, (IpAddr, u16), (IpAddr, u16));
+type Key = (u8, End, End);
 
-fn key(protocol: u8, one: (IpAddr, u16), two: (IpAddr, u16)) -> Key {
+fn key(protocol: u8, one: End, two: End) -> Key {
     (protocol, one.min(two), one.max(two))
 }
 
@@ -102,15 +131,21 @@ impl Index {
                 continue;
             }
             let first = firsts[row].unwrap_or(i64::MIN);
-            let owner = Owner { first, last: lasts[row].unwrap_or(i64::MAX).max(first), row };
+            let last = lasts[row].unwrap_or(i64::MAX).max(first);
+            let own = match roles[row] {
+                Some("client") => Some(client),
+                Some("server") => Some(server),
+                _ => None,
+            };
+            let owner = Owner { first, last, row, client, own };
             flows.entry(key(protocol, client, server)).or_default().push(owner);
         }
         Self { flows }
     }
 
-    /// The row of `network` that owns a packet: the connection of these ends that is nearest in time. Where both sides
-    /// are in the captures, each packet still has one owner: the first of equally near ones.
-    fn owner(&self, ends: &Ends, time: i64) -> Option<usize> {
+    /// The connection that owns a packet: of those with its ends that were there at its time, that of the process that
+    /// sent it; of several, the nearest in time, then the first.
+    fn owner(&self, ends: &Ends, time: i64) -> Option<&Owner> {
         let (source, destination) = ((ends.source.0, ends.source.1?), (ends.destination.0, ends.destination.1?));
         let owners = self.flows.get(&key(ends.protocol, source, destination))?;
         let distance = |owner: &Owner| match time {
@@ -118,7 +153,7 @@ impl Index {
             time if time > owner.last => time.saturating_sub(owner.last),
             _ => 0,
         };
-        let nearest = owners.iter().min_by_key(|owner| (distance(owner), owner.row))?;
-        (distance(nearest) <= TOLERANCE).then_some(nearest.row)
+        let there = owners.iter().filter(|owner| distance(owner) <= TOLERANCE);
+        there.min_by_key(|owner| (owner.own != Some(source), distance(owner), owner.row))
     }
 }

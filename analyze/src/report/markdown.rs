@@ -122,7 +122,11 @@ fn section<T: Tabular>(out: &mut String, title: &str, listing: &Listing<T>, noun
         let chosen = what_is_missing(listing, noun).unwrap_or_default();
         let total = counted(listing.total, noun.0, noun.1);
         line!(out, "{} of {total} stand here. {}All of them:", grouped(shown), escaped(chosen));
-        line!(out, "`casebook-analyze sql CAPTURES \"{}\"`", listing.query);
+        match listing.query {
+            // Hits are no table.
+            "" => line!(out, "`casebook-analyze ioc --ioc FILE CAPTURES`"),
+            query => line!(out, "`casebook-analyze sql CAPTURES \"{query}\"`"),
+        }
         line!(out);
     }
 }

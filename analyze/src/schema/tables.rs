@@ -26,7 +26,6 @@ pub const TABLES: &[Table] = &[
             dropped Uint "" Made("ledger") "events known to be lost by the recorder or its kernel side (markers where no number is known)";
             complete Bool "" Made("reader") "read to its end, and nothing in the file was cut off or damaged";
             os Word "" Made("format") "operating system of the recorded machine: always `linux` for captures of calls, null for logs";
-            kernel Word "" Made("machine info") "kernel release, where the capture tells it";
             cpus Uint "" Made("machine info") "processors of the recorded machine";
             boot Time "" Made("machine info") "when the machine was started, where the capture tells it";
             note Text "" Made("reader") "why it was read no further, or what was damaged";
@@ -269,7 +268,7 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "packets",
-        about: "One row a packet of the pcap and pcapng files given with `--packets`.",
+        about: "One row a packet of the pcap and pcapng files given with `--packets`, with the process that sent it, or else received it: the one whose connection has the same ends within 5 s. Where address translation lies between process and packet file (a container behind NAT, packets taken outside of it), the ends differ and nothing can be joined. To `network`: `JOIN network ON packets.upid = network.upid AND packets.client_ip = network.client_ip AND packets.client_port = network.client_port AND packets.server_ip = network.server_ip AND packets.server_port = network.server_port`.",
         columns: columns! {
             file Word "" Made("command line") "the packet file";
             number Uint "" Made("count") "number of the packet in its file, from 1";
@@ -280,6 +279,11 @@ pub const TABLES: &[Table] = &[
             dst_ip Word "" Made("packet") "destination address";
             dst_port Uint "" Made("packet") "destination port";
             length Uint "bytes" Made("packet header") "length on the wire";
+            to_server Bool "" Made("tuple") "the client sent it";
+            client_ip Word "" Made("tuple") "client of the flow: of the connection, or the end that sent the first packet";
+            client_port Uint "" Made("tuple") "its port";
+            server_ip Word "" Made("tuple") "server of the flow";
+            server_port Uint "" Made("tuple") "its port";
             upid Uint "" Made("tuple and time") "process life that owned the flow";
             proc_name Word "" Made("tuple and time") "name of that process";
             container_id Word "" Made("tuple and time") "container of that process";

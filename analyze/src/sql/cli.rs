@@ -12,6 +12,7 @@ use super::saved::{self, QUERIES};
 use super::{MAX_QUERY, Refused, Session, shell};
 use crate::frames::Error;
 use crate::load::{LoadArgs, say};
+use crate::packets;
 use crate::print::{self, Format};
 
 /// First words of a query: the last argument is one when it begins so and names no file.
@@ -34,6 +35,10 @@ pub struct SqlArgs {
     /// A file with the question
     #[arg(short = 'f', long, value_name = "FILE")]
     file: Option<PathBuf>,
+
+    /// Packet file for the table `packets`: pcap or pcapng, also .gz and .zst; repeat for more
+    #[arg(long, value_name = "FILE")]
+    packets: Vec<PathBuf>,
 
     /// Form of the answer [default: by the ending of -o, else a table]
     #[arg(long, value_name = "FORM", help_heading = "Output")]
@@ -72,25 +77,62 @@ pub fn run(args: &SqlArgs, out: &mut dyn Write, err: &mut dyn Write, terminals: 
             return Ok(Exit::Usage);
         }
     };
-    let mut session = Session::new(load);
+    let packets = match packets::cli::files(&args.packets, err) {
+        Ok(packets) => packets,
+        Err(exit) => return Ok(exit),
+    };
+    let mut session = Session::new(load, packets, matches!(asked, Asked::Shell));
     let query = match asked {
         Asked::Query(query) => query,
         Asked::Shell => return shell::run(&mut session, out, err, terminals),
     };
-    let answer = match session.ask(&query, err, terminals) {
-        Ok(answer) => answer,
+    let form = Form { format: args.format, output: args.output.as_deref(), page: !args.no_pager };
+    asked_once(&mut session, &query, &form, (out, err), terminals)
+}
+
+/// How an answer is to be written.
+pub(crate) struct Form<'a> {
+    /// By default by the ending of the file, else a table.
+    pub(crate) format: Option<Format>,
+    /// Standard output where there is none.
+    pub(crate) output: Option<&'a Path>,
+    /// Long ones through the pager, on a terminal.
+    pub(crate) page: bool,
+}
+
+/// Asks one question, and writes the answer to `out`; talk goes to `err`.
+pub(crate) fn asked_once(
+    session: &mut Session,
+    query: &str,
+    form: &Form<'_>,
+    (out, err): (&mut dyn Write, &mut dyn Write),
+    terminals: Terminals,
+) -> io::Result<Exit> {
+    match session.ask(query, err, terminals) {
+        Ok(answer) => delivered(&answer, form, session.exit, (out, err), terminals),
         Err(Refused::Query(reason)) => {
             say(err, &format!("error: {reason}"));
-            return Ok(Exit::Usage);
+            Ok(Exit::Usage)
         }
-        Err(Refused::Load(exit)) => return Ok(exit),
-    };
-    let exit = session.exit;
-    match deliver(&answer, args, out, terminals) {
+        Err(Refused::Load(exit)) => Ok(exit),
+    }
+}
+
+/// Writes an answer; gives `exit` when that can be done.
+pub(crate) fn delivered(
+    answer: &DataFrame,
+    form: &Form<'_>,
+    exit: Exit,
+    (out, err): (&mut dyn Write, &mut dyn Write),
+    terminals: Terminals,
+) -> io::Result<Exit> {
+    match deliver(answer, form, out, terminals) {
         Ok(()) => Ok(exit),
-        Err(Error::Io(error)) => Err(error),
+        // A pipe may go away; a file that cannot be written is told by its name.
+        Err(Error::Io(error)) if form.output.is_none() => Err(error),
         Err(error) => {
-            say(err, &format!("error: {error}"));
+            let name = form.output.map(|path| format!("{}: ", path.display())).unwrap_or_default();
+            say(err, &format!("error: {name}{error}"));
             Ok(Exit::Output)
         }
     }
@@ -150,10 +192,10 @@ fn read(path: &Path) -> Result<String, String> {
 }
 
 /// Writes an answer where it was asked for.
-fn deliver(answer: &DataFrame, args: &SqlArgs, out: &mut dyn Write, terminals: Terminals) -> Result<(), Error> {
-    let by_name = args.output.as_ref().and_then(|path| Format::of_name(&path.to_string_lossy()));
-    let format = args.format.or(by_name).unwrap_or(Format::Table);
-    if let Some(path) = &args.output {
+fn deliver(answer: &DataFrame, form: &Form<'_>, out: &mut dyn Write, terminals: Terminals) -> Result<(), Error> {
+    let by_name = form.output.and_then(|path| Format::of_name(&path.to_string_lossy()));
+    let format = form.format.or(by_name).unwrap_or(Format::Table);
+    if let Some(path) = form.output {
         let mut file = io::BufWriter::new(fs::File::create(path)?);
         print::write(answer, format, None, &mut file)?;
         return Ok(file.flush()?);
@@ -161,5 +203,5 @@ fn deliver(answer: &DataFrame, args: &SqlArgs, out: &mut dyn Write, terminals: T
     if format.is_binary() && terminals.out {
         return Err(Error::Arrow("binary data is not written to a terminal: use -o FILE or a pipe".to_owned()));
     }
-    print::show(answer, format, terminals.out, !args.no_pager, out)
+    print::show(answer, format, terminals.out, form.page, out)
 }

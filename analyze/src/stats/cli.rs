@@ -12,7 +12,9 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 
 use super::{DEFAULT_FIELDS, FieldCounts, Question, Stats, of_capture};
+use crate::frames::utf8;
 use crate::load::say;
+use crate::print::text::json_line;
 
 /// Options of `stats`.
 #[derive(Args, Debug)]
@@ -135,10 +137,8 @@ fn print_json(name: &str, stats: &Stats, top: usize, out: &mut dyn Write) -> io:
         let ranking = counts.ranking();
         let shown = if top == 0 { ranking.len() } else { top.min(ranking.len()) };
         let rest: u64 = ranking[shown..].iter().map(|(_, count)| count).sum::<u64>() + counts.uncounted;
-        let values: Vec<Json> = ranking[..shown]
-            .iter()
-            .map(|(value, count)| json!({ "value": String::from_utf8_lossy(value), "events": count }))
-            .collect();
+        let values: Vec<Json> =
+            ranking[..shown].iter().map(|(value, count)| json!({ "value": utf8(value), "events": count })).collect();
         json!({ "field": counts.field, "values": values, "other": rest, "absent": counts.absent })
     };
     let position = &stats.position;
@@ -153,5 +153,5 @@ fn print_json(name: &str, stats: &Stats, top: usize, out: &mut dyn Write) -> io:
         "counts": stats.fields.iter().map(counts).collect::<Vec<_>>(),
         "ledger": ledger,
     });
-    writeln!(out, "{object}")
+    writeln!(out, "{}", json_line(&object))
 }

@@ -1,7 +1,10 @@
 //! Texts of a capture come out harmless in every form.
 //!
-//! A table of texts times a table of outputs ([`OUTPUTS`]): a new form is a row there, with how it is made from a capture and
-//! what has to hold of its bytes.
+//! A table of texts times a table of outputs: [`OUTPUTS`] are those of `sql`, checked cell by cell, with how each is made from
+//! a capture and what has to hold of its bytes; `commands` has every command in every form.
+
+mod commands;
+mod world;
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -34,6 +37,8 @@ fn texts() -> Vec<(&'static str, Vec<u8>)> {
         ("no UTF-8", b"caf\xe9 \xff\xfe \xc3".to_vec()),
         ("quotes and separators", b"a,b;c\td\"e\"|f".to_vec()),
         ("a backslash", b"C:\\x41\\u0041".to_vec()),
+        ("Markdown", b"| `code` [x](javascript:1) ![i](evil.example/x) **b** ~~s~~ # h".to_vec()),
+        ("a null", b"before\0after".to_vec()),
         // As long as a parameter can be, with the folder in front.
         ("64 KiB", vec![b'A'; (64 << 10) - 16]),
     ]
@@ -44,14 +49,14 @@ fn capture() -> Vec<u8> {
     let mut trace = Trace::new("host\u{1b}[1m");
     let shell = trace.process(Proc::new(10, "/bin/sh"));
     for (at, (_, text)) in texts().into_iter().enumerate() {
-        let shown = utf8(&text).into_owned();
+        let shown = utf8(&text).replace('\0', " ");
         // The kernel cuts at 4096; recorders and captures need not.
         let short: String = shown.chars().take(4000).collect();
         let child = trace.fork(shell);
         let name: String = short.chars().take(15).collect();
         let long: String = shown.chars().take(60_000).collect();
         trace.exec(child, &Exec::new(&format!("/bin/{short}")).argv(&[&short, &long]).comm(&name));
-        let path: Vec<u8> = [b"/tmp/", text.as_slice(), b"\0"].concat();
+        let path: Vec<u8> = [b"/tmp/".as_slice(), text.split(|byte| *byte == 0).next().unwrap(), b"\0"].concat();
         trace.emit(
             child.0,
             ppme::PPME_SYSCALL_OPENAT_2_X,
@@ -80,13 +85,7 @@ const OUTPUTS: &[Output] = &[
     Output {
         name: "CSV",
         make: |capture, _, query| ask(capture, "csv", query),
-        judge: |bytes, _| {
-            harmless_text(bytes, &BTreeSet::new());
-            for cell in csv_cells(std::str::from_utf8(bytes).unwrap()) {
-                let number = cell.parse::<f64>().is_ok();
-                assert!(number || !cell.starts_with(['=', '+', '-', '@', '\t', '\r']), "a formula: {cell}");
-            }
-        },
+        judge: |bytes, _| csv_is_harmless(bytes),
     },
     Output {
         name: "JSON Lines",
@@ -138,7 +137,16 @@ fn save(capture: &str, path: &Path, query: &str) -> Vec<u8> {
 fn harmless_text(bytes: &[u8], _: &BTreeSet<String>) {
     let text = std::str::from_utf8(bytes).unwrap();
     let found = text.replace("\r\n", "\n").chars().find(|&c| c != '\n' && is_harmful(c));
-    assert_eq!(found, None);
+    assert_eq!(found.map(|c| c.escape_unicode().to_string()), None);
+}
+
+/// CSV without formulas and without what acts on a terminal.
+fn csv_is_harmless(bytes: &[u8]) {
+    harmless_text(bytes, &BTreeSet::new());
+    for cell in csv_cells(std::str::from_utf8(bytes).unwrap()) {
+        let number = cell.parse::<f64>().is_ok();
+        assert!(number || !cell.starts_with(['=', '+', '-', '@', '\t', '\r']), "a formula: {cell}");
+    }
 }
 
 /// The cells of RFC 4180.
@@ -191,7 +199,9 @@ fn texts_of_captures_are_harmless_in_every_form() {
         if !prefix.is_empty() {
             // What is longer than a path can be (PATH_MAX) is none, and has no row of that name.
             let paths = texts().into_iter().filter(|(_, text)| text.len() < 4096 - prefix.len());
-            expected.extend(paths.map(|(_, text)| format!("{prefix}{}", utf8(&text))));
+            // A path ends where the kernel's does.
+            let end = |text: &[u8]| utf8(text.split(|byte| *byte == 0).next().unwrap()).into_owned();
+            expected.extend(paths.map(|(_, text)| format!("{prefix}{}", end(&text))));
         }
         for output in OUTPUTS {
             let bytes = (output.make)(&capture, folder.path(), query);

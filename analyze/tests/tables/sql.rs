@@ -170,3 +170,24 @@ fn files_are_what_other_tools_read() {
         assert_eq!(format!("n\n{rows}\n"), counted, "{name}");
     }
 }
+
+#[test]
+fn an_audit_log_beside_a_capture_tells_the_kubernetes_user() {
+    use casebook_fixtures::{Container, Proc, Trace};
+    let mut trace = Trace::new("node1");
+    let runtime = trace.process(Proc::new(300, "/usr/bin/runc"));
+    let web = Container::docker(&"ab".repeat(32), "web", "nginx", "1").in_pod("shop", "web-0", "6a1d");
+    trace.process(Proc::new(400, "/usr/sbin/nginx").inside(&web, 1));
+    trace.container(&web);
+    trace.wait_ms(1_050);
+    let shell = trace.enter(runtime, &web);
+    trace.execve(shell, "/proc/self/exe", &["/proc/self/exe", "init"]);
+    trace.execve(shell, "/bin/sh", &["sh"]);
+    trace.spawn(shell, "/usr/bin/id", &["id"]);
+    let folder = tempfile::tempdir().unwrap();
+    let capture = file(folder.path(), "node1.scap", &trace.finish().unwrap());
+    let log = file(folder.path(), "audit.json", incident::AUDIT.as_bytes());
+    let query = "SELECT name, k8s_user_name FROM processes WHERE container_id <> 'host' ORDER BY upid";
+    assert_eq!(csv(&[&capture, &log], query), "name,k8s_user_name\nnginx,\nsh,mallory\nid,mallory\n");
+    assert_eq!(csv(&[&capture], query), "name,k8s_user_name\nnginx,\nsh,\nid,\n");
+}
