@@ -20,7 +20,8 @@ use crate::views::follow::{self, FollowArgs};
 use crate::views::spectrogram::{self, SpectrogramArgs};
 use crate::views::timeline::{self, TimelineArgs};
 use crate::views::tree::{self, TreeArgs};
-use crate::views::uses::{self, FilesArgs, NetArgs};
+use crate::views::uses::files::{self, FilesArgs};
+use crate::views::uses::net::{self, NetArgs};
 
 /// Asks questions of captures.
 #[derive(Parser)]
@@ -114,8 +115,8 @@ where
         Command::Export(args) => crate::export::cli::run(args, out, err, terminals),
         Command::Ioc(args) => crate::ioc::cli::run(args, out, err, terminals),
         Command::Packets(args) => crate::packets::cli::run(args, out, err, terminals),
-        Command::Files(args) => uses::files(args, out, err, terminals),
-        Command::Net(args) => uses::net(args, out, err, terminals),
+        Command::Files(args) => files::run(args, out, err, terminals),
+        Command::Net(args) => net::run(args, out, err, terminals),
         Command::Follow(args) => follow::run(args, out, err, terminals.out),
         Command::Spectrogram(args) => spectrogram::run(args, out, err, terminals.out),
         Command::Timeline(args) => timeline::run(args, out, err, terminals),

@@ -78,9 +78,8 @@ impl Sink for Keeper {
             let writer = StreamWriter::try_new_with_options(file, &schema, options).map_err(refused)?;
             self.files.insert(table.name, writer);
         }
-        match self.files.get_mut(table.name) {
-            Some(writer) => writer.write(&batch(&frame, Words::Dictionary)?).map_err(refused)?,
-            None => {}
+        if let Some(writer) = self.files.get_mut(table.name) {
+            writer.write(&batch(&frame, Words::Dictionary)?).map_err(refused)?;
         }
         Ok(0)
     }

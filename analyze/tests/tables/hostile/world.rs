@@ -118,10 +118,11 @@ fn rules() -> String {
         let events = if at % 2 == 0 { "execve" } else { "openat" };
         let output = quoted(&format!("{text} %proc.name %proc.cmdline %fd.name %container.name"));
         let (name, tags) = (quoted(&format!("rule {at} {text}")), quoted(&text.replace(',', "")));
-        all += &format!(
+        let rule = format!(
             "- rule: {name}\n  desc: {name}\n  condition: evt.type = {events}\n  output: {output}\n  \
              priority: WARNING\n  tags: [mitre_execution, T1059, {tags}]\n"
         );
+        all.push_str(&rule);
     }
     all
 }
@@ -138,7 +139,8 @@ fn audit() -> String {
             "objectRef": { "resource": "pods", "namespace": text, "name": text, "subresource": "exec" },
             "responseStatus": { "code": 403, "reason": text }, "stageTimestamp": "2026-03-02T09:00:00.000000Z",
         });
-        lines += &format!("{request}\n");
+        lines.push_str(&request.to_string());
+        lines.push('\n');
     }
     lines
 }
