@@ -158,7 +158,7 @@ fn long_list(entries: usize, count: usize) -> Case {
         "- list: files\n  items: [{items}]\n{}",
         rule("a", "evt.type in (open, openat, read) and fd.name in (files)")
     );
-    Case { name: "a list of 100,000 entries (4 MiB are the limit)", rules, ..ordinary(count) }
+    Case { name: "a list of a million entries", rules, ..ordinary(count) }
 }
 
 fn regular_expressions(count: usize) -> Case {
@@ -186,7 +186,7 @@ fn main() {
         many_rules("10,000 rules, one word each (`contains`)", of(10_000), events / 30, |n| {
             format!("evt.type = close and fd.name contains none{n}x")
         }),
-        long_list(of(100_000), events),
+        long_list(of(1_000_000), events),
         regular_expressions(events),
     ];
     let nothing = detector(&rule("none", "evt.type = tgkill and proc.name = nobody"));

@@ -8,13 +8,18 @@
 //! the capture, enter halves that stand alone, and what a recorder wrote at the start to describe the machine.
 //! Everything else is shown, also events of no thread (tid -1) and asynchronous ones.
 
+mod roles;
+#[cfg(test)]
+mod tests;
+mod visitor;
+
 use std::ops::ControlFlow;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use casebook_formats::capture::{CaptureReader, FormatError, Item};
-use casebook_formats::event::{Event, EventType};
+use casebook_formats::event::Event;
 use casebook_formats::ledger::{Counter, Ledger};
-use casebook_formats::tables::{self, Direction, EventDef, EventOrigin, ppme};
+use casebook_formats::tables::ppme;
 
 use crate::audit::AuditEvent;
 use crate::audit::join::Requests;
@@ -22,57 +27,12 @@ use crate::context::{Clock, EventContext};
 use crate::moment::Moment;
 use crate::state::State;
 use crate::state::keep::keep;
+use roles::{Role, Roles};
+use visitor::Each;
+pub use visitor::Visitor;
 
 /// Events between two calls of [`Visitor::progress`].
 const PROGRESS_INTERVAL: u64 = 4096;
-
-/// Who looks at the events of a replay.
-pub trait Visitor {
-    /// The first event of a section comes next: `state` is what the snapshots say of the machine before it.
-    fn section(&mut self, state: &State) {
-        let _ = state;
-    }
-
-    /// Whether events of this type are of interest: if not, they are applied and not shown, which is cheaper.
-    #[inline]
-    fn wants(&self, etype: EventType) -> bool {
-        let _ = etype;
-        true
-    }
-
-    /// One event, with the state after it. Breaking ends the replay.
-    fn event(&mut self, context: &EventContext<'_>) -> ControlFlow<()>;
-
-    /// One event that only feeds the state, with the state after it.
-    fn hidden(&mut self, event: &Event<'_>, state: &State) {
-        let _ = (event, state);
-    }
-
-    /// Whether it wants to hear what was lost until an event at `previous`, now that one at `ts` has come.
-    fn is_due(&self, previous: u64, ts: u64) -> bool {
-        let _ = (previous, ts);
-        false
-    }
-
-    /// What was lost since the capture began, until `ts`; see [`Visitor::is_due`].
-    fn lost(&mut self, ts: u64, ledger: &Ledger) {
-        let _ = (ts, ledger);
-    }
-
-    /// Now and then, and at the end: bytes of the (compressed) input consumed, and events replayed.
-    fn progress(&mut self, bytes_read: u64, events: u64) {
-        let _ = (bytes_read, events);
-    }
-}
-
-/// A function as a visitor.
-struct Each<F>(F);
-
-impl<F: FnMut(&EventContext<'_>) -> ControlFlow<()>> Visitor for Each<F> {
-    fn event(&mut self, context: &EventContext<'_>) -> ControlFlow<()> {
-        (self.0)(context)
-    }
-}
 
 /// Why a replay ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,47 +59,6 @@ pub struct Position {
 }
 
 keep!(Position { events, first_ts, last_ts, offset });
-
-/// What a type of event means for showing it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Role {
-    Shown,
-    InitialState,
-    EnterHalf,
-}
-
-/// Types by which recorders describe the machine at the start of a capture.
-const INITIAL_STATE: &[EventType] = &[
-    ppme::PPME_CONTAINER_E,
-    ppme::PPME_CONTAINER_JSON_E,
-    ppme::PPME_CONTAINER_JSON_2_E,
-    ppme::PPME_USER_ADDED_E,
-    ppme::PPME_USER_DELETED_E,
-    ppme::PPME_GROUP_ADDED_E,
-    ppme::PPME_GROUP_DELETED_E,
-];
-
-/// The role of each event type, by its number.
-#[derive(Clone, Copy)]
-struct Roles(&'static [Role]);
-
-impl Default for Roles {
-    fn default() -> Self {
-        static ROLES: LazyLock<Vec<Role>> = LazyLock::new(|| {
-            let role = |(etype, def): (EventType, &EventDef)| {
-                if INITIAL_STATE.contains(&etype) {
-                    Role::InitialState
-                } else if def.dir == Direction::Enter && def.origin == EventOrigin::Syscall {
-                    Role::EnterHalf
-                } else {
-                    Role::Shown
-                }
-            };
-            tables::events().map(role).collect()
-        });
-        Self(&ROLES)
-    }
-}
 
 /// Whether a timestamp is one. Recorders of old wrote container events at the start of a capture with the time of
 /// the event before them, which is 0, or the nanosecond before that.
@@ -395,8 +314,7 @@ impl Replay {
     ///   send a few enter halves (open, connect, execve families) only for what they say about the state.
     #[inline]
     fn is_shown(&mut self, event: &Event<'_>) -> bool {
-        let Roles(roles) = self.roles;
-        let role = roles.get(usize::from(event.etype.0)).copied().unwrap_or(Role::Shown);
+        let role = self.roles.of(event.etype);
         self.started |= role != Role::InitialState;
         match role {
             Role::Shown => !event.state_only,
@@ -492,110 +410,5 @@ impl Replay {
         ledger.merge(&reader.upstream().ledger);
         ledger.merge(&self.ledger);
         ledger
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    // A story that cannot be told or read is a mistake of the test.
-    #![allow(clippy::unwrap_used)]
-
-    use std::io::Cursor;
-
-    use casebook_fixtures::{Container, Proc, Trace, Value, flags};
-
-    use super::*;
-
-    fn reader(trace: &Trace) -> CaptureReader {
-        CaptureReader::from_reader(Box::new(Cursor::new(trace.finish().unwrap())), "story").unwrap()
-    }
-
-    /// Symbols of the events that are shown.
-    fn shown(trace: &Trace) -> Vec<&'static str> {
-        let mut symbols = Vec::new();
-        let end = Replay::new().run(&mut reader(trace), |context: &EventContext<'_>| {
-            symbols.push(tables::event(context.event.etype).map_or("?", |def| def.symbol));
-            ControlFlow::Continue(())
-        });
-        assert_eq!(end.unwrap(), End::Finished);
-        symbols
-    }
-
-    fn add_user(trace: &mut Trace, name: &str) {
-        trace.emit(-1, ppme::PPME_USER_ADDED_E, &[("uid", Value::Int(1000)), ("name", Value::Text(name))]);
-    }
-
-    #[test]
-    fn what_describes_the_start_is_not_shown_and_what_happens_later_is() {
-        let mut trace = Trace::new("host");
-        let shell = trace.process(Proc::new(10, "/bin/sh"));
-        add_user(&mut trace, "alice");
-        trace.container(&Container::docker(&"ab".repeat(32), "web", "nginx", "1"));
-        trace.open(shell, "/etc/hosts", flags::READ);
-        add_user(&mut trace, "bob");
-        assert_eq!(shown(&trace), ["PPME_SYSCALL_OPENAT_2_X", "PPME_USER_ADDED_E"]);
-    }
-
-    #[test]
-    fn enter_halves_feed_the_state_only() {
-        let mut trace = Trace::new("host");
-        let shell = trace.process(Proc::new(10, "/bin/sh"));
-        trace.stored(
-            10,
-            ppme::PPME_SYSCALL_OPENAT_2_E,
-            &[Value::Int(-100), Value::Text("/etc/hosts"), Value::Int(1), Value::Int(0)],
-        );
-        trace.open(shell, "/etc/hosts", flags::READ);
-        trace.exit(shell, 0);
-        assert_eq!(shown(&trace), ["PPME_SYSCALL_OPENAT_2_X", "PPME_PROCEXIT_1_E"]);
-    }
-
-    #[test]
-    fn a_span_ends_at_the_first_event_beyond_it() {
-        let mut trace = Trace::new("host");
-        let shell = trace.process(Proc::new(10, "/bin/sh"));
-        trace.open(shell, "/1", flags::READ);
-        trace.wait_ms(1000);
-        trace.open(shell, "/2", flags::READ);
-        let whole = {
-            let mut replay = Replay::new();
-            replay.run(&mut reader(&trace), |_: &EventContext<'_>| ControlFlow::Continue(())).unwrap();
-            replay.position()
-        };
-        let length = whole.last_ts - whole.first_ts;
-        assert_eq!(whole.events, 2);
-        for (span, events, end) in [(length, 1, End::SpanOver), (length + 1, 2, End::Finished)] {
-            let mut replay = Replay::new().stop_after(Some(span));
-            let ended = replay.run(&mut reader(&trace), |_: &EventContext<'_>| ControlFlow::Continue(()));
-            assert_eq!((ended.unwrap(), replay.position().events), (end, events));
-        }
-    }
-
-    #[test]
-    fn a_moment_ends_after_the_last_event_at_it() {
-        let mut trace = Trace::new("host");
-        let shell = trace.process(Proc::new(10, "/bin/sh"));
-        let fd = trace.open(shell, "/1", flags::READ);
-        let close = trace.now();
-        trace.close(shell, fd);
-        trace.exit(shell, 0);
-        for (ts, events, open) in [(close - 1, 1, true), (close, 2, false)] {
-            let mut replay = Replay::new().stop_at(Some(Moment::Absolute(ts)));
-            let end = replay.run(&mut reader(&trace), |_: &EventContext<'_>| ControlFlow::Continue(()));
-            assert_eq!((end.unwrap(), replay.position().events), (End::SpanOver, events));
-            let state = replay.state_at_rest();
-            assert_eq!(state.thread(10).is_some_and(|shell| state.fd(shell, fd).is_some()), open);
-        }
-    }
-
-    #[test]
-    fn a_visitor_can_stop() {
-        let mut trace = Trace::new("host");
-        let shell = trace.process(Proc::new(10, "/bin/sh"));
-        trace.open(shell, "/1", flags::READ);
-        trace.open(shell, "/2", flags::READ);
-        let mut replay = Replay::new();
-        let end = replay.run(&mut reader(&trace), |_: &EventContext<'_>| ControlFlow::Break(()));
-        assert_eq!((end.unwrap(), replay.position().events), (End::Stopped, 1));
     }
 }

@@ -7,163 +7,34 @@
 //!
 //! What to run comes in a [`Plan`]; where it comes from (options, files) is the business of [`crate::cli`].
 
-use std::fs::{self, File};
-use std::io::{self, Cursor, Read};
+mod alerts;
+mod ending;
+mod source;
+
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use casebook_formats::capture::{CaptureReader, FormatError};
 use casebook_formats::event::EventType;
-use casebook_formats::ledger::{Ledger, Origin, Severity};
-use casebook_formats::seekable::SeekableFile;
+use casebook_formats::ledger::Ledger;
 
 use crate::audit::join::Requests;
-use crate::audit::reader::look_into;
-use crate::audit::{AuditReader, stream};
 use crate::context::EventContext;
-use crate::detect::{Detector, Form, Session};
-use crate::engine::{End, Position, Replay, Visitor};
-use crate::metrics::{Board, Tally};
+use crate::detect::{Detector, Form};
+use crate::engine::{Replay, Visitor};
+use crate::metrics::Board;
 use crate::moment::Moment;
 use crate::output::{CaptureOutput, Sequencer};
 use crate::parts::{Divided, Gathering, UNUSED, parts_each};
-use crate::summary::{CaptureReport, Completeness, iso_time};
-use crate::window::{Opening, Place, Window};
+use crate::summary::CaptureReport;
+use crate::window::Window;
+use alerts::Alerts;
+pub use source::Source;
+pub(crate) use source::{open_file, recorded_gaps};
 
 /// Stack of a worker: conditions nest, and the depth that the rule language allows has to fit with room to spare.
 const STACK: usize = 16 << 20;
-
-/// Where a capture comes from.
-#[derive(Clone, Debug)]
-pub enum Source {
-    /// A file; `-` is standard input.
-    File(PathBuf),
-    /// A capture in memory.
-    Memory {
-        /// How it is called in headings, notes and the summary.
-        name: String,
-        /// Its bytes.
-        bytes: Arc<[u8]>,
-    },
-    /// An argument that names no capture; it is reported in its place.
-    Missing {
-        /// The argument.
-        name: String,
-        /// Why it names none.
-        reason: String,
-    },
-}
-
-impl Source {
-    /// How it is called in headings, notes and the summary.
-    pub fn name(&self) -> String {
-        match self {
-            Self::File(path) => path.display().to_string(),
-            Self::Memory { name, .. } | Self::Missing { name, .. } => name.clone(),
-        }
-    }
-
-    /// Whether it is a file with an audit log. Standard input is not looked into.
-    pub fn is_log(&self) -> bool {
-        let Self::File(path) = self else { return false };
-        let regular = fs::metadata(path).is_ok_and(|file| file.is_file());
-        regular && File::open(path).and_then(|mut file| look_into(&mut file)).is_ok_and(|(_, is_json)| is_json)
-    }
-
-    /// Opens it: a capture, or an audit log as one.
-    ///
-    /// # Errors
-    ///
-    /// What cannot be opened, in a sentence that names it.
-    pub fn open(&self) -> Result<CaptureReader, String> {
-        let opened = match self {
-            Self::Missing { name, reason } => return Err(format!("{name}: {reason}")),
-            Self::File(path) if path.as_os_str() == "-" => {
-                let mut input = io::stdin();
-                let (head, is_json) = look_into(&mut input).map_err(|error| format!("standard input: {error}"))?;
-                open_stream(Box::new(Cursor::new(head).chain(input)), is_json, "standard input")?
-            }
-            Self::File(path) if self.is_log() => stream::capture(AuditReader::open(path)?, &self.name()),
-            Self::File(path) => open_file(path),
-            Self::Memory { name, bytes } => {
-                let (_, is_json) = look_into(&mut &bytes[..]).map_err(|error| format!("{name}: {error}"))?;
-                open_stream(Box::new(Cursor::new(Arc::clone(bytes))), is_json, name)?
-            }
-        };
-        opened.map_err(|error: FormatError| error.to_string())
-    }
-
-    /// Its bytes, as often as one likes; only files and memory have them.
-    ///
-    /// # Errors
-    ///
-    /// Of the file; of standard input, which can be read only once; of what is missing.
-    pub fn bytes(&self) -> io::Result<Box<dyn Read + Send>> {
-        match self {
-            Self::File(path) if path.as_os_str() != "-" => Ok(Box::new(File::open(path)?)),
-            Self::Memory { bytes, .. } => Ok(Box::new(Cursor::new(Arc::clone(bytes)))),
-            Self::File(_) => Err(io::Error::other("standard input can be read only once")),
-            Self::Missing { reason, .. } => Err(io::Error::other(reason.clone())),
-        }
-    }
-
-    /// Same, as those of a capture, packed or not: an audit log becomes one on the way.
-    pub(crate) fn capture_bytes(&self) -> io::Result<Box<dyn Read + Send>> {
-        match self {
-            Self::File(path) if self.is_log() => {
-                Ok(Box::new(stream::bytes(AuditReader::open(path).map_err(io::Error::other)?)))
-            }
-            Self::Memory { name, bytes } if look_into(&mut &bytes[..])?.1 => {
-                let log = AuditReader::from_reader(self.bytes()?, name);
-                Ok(Box::new(stream::bytes(log.map_err(io::Error::other)?)))
-            }
-            _ => self.bytes(),
-        }
-    }
-
-    /// What its recorder lost, where it is a file that says so beside its stream: at which time how much.
-    pub fn recorded_losses(&self) -> Vec<(u64, Ledger)> {
-        let Self::File(path) = self else { return Vec::new() };
-        let file = SeekableFile::open(path).ok().flatten();
-        file.and_then(|file| file.losses_by_frame().ok()).unwrap_or_default()
-    }
-
-    /// Opens it once more; `None` when it can be read only once, or not at all.
-    pub(crate) fn reopen(&self) -> Option<CaptureReader> {
-        let again = match self {
-            Self::File(path) => fs::metadata(path).is_ok_and(|file| file.is_file()),
-            Self::Memory { .. } => true,
-            Self::Missing { .. } => false,
-        };
-        if again { self.open().ok() } else { None }
-    }
-}
-
-/// Opens a capture file, with what its frame records tell of the recorder's losses.
-pub(crate) fn open_file(path: &Path) -> Result<CaptureReader, FormatError> {
-    CaptureReader::open(path).map(|reader| reader.with_gaps(recorded_gaps(path)))
-}
-
-/// Where the recorder of a file lost events, if it says so beside the stream.
-pub(crate) fn recorded_gaps(path: &Path) -> Arc<[u64]> {
-    let file = SeekableFile::open(path).ok().flatten();
-    file.and_then(|file| file.recorded_gaps().ok()).unwrap_or_default().into()
-}
-
-/// Opens what was looked into.
-fn open_stream(
-    bytes: Box<dyn Read + Send>,
-    is_json: bool,
-    name: &str,
-) -> Result<Result<CaptureReader, FormatError>, String> {
-    if is_json {
-        return AuditReader::from_reader(bytes, name).map(|log| stream::capture(log, name));
-    }
-    Ok(CaptureReader::from_reader(bytes, name))
-}
 
 /// What every capture is put through.
 #[derive(Debug)]
@@ -247,12 +118,7 @@ pub fn replay(
     let to = plan.window.to.or(plan.span.map(Moment::AfterStart));
     let work = Work { jobs: plan.jobs, window: Window { to, ..plan.window }, divisible: true };
     look_at_each(captures, work, output, advance, || {
-        let session = plan.rules.session(plan.form);
-        let tally = plan.board.as_ref().map(Board::tally);
-        let carried = plan.deliver.then(Vec::new);
-        let opening = plan.window.open();
-        let alerts = Alerts { session, opening, matched: Vec::new(), line: Vec::new(), tally, carried };
-        (Replay::new().stop_after(plan.span).joined(&plan.requests), alerts)
+        (Replay::new().stop_after(plan.span).joined(&plan.requests), Alerts::new(plan))
     })
 }
 
@@ -451,57 +317,6 @@ impl<'c, L: Look> Task<'c, L> {
     }
 }
 
-impl CaptureReport {
-    /// Enters how a replay ended, how far it came and its ledger. Gives what there is to say about it.
-    pub(crate) fn conclude(
-        &mut self,
-        end: Result<End, FormatError>,
-        replay: &Replay,
-        reader: &CaptureReader,
-    ) -> Option<String> {
-        let position = replay.position();
-        (self.events, self.first_ts, self.last_ts) = (position.events, position.first_ts, position.last_ts);
-        self.ledger.merge(&replay.ledger(reader));
-        let damage = damage(&self.ledger);
-        self.completeness = match &end {
-            Err(_) => Completeness::Unreadable,
-            Ok(_) if damage.is_some() => Completeness::Incomplete,
-            Ok(End::SpanOver | End::Stopped) => Completeness::Stopped,
-            Ok(End::Finished) => Completeness::Complete,
-        };
-        if let Err(error) = end {
-            let error = format!("{error}, {}", reached(&position));
-            self.error = Some(error.clone());
-            return Some(format!("error: {error}"));
-        }
-        self.error.clone_from(&damage);
-        damage.map(|damage| format!("warning: {}: {damage}; {}", self.name, reached(&position)))
-    }
-}
-
-/// What the file itself has lost, in words; `None` when it is whole.
-fn damage(ledger: &Ledger) -> Option<String> {
-    let losses: Vec<String> = ledger
-        .findings()
-        .filter(|(counter, _)| counter.severity == Severity::DataLoss && counter.origin == Origin::File)
-        .map(|(counter, n)| format!("{} {n}", counter.name))
-        .collect();
-    if losses.is_empty() { None } else { Some(format!("cut off or damaged ({})", losses.join(", "))) }
-}
-
-/// How far a replay came, in words.
-fn reached(position: &Position) -> String {
-    if position.events == 0 {
-        return "no event was replayed".to_owned();
-    }
-    format!(
-        "{} events were replayed, the last one at {} from offset {}",
-        position.events,
-        iso_time(position.last_ts),
-        position.offset
-    )
-}
-
 /// Between the engine and a [`Look`]: one capture's output and report.
 struct Desk<'a, 's, 'w, L> {
     look: L,
@@ -536,118 +351,5 @@ impl<L: Look> Visitor for Desk<'_, '_, '_, L> {
         let (bytes_told, events_told) = self.told;
         (self.advance)(bytes_read.saturating_sub(bytes_told), events.saturating_sub(events_told));
         self.told = (bytes_read, events);
-    }
-}
-
-/// Evaluates the rules on the events of one capture and writes the alerts.
-struct Alerts<'d> {
-    session: Session<'d>,
-    opening: Opening,
-    matched: Vec<u32>,
-    line: Vec<u8>,
-    tally: Option<Tally<'d>>,
-    /// JSON of an alert that is to be delivered.
-    carried: Option<Vec<u8>>,
-}
-
-impl Look for Alerts<'_> {
-    #[inline]
-    fn wants(&self, etype: EventType) -> bool {
-        // The end of a window may show on any event, and metrics count them all.
-        !self.opening.is_whole() || self.tally.is_some() || self.session.asks(etype)
-    }
-
-    #[inline]
-    fn event(
-        &mut self,
-        context: &EventContext<'_>,
-        output: &mut CaptureOutput<'_, '_>,
-        report: &mut CaptureReport,
-    ) -> ControlFlow<()> {
-        if let Some(tally) = &mut self.tally {
-            tally.on(&context.state.machine.hostname);
-        }
-        match self.opening.place(context.clock.first_ts, context.event.ts) {
-            Place::Inside => {}
-            Place::Outside => return ControlFlow::Continue(()),
-            // Audit logs are not in the order of time as captures are: nothing in them says that the window is over.
-            Place::Over if context.document.is_some() => return ControlFlow::Continue(()),
-            Place::Over => return ControlFlow::Break(()),
-        }
-        if let Some(tally) = &mut self.tally {
-            tally.event(context);
-        }
-        self.session.matching(context, &mut report.ledger, &mut self.matched);
-        if self.matched.is_empty() { ControlFlow::Continue(()) } else { self.write(context, output, report) }
-    }
-
-    fn begin(&mut self, hostname: &[u8], lost: &Ledger) {
-        if let Some(tally) = &mut self.tally {
-            tally.begin(hostname, lost);
-        }
-    }
-
-    #[inline]
-    fn is_due(&self, previous: u64, ts: u64) -> bool {
-        self.tally.as_ref().is_some_and(|tally| tally.is_due(previous, ts))
-    }
-
-    fn lost(&mut self, ts: u64, ledger: &Ledger) {
-        if let Some(tally) = &mut self.tally {
-            tally.lost(ts, ledger);
-        }
-    }
-
-    fn recorder_lost(&mut self, ts: u64, ledger: &Ledger) {
-        if let Some(tally) = &mut self.tally {
-            tally.recorder_lost(ts, ledger);
-        }
-    }
-
-    fn absorb(&mut self, next: Self) {
-        if let (Some(tally), Some(next)) = (&mut self.tally, next.tally) {
-            tally.absorb(next);
-        }
-    }
-
-    fn end(&mut self, _: &mut CaptureOutput<'_, '_>, report: &CaptureReport) {
-        if let Some(tally) = &mut self.tally {
-            tally.end(report);
-        }
-    }
-}
-
-impl Alerts<'_> {
-    /// Writes the alerts of the matched rules. Breaks when there is nobody to write for.
-    fn write(
-        &mut self,
-        context: &EventContext<'_>,
-        output: &mut CaptureOutput<'_, '_>,
-        report: &mut CaptureReport,
-    ) -> ControlFlow<()> {
-        for &rule in &self.matched {
-            report.count(rule as usize);
-            if let Some(tally) = &mut self.tally {
-                tally.alert(rule, context);
-            }
-            let absent = self.session.untold(rule, context);
-            if !absent.is_empty() {
-                report.count_guess(rule as usize);
-            }
-            self.line.clear();
-            let ts = context.event.ts;
-            let written = if let Some(json) = &mut self.carried {
-                json.clear();
-                self.session.render_with(rule, context, absent, &mut self.line, Some(json));
-                output.line_with(ts, &self.line, json)
-            } else {
-                self.session.render(rule, context, absent, &mut self.line);
-                output.line_at(ts, &self.line)
-            };
-            if !written {
-                return ControlFlow::Break(());
-            }
-        }
-        ControlFlow::Continue(())
     }
 }

@@ -10,14 +10,16 @@ use memchr::memmem::Finder;
 
 use crate::collector::{Collector, ListDef};
 use crate::exceptions::needs_quotes;
+use crate::source::MAX_FILE_SIZE;
 use crate::text::{ListUse, LoadedText, Origin, Scalar, Via};
 
-/// Longest condition after the replacement of lists. Lists of lists can multiply.
-pub(crate) const MAX_CONDITION: usize = 4 << 20;
+/// Longest condition after the replacement of lists, which can multiply where lists name lists. As long as a file may be, so
+/// that whatever list can be written can be asked for.
+pub(crate) const MAX_CONDITION: usize = MAX_FILE_SIZE;
 
 /// Bytes that lists may add to all conditions together: a large list that a thousand rules name would otherwise be
 /// there a thousand times.
-pub(crate) const MAX_ADDED: usize = 64 << 20;
+pub(crate) const MAX_ADDED: usize = 256 << 20;
 /// Items of all lists together, after lists of lists were put in.
 const MAX_ITEMS: usize = 4_000_000;
 

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-/// Largest rule file, in bytes. The largest public rule file has 95 kB.
-pub const MAX_FILE_SIZE: usize = 16 << 20;
+/// Largest rule file, in bytes. The largest public rule file has 95 kB; a list of a million hashes or addresses fits.
+pub const MAX_FILE_SIZE: usize = 64 << 20;
 
 /// Number of a file within one load.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

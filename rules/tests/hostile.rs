@@ -96,7 +96,7 @@ fn long_lists_are_not_put_in_without_end() {
     let names: Vec<String> = (0..15_000).map(|n| format!("n{n:0>200}")).collect();
     let long = format!("- list: l\n  items: [{}]\n", names.join(","));
     let rules: Vec<String> =
-        (0..60).map(|n| rule("evt.type = open and proc.name in (l)").replace(": r\n", &format!(": r{n}\n"))).collect();
+        (0..90).map(|n| rule("evt.type = open and proc.name in (l)").replace(": r\n", &format!(": r{n}\n"))).collect();
     assert!(error(long.clone() + &rules.concat()).contains("all conditions together"));
     let twice = format!("- list: ll\n  items: [{}]\n", vec!["l"; 100_000].join(","));
     assert!(error(long + &twice + &rule("evt.type = open and proc.name in (ll)")).contains("longer than"));
