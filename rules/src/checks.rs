@@ -88,7 +88,7 @@ impl<'c> CheckCompiler<'c> {
         };
         let expr = Expr { span, node: Node::Check(Box::new(check.clone())) };
         let display = print::canonical(&expr).into_boxed_str();
-        Ok(self.leaves.insert(key, Leaf { left: left.source, test, text: display, span }))
+        Ok(self.leaves.insert(key, Leaf::new(left.source, test, display, span)))
     }
 
     fn right_fields(&self, check: &Check) -> Errors {

@@ -4,14 +4,20 @@
 //! puts each comparison into a common table, [`Leaves`], where equal ones share a number; [`Memo`] remembers which
 //! numbers were answered for the event at hand.
 
+mod lasting;
+mod texts;
+
 use std::collections::HashMap;
 
 use crate::ast::{Modifier, Operator, Span};
-use crate::event::{EventFields, Extracted, Holder};
+use crate::constant::{self, Kind};
+use crate::event::{EventFields, Extracted};
 use crate::matcher::{self, Matcher};
 use crate::operand::Source;
 use crate::schema::{FieldRef, FieldType};
 use crate::value::Value;
+use lasting::{Entered, Lasting};
+use texts::{Asked, Known, Texts};
 
 /// Why an evaluation has no result: Falco aborts here, too.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -37,6 +43,8 @@ pub(crate) struct Leaf {
     pub(crate) text: Box<str>,
     /// Where it was first written.
     pub(crate) span: Span,
+    /// Its number among the comparisons of its field, where it compares one text with constants.
+    asked: Option<Asked>,
 }
 
 /// What is asked about the values on the left.
@@ -89,6 +97,10 @@ pub(crate) enum RightKey {
 pub struct Leaves {
     leaves: Vec<Leaf>,
     index: HashMap<LeafKey, LeafId, foldhash::fast::RandomState>,
+    /// Numbers of the fields that are compared as texts.
+    fields: HashMap<FieldRef, u32, foldhash::fast::RandomState>,
+    /// How many comparisons each of these has.
+    asked: Vec<u32>,
 }
 
 impl Leaves {
@@ -146,8 +158,35 @@ impl Leaves {
         if let Some(verdict) = memo.get(id) {
             return Ok(verdict);
         }
-        let verdict = self.evaluate(id, event)?;
+        let verdict = self.evaluate_known(id, event, memo)?;
         memo.set(id, verdict);
+        Ok(verdict)
+    }
+
+    /// The same as [`Leaves::evaluate`], with what is known of texts; the verdict itself is not remembered.
+    #[inline]
+    pub(crate) fn evaluate_known<E: EventFields + ?Sized>(
+        &self,
+        id: LeafId,
+        event: &E,
+        memo: &mut Memo,
+    ) -> Result<bool, EvalError> {
+        let Some(leaf) = self.get(id) else { return Ok(false) };
+        let Some((asked, known)) = leaf.asked.and_then(|asked| Some((asked, memo.texts.field(asked)?))) else {
+            return leaf.evaluate(event);
+        };
+        let (Source::Field(field), Test::Constants { matcher, .. }) = (&leaf.left, &leaf.test) else {
+            return leaf.evaluate(event);
+        };
+        if !known.is_at(memo.epoch) {
+            known.enter(memo.epoch, &event.extract(field));
+        }
+        let verdict = match known.get(asked.comparison) {
+            Known::Verdict(verdict) => return Ok(verdict),
+            Known::Text(text) => matcher.matches(&Value::text(text)),
+            Known::Nothing => return leaf.evaluate(event),
+        };
+        known.learn(asked.comparison, verdict);
         Ok(verdict)
     }
 
@@ -168,7 +207,7 @@ impl Leaves {
         if let Some(verdict) = lasting.get(at, id) {
             return Ok(verdict);
         }
-        let verdict = self.evaluate(id, event)?;
+        let verdict = self.evaluate_known(id, event, memo)?;
         memo.lasting.set(at, id, verdict);
         Ok(verdict)
     }
@@ -197,13 +236,44 @@ impl Leaves {
 
     pub(crate) fn insert(&mut self, key: LeafKey, leaf: Leaf) -> LeafId {
         let id = LeafId(self.leaves.len() as u32);
-        self.leaves.push(leaf);
+        let asked = self.number(&leaf);
+        self.leaves.push(Leaf { asked, ..leaf });
         self.index.insert(key, id);
         id
+    }
+
+    /// The number of a comparison among those of its field.
+    fn number(&mut self, leaf: &Leaf) -> Option<Asked> {
+        let (
+            Source::Field(field),
+            Test::Constants { matcher: Matcher::Text(_) | Matcher::Not(_) | Matcher::Any(_), .. },
+        ) = (&leaf.left, &leaf.test)
+        else {
+            return None;
+        };
+        if constant::kind(field.ty) != Kind::Text {
+            return None;
+        }
+        let number = match self.fields.get(field) {
+            Some(number) => *number,
+            None => {
+                let number = self.asked.len() as u32;
+                self.fields.insert(field.clone(), number);
+                self.asked.push(0);
+                number
+            }
+        };
+        let count = self.asked.get_mut(number as usize)?;
+        *count += 1;
+        Some(Asked { field: number, comparison: *count - 1 })
     }
 }
 
 impl Leaf {
+    pub(crate) fn new(left: Source, test: Test, text: Box<str>, span: Span) -> Self {
+        Self { left, test, text, span, asked: None }
+    }
+
     pub(crate) fn evaluate<E: EventFields + ?Sized>(&self, event: &E) -> Result<bool, EvalError> {
         // The common case, a field against constants, needs no list of values.
         if let (Source::Field(field), Test::Constants { which, matcher }) = (&self.left, &self.test) {
@@ -253,76 +323,6 @@ impl Which {
     }
 }
 
-/// Holders whose verdicts are kept at a time.
-const HOLDERS: usize = 512;
-/// Of larger rulesets no verdicts outlast their event: they would take more room than they save time.
-const MAX_LASTING: usize = 1 << 16;
-
-/// Verdicts that outlast their event: those that depend on its process alone, until that changes.
-#[derive(Clone, Debug, Default)]
-struct Lasting {
-    /// Whose verdicts stand in each place.
-    holders: Vec<Option<Holder>>,
-    /// For each place two bits a leaf: words of *known*, then words of *yes*.
-    bits: Vec<u64>,
-    /// Words of *known* in each place.
-    words: usize,
-    /// Where the bits of the event's own holder begin.
-    at: Entered,
-}
-
-/// Whether the holder of an event has been asked for.
-#[derive(Clone, Copy, Debug, Default)]
-enum Entered {
-    /// Not yet.
-    #[default]
-    NotYet,
-    /// It has none.
-    Nobody,
-    /// Its bits begin here.
-    At(usize),
-}
-
-impl Lasting {
-    fn new(leaves: usize) -> Self {
-        let words = if leaves > MAX_LASTING { 0 } else { leaves.div_ceil(64) };
-        Self { holders: vec![None; HOLDERS], bits: vec![0; 2 * words * HOLDERS], words, at: Entered::NotYet }
-    }
-
-    /// Where the bits of an event's holder begin.
-    fn enter(&mut self, holder: Option<Holder>) -> Option<usize> {
-        let holder = holder.filter(|_| self.words > 0)?;
-        let place = holder.place as usize % HOLDERS;
-        let at = place * 2 * self.words;
-        let kept = self.holders.get_mut(place)?;
-        if *kept != Some(holder) {
-            *kept = Some(holder);
-            // Bits of *yes* count only where there is one of *known*.
-            self.bits.get_mut(at..at + self.words)?.fill(0);
-        }
-        Some(at)
-    }
-
-    fn get(&self, at: usize, id: LeafId) -> Option<bool> {
-        let (word, bit) = (id.0 as usize / 64, id.0 % 64);
-        let known = self.bits.get(at + word)?;
-        (known >> bit & 1 == 1).then(|| self.bits.get(at + self.words + word).is_some_and(|yes| yes >> bit & 1 == 1))
-    }
-
-    fn set(&mut self, at: usize, id: LeafId, verdict: bool) {
-        let (word, bit) = (id.0 as usize / 64, id.0 % 64);
-        if word >= self.words {
-            return; // A leaf that came to the table later.
-        }
-        if let Some(known) = self.bits.get_mut(at + word) {
-            *known |= 1 << bit;
-        }
-        if let Some(yes) = self.bits.get_mut(at + self.words + word) {
-            *yes = *yes & !(1 << bit) | u64::from(verdict) << bit;
-        }
-    }
-}
-
 /// Verdicts of leaves on the event at hand. Starting an event costs nothing: old verdicts are told by their epoch.
 #[derive(Clone, Debug)]
 pub struct Memo {
@@ -330,18 +330,24 @@ pub struct Memo {
     slots: Vec<u32>,
     epoch: u32,
     lasting: Lasting,
+    texts: Texts,
 }
 
 impl Default for Memo {
     fn default() -> Self {
-        Self { slots: Vec::new(), epoch: 1, lasting: Lasting::default() }
+        Self { slots: Vec::new(), epoch: 1, lasting: Lasting::default(), texts: Texts::default() }
     }
 }
 
 impl Memo {
     /// A memory for the leaves of this table.
     pub fn new(leaves: &Leaves) -> Self {
-        Self { slots: vec![0; leaves.len()], epoch: 1, lasting: Lasting::new(leaves.len()) }
+        Self {
+            slots: vec![0; leaves.len()],
+            epoch: 1,
+            lasting: Lasting::new(leaves.len()),
+            texts: Texts::new(&leaves.asked),
+        }
     }
 
     /// Forgets all verdicts: to be called before each event.
@@ -350,6 +356,7 @@ impl Memo {
         self.epoch += 1;
         if self.epoch >= u32::MAX >> 1 {
             self.slots.fill(0);
+            self.texts.forget_events();
             self.epoch = 1;
         }
     }

@@ -109,7 +109,7 @@ impl Program {
         let mut at = 0;
         while let Some(line) = self.lines.get(at as usize) {
             let verdict = match line.what {
-                What::Once(leaf) => leaves.evaluate(leaf, event)?,
+                What::Once(leaf) => leaves.evaluate_known(leaf, event, memo)?,
                 What::Again(leaf) => leaves.ask(leaf, event, memo)?,
                 What::Lasting(leaf) => leaves.ask_lasting(leaf, event, memo)?,
                 What::Switch { switch, position, leaf } => {
@@ -122,7 +122,7 @@ impl Program {
                             at = end;
                             continue;
                         }
-                        Some(Found::Unclear) | None => leaves.evaluate(leaf, event)?,
+                        Some(Found::Unclear) | None => leaves.evaluate_known(leaf, event, memo)?,
                     }
                 }
                 What::Report(rule) => {

@@ -6,6 +6,7 @@
 use std::io::Cursor;
 
 use casebook_fixtures::{Container, Proc, Trace, Value, flags};
+use casebook_formats::tables;
 
 use super::*;
 

@@ -55,7 +55,7 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: FdField, arg: &F
         FdField::FdContainerdirectory => when(directory(context, record), |name| owned(chained(subject.thread, &name))),
         FdField::FdType => when(record, |fd| fixed(type_name(fd.kind))),
         FdField::FdTypechar => match record {
-            Some(fd) => owned(vec![type_char(fd.kind)]),
+            Some(fd) => borrowed(one_char(type_char(fd.kind))),
             None => fixed(type_char_of_call(context)),
         },
         FdField::FdTypes => types(context, &subject, arg),
@@ -228,6 +228,20 @@ pub(crate) fn type_char(kind: FdKind) -> u8 {
         FdKind::Unsupported => b'X',
         FdKind::Unknown => b'o',
     }
+}
+
+/// A character as a text that nobody has to make.
+fn one_char(char: u8) -> &'static [u8] {
+    static ASCII: [u8; 128] = {
+        let mut chars = [0; 128];
+        let mut at = 0;
+        while at < 128 {
+            chars[at as usize] = at;
+            at += 1;
+        }
+        chars
+    };
+    ASCII.get(usize::from(char)).map_or(&[], std::slice::from_ref)
 }
 
 /// `fd.typechar` of a call that left no record: what it would have made. libs answers `4` for any socket, and `o`

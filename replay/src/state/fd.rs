@@ -200,6 +200,8 @@ pub struct FdTable {
     dense: Vec<Option<Arc<Fd>>>,
     sparse: BTreeMap<i64, Arc<Fd>>,
     len: usize,
+    /// All numbers below this one have a record; how far that goes is found out when somebody asks.
+    full_below: i64,
 }
 
 impl FdTable {
@@ -233,7 +235,7 @@ impl FdTable {
 
     /// All records by number, as they are shared.
     pub(crate) fn shares(&self) -> impl Iterator<Item = (i64, &Arc<Fd>)> {
-        let Self { dense, sparse, len: _ } = self;
+        let Self { dense, sparse, len: _, full_below: _ } = self;
         let dense = dense.iter().enumerate().filter_map(|(n, fd)| Some((n as i64, fd.as_ref()?)));
         dense.chain(sparse.iter().map(|(number, fd)| (*number, fd)))
     }
@@ -282,8 +284,17 @@ impl FdTable {
         };
         if before.is_some() {
             self.len -= 1;
+            self.full_below = self.full_below.min(number.max(0));
         }
         before
+    }
+
+    /// The lowest number without a record. What was found is remembered, so that asking often costs no more than once.
+    pub(crate) fn lowest_free(&mut self) -> i64 {
+        while self.get(self.full_below).is_some() {
+            self.full_below += 1;
+        }
+        self.full_below
     }
 
     /// Numbers for which `test` holds, ascending.

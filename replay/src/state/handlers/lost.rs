@@ -75,9 +75,10 @@ impl State {
     /// calls that open and that no recorder knows.
     #[cold]
     fn numbers_passed_over(&mut self, step: &mut Step<'_, '_>, table: TableId, number: i64) {
-        let lower = 0..number.min(MAX_FDS as i64);
-        let Some(entry) = self.tables.get(table.0) else { return };
-        let passed: Vec<i64> = lower.filter(|&lower| entry.table.get(lower).is_none()).collect();
+        let Some(entry) = self.tables.get_mut(table.0).filter(|entry| entry.table.len() < MAX_FDS) else { return };
+        let contents = Arc::make_mut(&mut entry.table);
+        let lower = contents.lowest_free()..number.min(MAX_FDS as i64);
+        let passed: Vec<i64> = lower.filter(|&lower| contents.get(lower).is_none()).collect();
         for lower in passed {
             step.ledger.count(Counter::LostOpens);
             forget_fd(self, step.ledger, table, lower);

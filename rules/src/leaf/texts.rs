@@ -1,0 +1,245 @@
+//! Verdicts about texts that come again.
+//!
+//! Captures are full of the same few paths and programs, and a ruleset asks many comparisons about each: is it below
+//! `/etc`, is it in this list, does it end so. What a comparison with constants says about a text depends on the text
+//! alone, so it is kept with the text. On an event that brings a known one, the field's value is looked up once, and each
+//! comparison is a bit.
+//!
+//! Nothing here changes what is true: what is not kept is compared as ever.
+
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+
+use crate::event::Extracted;
+use crate::value::Value;
+
+/// Texts of one field that are kept at a time; a new one takes the place of another.
+const PLACES: usize = 1024;
+/// Fewer are not worth their room.
+const MIN_PLACES: usize = 64;
+/// Longer texts are not kept: they are command lines and the like, which seldom come again.
+const MAX_TEXT: usize = 256;
+/// Fields about which fewer comparisons ask are not looked up: comparing costs no more.
+const MIN_ASKED: usize = 3;
+/// Words of verdicts for one field, so that many comparisons of it leave less room for texts.
+const MAX_WORDS: usize = 1 << 18;
+/// New texts after which one looks back: where most were new, keeping them costs more than it saves.
+const TRIAL: u32 = 4096;
+
+/// Which comparison of which field: numbers both.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) field: u32,
+    pub(super) comparison: u32,
+}
+
+/// What is kept, field by field.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Texts {
+    fields: Vec<Field>,
+}
+
+/// The texts of one field.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Field {
+    /// Event that `now` is about.
+    epoch: u32,
+    now: Now,
+    /// Words of *known* in each place; 0: nothing is kept.
+    words: usize,
+    /// How many of them there are, a power of two; made when the first text comes.
+    places: usize,
+    kept: Vec<Kept>,
+    /// For each place words of *known*, then words of *yes*.
+    bits: Vec<u64>,
+    /// Texts that were new, and that were kept already.
+    new: u32,
+    again: u32,
+}
+
+/// A text in its place.
+#[derive(Clone, Debug, Default)]
+struct Kept {
+    hash: u64,
+    text: Vec<u8>,
+}
+
+/// The value of a field on the event at hand.
+#[derive(Clone, Copy, Debug, Default)]
+enum Now {
+    /// There is none.
+    Absent,
+    /// The text in this place.
+    Text(u32),
+    /// It has to be asked for.
+    #[default]
+    Unkept,
+}
+
+/// What is known of a comparison on the event at hand.
+pub(super) enum Known<'t> {
+    /// Its verdict.
+    Verdict(bool),
+    /// The text to compare, to be told of with [`Field::learn`].
+    Text(&'t [u8]),
+    /// Nothing.
+    Nothing,
+}
+
+impl Texts {
+    /// For fields about which so many comparisons ask.
+    pub(super) fn new(asked: &[u32]) -> Self {
+        Self { fields: asked.iter().map(|&asked| Field::new(asked as usize)).collect() }
+    }
+
+    /// The field of a comparison, if texts of it are kept.
+    #[inline]
+    pub(super) fn field(&mut self, asked: Asked) -> Option<&mut Field> {
+        self.fields.get_mut(asked.field as usize).filter(|field| field.words > 0)
+    }
+
+    /// Numbers of events begin anew.
+    pub(super) fn forget_events(&mut self) {
+        self.fields.iter_mut().for_each(|field| field.epoch = 0);
+    }
+}
+
+impl Field {
+    fn new(asked: usize) -> Self {
+        let words = asked.div_ceil(64);
+        let places = (MAX_WORDS / (2 * words).max(1)).clamp(1, PLACES);
+        let places = 1 << places.ilog2();
+        let is_worth_it = asked >= MIN_ASKED && places >= MIN_PLACES;
+        Self { words: if is_worth_it { words } else { 0 }, places, ..Self::default() }
+    }
+
+    /// Whether the value on this event has been looked up.
+    #[inline]
+    pub(super) fn is_at(&self, epoch: u32) -> bool {
+        self.epoch == epoch
+    }
+
+    /// Looks the value on an event up.
+    pub(super) fn enter(&mut self, epoch: u32, value: &Extracted<'_>) {
+        self.epoch = epoch;
+        self.now = match value {
+            Extracted::Absent => Now::Absent,
+            Extracted::One(Value::Text(text)) if text.len() <= MAX_TEXT => self.place(text),
+            _ => Now::Unkept,
+        };
+    }
+
+    fn place(&mut self, text: &[u8]) -> Now {
+        if self.kept.is_empty() {
+            self.kept.resize_with(self.places, Kept::default);
+            self.bits = vec![0; 2 * self.words * self.places];
+        }
+        // Never 0, which is the hash of an empty place.
+        let hash = FixedState::with_seed(0).hash_one(text) | 1 << 63;
+        let at = hash as usize & (self.places - 1);
+        let Some(kept) = self.kept.get_mut(at) else { return Now::Unkept };
+        if kept.hash == hash && kept.text == text {
+            self.again = self.again.saturating_add(1);
+            return Now::Text(at as u32);
+        }
+        self.new += 1;
+        if self.new >= TRIAL {
+            if self.new > self.again {
+                *self = Self { epoch: self.epoch, ..Self::default() };
+                return Now::Unkept;
+            }
+            (self.new, self.again) = (0, 0);
+        }
+        kept.hash = hash;
+        kept.text.clear();
+        kept.text.extend_from_slice(text);
+        let begin = 2 * self.words * at;
+        if let Some(known) = self.bits.get_mut(begin..begin + self.words) {
+            // Bits of *yes* count only where there is one of *known*.
+            known.fill(0);
+        }
+        Now::Text(at as u32)
+    }
+
+    /// What is known of a comparison on the event that was entered.
+    #[inline]
+    pub(super) fn get(&self, comparison: u32) -> Known<'_> {
+        let at = match self.now {
+            Now::Absent => return Known::Verdict(false),
+            Now::Text(at) => at as usize,
+            Now::Unkept => return Known::Nothing,
+        };
+        let (word, bit) = (2 * self.words * at + comparison as usize / 64, comparison % 64);
+        match (self.bits.get(word), self.bits.get(word + self.words)) {
+            // A comparison that came to the table later has no bit.
+            _ if comparison as usize / 64 >= self.words => Known::Nothing,
+            (Some(known), Some(yes)) if known >> bit & 1 == 1 => Known::Verdict(yes >> bit & 1 == 1),
+            _ => self.kept.get(at).map_or(Known::Nothing, |kept| Known::Text(&kept.text)),
+        }
+    }
+
+    /// Keeps the verdict of a comparison about the text that [`Field::get`] gave.
+    pub(super) fn learn(&mut self, comparison: u32, verdict: bool) {
+        let Now::Text(at) = self.now else { return };
+        let (word, bit) = (2 * self.words * at as usize + comparison as usize / 64, comparison % 64);
+        if let Some(known) = self.bits.get_mut(word) {
+            *known |= 1 << bit;
+        }
+        if let Some(yes) = self.bits.get_mut(word + self.words) {
+            *yes = *yes & !(1 << bit) | u64::from(verdict) << bit;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Extracted<'_> {
+        Extracted::One(Value::text(text.as_bytes()))
+    }
+
+    #[test]
+    fn a_verdict_stays_with_its_text() {
+        let mut texts = Texts::new(&[70]);
+        let asked = Asked { field: 0, comparison: 69 };
+        let Some(field) = texts.field(asked) else { panic!("70 comparisons are worth it") };
+        field.enter(1, &text("/etc/passwd"));
+        assert!(field.is_at(1) && matches!(field.get(69), Known::Text(b"/etc/passwd")));
+        field.learn(69, true);
+        field.enter(2, &text("/etc/shadow"));
+        assert!(matches!(field.get(69), Known::Text(b"/etc/shadow")));
+        field.learn(69, false);
+        field.enter(3, &text("/etc/passwd"));
+        assert!(matches!(field.get(69), Known::Verdict(true)) && matches!(field.get(1), Known::Text(_)));
+        field.enter(4, &Extracted::Absent);
+        assert!(matches!(field.get(69), Known::Verdict(false)));
+        field.enter(5, &text(&"x".repeat(MAX_TEXT + 1)));
+        assert!(matches!(field.get(69), Known::Nothing));
+    }
+
+    #[test]
+    fn a_place_that_is_taken_over_forgets() {
+        let mut texts = Texts::new(&[3]);
+        let Some(field) = texts.field(Asked { field: 0, comparison: 0 }) else { panic!("3 are worth it") };
+        // More texts than places, over and over: each answer is that of its text.
+        for (epoch, n) in (1..).zip((0..3000_u32).chain(0..3000)) {
+            field.enter(epoch, &text(&n.to_string()));
+            match field.get(0) {
+                Known::Verdict(verdict) => assert_eq!(verdict, n % 3 == 0),
+                Known::Text(_) => field.learn(0, n % 3 == 0),
+                Known::Nothing => assert!(field.words == 0, "given up"),
+            }
+        }
+        assert!(field.words == 0, "nearly all were new");
+    }
+
+    #[test]
+    fn few_comparisons_are_not_worth_it_and_very_many_leave_no_room() {
+        let mut texts = Texts::new(&[2, 3, 4000, 10_000_000]);
+        let worth: Vec<bool> = (0..5).map(|field| texts.field(Asked { field, comparison: 0 }).is_some()).collect();
+        assert_eq!(worth, [false, true, true, false, false]);
+        assert!(texts.fields.iter().all(|field| field.words * field.places * 2 <= MAX_WORDS || field.words == 0));
+    }
+}
