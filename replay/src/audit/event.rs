@@ -106,7 +106,7 @@ impl AuditEvent {
         }
         let source = source_of(event.u64(0)? as u32)?;
         let payload = event.param(1).filter(|payload| payload.len() <= MAX_DOCUMENT)?;
-        let json = Json::parse(payload).ok()?;
+        let json = Json::parse(payload)?;
         Some(Self { ts: event.ts, source, json })
     }
 }

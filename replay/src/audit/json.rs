@@ -1,11 +1,13 @@
 //! A JSON document as audit fields look at it: members in the order of the document, values as texts.
 //!
-//! `serde_json` parses (and bounds the nesting); its own tree sorts the members of objects, which would show in the
-//! texts that rules print, so the tree is this one.
+//! The tree and its parser are our own: rules see the text of a value as the document writes it, so members keep their order
+//! and numbers their digits, `1.50` and 30 of them alike. `serde_json` keeps neither unless every crate of a build agrees to it;
+//! it undoes the escapes of strings.
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+/// Nesting that is followed; as deep as the parser of Falco's plugins goes.
+const MAX_DEPTH: usize = 300;
 
 /// A JSON value. Numbers are kept as text.
 #[derive(Clone, PartialEq, Debug)]
@@ -25,12 +27,9 @@ pub enum Json {
 }
 
 impl Json {
-    /// Parses one document.
-    ///
-    /// # Errors
-    /// What is wrong with it, and where. Nesting deeper than 128 is an error.
-    pub fn parse(text: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(text)
+    /// Parses one document; `None` where it is none, or nested deeper than 300 levels.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        Parser { text, at: 0, depth: 0 }.document()
     }
 
     /// The member of an object; the first when there are several of this name.
@@ -44,12 +43,13 @@ impl Json {
         path.iter().try_fold(self, |value, name| value.get(name))
     }
 
-    /// The value at a JSON pointer (RFC 6901), whose leading slash may be missing. The empty pointer is the document.
+    /// The value at a JSON pointer (RFC 6901), whose leading slash may be missing. The empty pointer is the document, and `/` its
+    /// member without a name.
     pub fn pointer(&self, pointer: &str) -> Option<&Self> {
-        let steps = pointer.strip_prefix('/').unwrap_or(pointer);
-        if steps.is_empty() {
+        if pointer.is_empty() {
             return Some(self);
         }
+        let steps = pointer.strip_prefix('/').unwrap_or(pointer);
         steps.split('/').try_fold(self, |value, step| match value {
             Self::List(items) => items.get(step.parse::<usize>().ok()?),
             _ if step.contains('~') => value.get(&step.replace("~1", "/").replace("~0", "~")),
@@ -147,60 +147,140 @@ impl fmt::Display for Json {
     }
 }
 
-impl<'de> Deserialize<'de> for Json {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(Tree)
+/// A document being parsed: recursive descent, bounded by [`MAX_DEPTH`].
+struct Parser<'t> {
+    text: &'t [u8],
+    at: usize,
+    depth: usize,
+}
+
+impl Parser<'_> {
+    /// A whole document, with nothing but blanks around it.
+    fn document(mut self) -> Option<Json> {
+        let json = self.value()?;
+        self.blanks();
+        (self.at == self.text.len()).then_some(json)
+    }
+
+    fn blanks(&mut self) {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        self.at += rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).count();
+    }
+
+    /// The next byte that is no blank.
+    fn peek(&mut self) -> Option<u8> {
+        self.blanks();
+        self.text.get(self.at).copied()
+    }
+
+    /// Passes over a byte, which must be next.
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        (self.peek()? == byte).then(|| self.at += 1)
+    }
+
+    /// Passes over a byte if it is next.
+    fn skip(&mut self, byte: u8) -> bool {
+        self.expect(byte).is_some()
+    }
+
+    fn value(&mut self) -> Option<Json> {
+        match self.peek()? {
+            b'{' => self.nested(Self::object),
+            b'[' => self.nested(Self::list),
+            b'"' => self.string().map(Json::Text),
+            b't' => self.word("true", Json::Bool(true)),
+            b'f' => self.word("false", Json::Bool(false)),
+            b'n' => self.word("null", Json::Null),
+            _ => self.number(),
+        }
+    }
+
+    fn nested(&mut self, content: fn(&mut Self) -> Option<Json>) -> Option<Json> {
+        self.at += 1;
+        self.depth += 1;
+        let json = if self.depth > MAX_DEPTH { None } else { content(self) };
+        self.depth -= 1;
+        json
+    }
+
+    /// Members up to the closing brace.
+    fn object(&mut self) -> Option<Json> {
+        let mut members = Vec::new();
+        while !self.skip(b'}') {
+            if !members.is_empty() {
+                self.expect(b',')?;
+            }
+            self.blanks();
+            let name = self.string()?;
+            self.expect(b':')?;
+            members.push((name, self.value()?));
+        }
+        Some(Json::Object(members))
+    }
+
+    /// Elements up to the closing bracket.
+    fn list(&mut self) -> Option<Json> {
+        let mut items = Vec::new();
+        while !self.skip(b']') {
+            if !items.is_empty() {
+                self.expect(b',')?;
+            }
+            items.push(self.value()?);
+        }
+        Some(Json::List(items))
+    }
+
+    fn word(&mut self, word: &str, json: Json) -> Option<Json> {
+        let is_it = self.text.get(self.at..)?.starts_with(word.as_bytes());
+        self.at += word.len();
+        is_it.then_some(json)
+    }
+
+    /// The token of a number, as it is written.
+    fn number(&mut self) -> Option<Json> {
+        let rest = self.text.get(self.at..)?;
+        let token = &rest
+            [..rest.iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E')).count()];
+        let token = std::str::from_utf8(token).ok().filter(|token| is_number(token))?;
+        self.at += token.len();
+        Some(Json::Number(token.into()))
+    }
+
+    /// A string with its escapes undone. Where they make no sense (half a surrogate pair, an unknown letter) it stays as it
+    /// is written, as Falco's plugins leave it; bytes that are no UTF-8 become U+FFFD: nothing is lost for a letter.
+    fn string(&mut self) -> Option<Box<str>> {
+        let quoted = self.text.get(self.at..).filter(|rest| rest.first() == Some(&b'"'))?;
+        let mut end = 1;
+        let mut escapes = false;
+        loop {
+            match quoted.get(end)? {
+                b'"' => break,
+                b'\\' => (end, escapes) = (end + 2, true),
+                _ => end += 1,
+            }
+        }
+        self.at += end + 1;
+        let raw = String::from_utf8_lossy(quoted.get(1..end)?);
+        if escapes {
+            let whole = String::from_utf8_lossy(quoted.get(..=end)?);
+            if let Ok(text) = serde_json::from_str::<String>(&whole) {
+                return Some(text.into());
+            }
+        }
+        Some(raw.into())
     }
 }
 
-struct Tree;
-
-impl<'de> Visitor<'de> for Tree {
-    type Value = Json;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<Json, E> {
-        Ok(Json::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
-        Ok(Json::Bool(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
-        Ok(Json::Number(value.to_string().into()))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
-        Ok(Json::Number(value.to_string().into()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
-        Ok(Json::Number(serde_json::to_string(&value).unwrap_or_default().into()))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Json, E> {
-        Ok(Json::Text(value.into()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
-        let mut list = Vec::new();
-        while let Some(item) = items.next_element()? {
-            list.push(item);
-        }
-        Ok(Json::List(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json, A::Error> {
-        let mut object = Vec::new();
-        while let Some(member) = members.next_entry::<String, Json>()? {
-            object.push((member.0.into(), member.1));
-        }
-        Ok(Json::Object(object))
-    }
+/// Whether a text is a number by JSON's grammar.
+fn is_number(token: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (mantissa, exponent) = token.split_once(['e', 'E']).map_or((token, None), |(front, back)| (front, Some(back)));
+    let (whole, fraction) = mantissa.split_once('.').map_or((mantissa, None), |(front, back)| (front, Some(back)));
+    let whole = whole.strip_prefix('-').unwrap_or(whole);
+    digits(whole)
+        && (whole == "0" || !whole.starts_with('0'))
+        && fraction.is_none_or(digits)
+        && exponent.is_none_or(|power| digits(power.strip_prefix(['+', '-']).unwrap_or(power)))
 }
 
 #[cfg(test)]
@@ -229,11 +309,47 @@ mod tests {
         assert_eq!(at("/a/b~1c/2"), None);
         assert_eq!(at("/a/b~1c/x"), None, "a step that is no number in an array");
         assert_eq!(at(""), Some(json.to_string()));
+        assert_eq!(at("/").as_deref(), Some("2"), "the member without a name");
+    }
+
+    #[test]
+    fn numbers_keep_their_digits() {
+        for number in
+            ["0", "-0", "1.50", "1e3", "1E+03", "-2.5e-7", "123456789012345678901234567890", "0.10000000000000000001"]
+        {
+            let json = Json::parse(number.as_bytes()).unwrap();
+            assert_eq!((&json, json.text().as_str()), (&Json::Number(number.into()), number));
+        }
+        for bad in ["01", "+1", "1.", ".5", "1e", "--1", "1.2.3", "-", "0x1", "NaN", "1 2"] {
+            assert_eq!(Json::parse(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn strings_that_make_no_sense_stay_as_they_are_written() {
+        let text = |json: &[u8]| Json::parse(json).unwrap().text();
+        assert_eq!(text(br#""\u00e9\ud83d\ude00\/""#), "é😀/");
+        assert_eq!(text(br#""half \ud83d""#), r"half \ud83d");
+        assert_eq!(text(br#""\q""#), r"\q");
+        assert_eq!(text(b"\"a\xff\tb\""), "a\u{fffd}\tb");
+    }
+
+    #[test]
+    fn what_is_no_document() {
+        for bad in [
+            "", " ", "{", "[1", "[1,]", "{\"a\"}", "{\"a\":}", "{a:1}", "\"a", "\"a\\", "tru", "nulll", "{} {}",
+            "[,1]", "{,}",
+        ] {
+            assert_eq!(Json::parse(bad.as_bytes()), None, "{bad}");
+        }
+        assert_eq!(Json::parse(b" [ ] "), Some(Json::List(Vec::new())));
     }
 
     #[test]
     fn deep_nesting_is_refused() {
-        let deep = "[".repeat(100_000);
-        assert!(Json::parse(deep.as_bytes()).is_err());
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(Json::parse(nested(MAX_DEPTH).as_bytes()).is_some());
+        assert!(Json::parse(nested(MAX_DEPTH + 1).as_bytes()).is_none());
+        assert!(Json::parse("[".repeat(100_000).as_bytes()).is_none());
     }
 }

@@ -95,7 +95,7 @@ impl AuditReader {
                     continue;
                 }
             };
-            let Ok(json) = Json::parse(self.documents.text()) else {
+            let Some(json) = Json::parse(self.documents.text()) else {
                 self.trouble(Counter::BrokenAuditDocuments, line);
                 continue;
             };

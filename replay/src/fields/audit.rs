@@ -197,21 +197,21 @@ fn of_document<'e>(document: &'e AuditEvent, plan: Plan, arg: &FieldArg) -> Extr
         Plan::PodName => when(pod_name(json), |name| Extracted::One(text(name))),
         Plan::Subjects(kind, with_namespace) => subjects(json, kind, with_namespace),
         Plan::Rules(member) => rules(json, member, index(arg)),
-        Plan::Ports => when(json.at(&["requestObject", "spec", "ports"]), |ports| match index(arg) {
-            None if ports.list().is_some() => many([text(ports)]),
-            None => Extracted::Absent,
-            Some(_) => when(element(ports.list(), index(arg)).next(), |port| many([text(port)])),
-        }),
+        Plan::Ports => when(json.at(&["requestObject", "spec", "ports"]), |ports| many([text(ports)])),
         Plan::Containers(list, property) => pod::containers(json, list, property, index(arg)),
         Plan::FirstContainer(property) => match pod::containers(json, CONTAINERS, property, Some(0)) {
             Extracted::Many(values) => when(values.into_iter().next(), Extracted::One),
             other => other,
         },
         Plan::AnyPrivileged => when(pod::any_privileged(json), |any| fixed(if any { "true" } else { "false" })),
-        Plan::Volumes(path) => many(element(volumes(json), index(arg)).filter_map(|volume| volume.at(path)).map(text)),
-        Plan::VolumeTypes => many(element(volumes(json), index(arg)).flat_map(member_names)),
-        Plan::HostPathIs => when(volumes(json).zip(key(arg)), |(volumes, wanted)| {
-            let mut paths = volumes.iter().filter_map(|volume| volume.at(&["hostPath", "path"])).map(Json::text);
+        Plan::Volumes(path) => {
+            when(volumes(json, path, index(arg)), |found| many(found.into_iter().flatten().map(text)))
+        }
+        Plan::VolumeTypes => {
+            when(volumes(json, &[], index(arg)), |found| many(found.into_iter().flatten().flat_map(member_names)))
+        }
+        Plan::HostPathIs => when(volumes(json, &["hostPath", "path"], None).zip(key(arg)), |(found, wanted)| {
+            let mut paths = found.into_iter().flatten().map(Json::text);
             let hit = match wanted.strip_suffix('*') {
                 Some(prefix) => paths.any(|path| path.starts_with(prefix)),
                 None => paths.any(|path| path == wanted),
@@ -235,55 +235,72 @@ fn unquoted(argument: &str) -> &str {
     inner('"').or_else(|| inner('\'')).unwrap_or(argument)
 }
 
-/// All elements, or the one of the index.
-fn element(items: Option<&[Json]>, index: Option<u64>) -> impl Iterator<Item = &Json> {
-    let items = items.unwrap_or_default();
-    let chosen = match index {
-        None => items,
-        Some(at) => usize::try_from(at).ok().and_then(|at| items.get(at)).map_or(&[][..], std::slice::from_ref),
-    };
-    chosen.iter()
+/// The values below several members, through every array on the way: of all its elements, or of the one of the index. `None`
+/// stands for an element that lacks the members. Without an array the path leads to one value; where that is missing, or the
+/// element of the index lacks it, there is nothing at all. What the path ends with is not taken apart.
+fn below<'e>(json: &'e Json, path: &[&str], index: Option<u64>) -> Option<Vec<Option<&'e Json>>> {
+    let mut value = json;
+    for (at, member) in path.iter().enumerate() {
+        if let Json::List(items) = value {
+            let Some(index) = index else {
+                let mut all = Vec::with_capacity(items.len());
+                for item in items {
+                    all.extend(below(item, &path[at..], None).unwrap_or_else(|| vec![None]));
+                }
+                return Some(all);
+            };
+            value = items.get(usize::try_from(index).ok()?)?;
+        }
+        value = if member.is_empty() { value } else { value.get(member)? };
+    }
+    Some(vec![Some(value)])
 }
 
-/// First value of a parameter of a URI, percent-decoded.
+/// First value of a parameter of a URI, percent-decoded. A query with anything malformed in it has no parameters, as Falco's
+/// plugin sees it.
 fn parameter(uri: &str, name: &str) -> Option<Vec<u8>> {
-    let query = uri.split_once('?')?.1;
-    let query = query.split_once('#').map_or(query, |(query, _)| query);
-    let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    pairs.find(|(known, _)| decoded(known) == name.as_bytes()).map(|(_, value)| decoded(value))
+    let pairs: Option<Vec<_>> = pairs(uri).collect();
+    pairs?.into_iter().find(|(known, _)| known == name.as_bytes()).map(|(_, value)| value)
 }
 
-/// All values of a parameter of a URI, percent-decoded; what is not UTF-8 in them becomes U+FFFD.
+/// All values of a parameter of a URI, percent-decoded; what is not UTF-8 in them becomes U+FFFD. Malformed pairs are passed
+/// over, as the API server does.
 pub(crate) fn parameters(uri: &str, name: &str) -> Vec<String> {
-    let query = uri.split_once('?').map_or("", |(_, query)| query);
-    let query = query.split_once('#').map_or(query, |(query, _)| query);
-    let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    let values = pairs.filter(|(known, _)| decoded(known) == name.as_bytes()).map(|(_, value)| decoded(value));
+    let values = pairs(uri).flatten().filter(|(known, _)| known == name.as_bytes()).map(|(_, value)| value);
     values.map(|value| String::from_utf8_lossy(&value).into_owned()).collect()
 }
 
+/// Names and values in the query of a URI, percent-decoded; `None` for what is malformed.
+fn pairs(uri: &str) -> impl Iterator<Item = Option<(Vec<u8>, Vec<u8>)>> {
+    let query = uri.split_once('#').map_or(uri, |(before, _)| before).split_once('?').map_or("", |(_, query)| query);
+    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if pair.contains(';') { None } else { decoded(name).zip(decoded(value)) }
+    })
+}
+
 /// Undoes percent-encoding, with `+` for a blank.
-fn decoded(text: &str) -> Vec<u8> {
+fn decoded(text: &str) -> Option<Vec<u8>> {
     let bytes = text.as_bytes();
     let digit = |at: usize| bytes.get(at).and_then(|byte| (*byte as char).to_digit(16));
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
-        if let (b'%', Some(high), Some(low)) = (byte, digit(at + 1), digit(at + 2)) {
-            out.push((high << 4 | low) as u8);
+        if byte == b'%' {
+            out.push((digit(at + 1)? << 4 | digit(at + 2)?) as u8);
             at += 3;
         } else {
             out.push(if byte == b'+' { b' ' } else { byte });
             at += 1;
         }
     }
-    out
+    Some(out)
 }
 
 fn pod_name(json: &Json) -> Option<&Json> {
     let target = json.get("objectRef")?;
     let about_pods = target.get("resource").and_then(Json::str) == Some("pods");
-    let whole = target.get("subresource").is_none();
+    let whole = target.get("subresource").and_then(Json::str).is_none_or(str::is_empty);
     json.at(&["responseObject", "metadata", "name"]).filter(|_| about_pods && whole)
 }
 
@@ -301,12 +318,16 @@ fn subjects<'e>(json: &'e Json, kind: &str, with_namespace: bool) -> Extracted<'
 }
 
 fn rules<'e>(json: &'e Json, member: &str, index: Option<u64>) -> Extracted<'e> {
-    let rules = json.at(&["requestObject", "rules"]).and_then(Json::list);
-    many(element(rules, index).filter_map(|rule| rule.get(member)?.list()).flatten().map(text))
+    when(below(json, &["requestObject", "rules", member], index), |found| {
+        many(found.into_iter().flatten().filter_map(Json::list).flatten().map(text))
+    })
 }
 
-fn volumes(json: &Json) -> Option<&[Json]> {
-    json.at(&["requestObject", "spec", "volumes"])?.list()
+/// What lies below these members in the volumes of a pod.
+fn volumes<'e>(json: &'e Json, path: &[&str], index: Option<u64>) -> Option<Vec<Option<&'e Json>>> {
+    // Without a path the volumes themselves, one by one.
+    let path: &[&str] = if path.is_empty() { &[""] } else { path };
+    below(json, &[&["requestObject", "spec", "volumes"][..], path].concat(), index)
 }
 
 fn member_names(volume: &Json) -> impl Iterator<Item = Value<'_>> {
@@ -429,6 +450,77 @@ mod tests {
         ];
         let wanted = ["(get,*,list)", "(list)", "admin", "(u)", "(s,t)", "(n:s)", "(g)", "true"];
         assert_eq!(texts(role, fields), some(wanted));
+    }
+
+    /// What Falco's plugin makes of values where others are expected: arrays are walked through wherever they stand, an index
+    /// chooses from them, what a path ends with is one text.
+    #[test]
+    fn odd_documents() {
+        let pod = |spec: &str| format!(r#"{{"auditID":"1","requestObject":{{"spec":{{{spec}}}}}}}"#);
+        let ports = pod(r#""ports":[{"port":80},{"port":8080}]"#);
+        let whole = Some(r#"([{"port":80},{"port":8080}])"#.to_owned());
+        assert_eq!(texts(&ports, ["ka.req.service.ports", "ka.req.service.ports[1]"]), [whole.clone(), whole]);
+        assert_eq!(texts(&pod(r#""ports":80"#), ["ka.req.service.ports"]), some(["(80)"]));
+        // One container that is no list, lists in lists.
+        let fields =
+            ["ka.req.pod.containers.image", "ka.req.pod.containers.image.repository[0]", "ka.req.container.privileged"];
+        let one = pod(r#""containers":{"image":"a:1"}"#);
+        assert_eq!(texts(&one, fields), [Some("(a:1)".to_owned()), Some("(a)".to_owned()), None]);
+        let nested = pod(r#""containers":[[{"image":"a:1"}],{"image":"b"}]"#);
+        assert_eq!(texts(&nested, fields), [Some("(a:1,b)".to_owned()), None, Some("false".to_owned())]);
+        let none = pod(r#""containers":[]"#);
+        assert_eq!(texts(&none, fields), [None, None, Some("false".to_owned())]);
+        // The container of an index has to say it itself.
+        let fields = [
+            "ka.req.pod.containers.eff_run_as_user",
+            "ka.req.pod.containers.eff_run_as_user[0]",
+            "ka.req.pod.containers.eff_run_as_user[1]",
+        ];
+        let users = pod(r#""runAsUser":7,"containers":[{"name":"a"},{"runAsUser":null}]"#);
+        assert_eq!(texts(&users, fields), [Some("(7,null)".to_owned()), None, Some("(null)".to_owned())]);
+        // Words that are no texts, ports that are no list.
+        let fields = ["ka.req.pod.containers.command", "ka.req.pod.containers.args", "ka.req.pod.containers.host_port"];
+        let words = pod(
+            r#""containers":[{"command":["sh",1],"args":[],"ports":[{"hostPort":"x"}]},{"args":["a","b"],"ports":[{"containerPort":1.0}]}]"#,
+        );
+        assert_eq!(texts(&words, fields), [None, Some("(,a b)".to_owned()), Some("(x,1.0)".to_owned())]);
+        assert_eq!(
+            texts(
+                &pod(r#""containers":[{"ports":80},{"ports":[{"hostPort":1}]}]"#),
+                ["ka.req.pod.containers.host_port"]
+            ),
+            [None]
+        );
+        let volumes = pod(r#""volumes":[{"name":"a","hostPath":{"path":null}},"x",{"secret":{},"configMap":[]}]"#);
+        let fields =
+            ["ka.req.pod.volumes.hostpath", "ka.req.pod.volumes.volume_type", "ka.req.pod.volumes.volume_type[2]"];
+        assert_eq!(texts(&volumes, fields), some(["(null)", "(hostPath,secret,configMap)", "(secret,configMap)"]));
+    }
+
+    #[test]
+    fn odd_texts() {
+        let event = r#"{"auditID":null,"verb":["get",{"a":1.50}],"user":{"groups":"admins"},"responseStatus":{"code":2e2},
+            "requestURI":"/a?x=%zz&command=sh","objectRef":{"resource":"pods","subresource":""},
+            "responseObject":{"metadata":{"name":12345678901234567890123}},"annotations":{"a/b~c":{"":[0,[true]]}}}"#;
+        let fields = [
+            "ka.auditid",
+            "ka.verb",
+            "ka.response.code",
+            "ka.target.pod.name",
+            "ka.resp.name",
+            "jevt.value[/annotations/a~1b~0c//1/0]",
+        ];
+        let wanted =
+            ["null", r#"["get",{"a":1.50}]"#, "2e2", "12345678901234567890123", "12345678901234567890123", "true"];
+        assert_eq!(texts(event, fields), some(wanted));
+        assert_eq!(
+            texts(event, ["ka.user.groups", "ka.uri.param[command]", "json.value[/]", "json.value[/verb/-1]"]),
+            [None, None, None, None]
+        );
+        assert_eq!(
+            super::parameters("/a?x=%zz&command=sh&command=-c&a;b&command=a+b#c", "command"),
+            ["sh", "-c", "a b"]
+        );
     }
 
     #[test]

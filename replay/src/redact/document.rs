@@ -29,7 +29,7 @@ const MAX_KEY: usize = 48;
 
 /// The document with `text` applied to what people wrote; `None` when it is no JSON.
 pub(super) fn mask(document: &[u8], text: &mut dyn FnMut(&str) -> String) -> Option<String> {
-    Some(value(Json::parse(document).ok()?, false, "", text).to_string())
+    Some(value(Json::parse(document)?, false, "", text).to_string())
 }
 
 fn value(json: Json, in_map: bool, key: &str, text: &mut dyn FnMut(&str) -> String) -> Json {

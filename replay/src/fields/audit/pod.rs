@@ -2,9 +2,9 @@
 
 use casebook_rules::event::Extracted;
 use casebook_rules::value::Value;
-use smallvec::SmallVec;
 
-use super::{element, many, text};
+use super::super::{many, when};
+use super::{below, text};
 use crate::audit::json::Json;
 
 /// Name of the list of ordinary containers.
@@ -36,44 +36,65 @@ pub(super) enum Property {
 
 /// A property of the containers of a list, or of the one of the index.
 pub(super) fn containers<'e>(json: &'e Json, list: &str, property: Property, index: Option<u64>) -> Extracted<'e> {
-    let Some(spec) = json.at(&["requestObject", "spec"]) else { return Extracted::Absent };
-    let mut values: SmallVec<[Value<'e>; 4]> = SmallVec::new();
-    for container in element(spec.get(list).and_then(Json::list), index) {
-        let before = values.len();
-        push(container, spec, property, &mut values);
+    match property {
         // Every container has a name and an image; where one lacks it, the whole list is worth nothing.
-        let mandatory = matches!(property, Property::Name | Property::Image | Property::ImageRepository);
-        if mandatory && values.len() == before {
-            return Extracted::Absent;
-        }
+        Property::Name => when(all(json, list, &["name"], index), |found| many(found.into_iter().map(text))),
+        Property::Image => when(all(json, list, &["image"], index), |found| many(found.into_iter().map(text))),
+        Property::ImageRepository => when(all(json, list, &["image"], index), |images| {
+            many(images.into_iter().map(|image| Value::owned(repository(&image.text()))))
+        }),
+        Property::Command => words(json, list, "command", index),
+        Property::Args => words(json, list, "args", index),
+        Property::Privileged => security(json, list, &["privileged"], index),
+        Property::AllowPrivilegeEscalation => security(json, list, &["allowPrivilegeEscalation"], index),
+        Property::ReadOnlyFs => security(json, list, &["readOnlyRootFilesystem"], index),
+        Property::RunAsUser => security(json, list, &["runAsUser"], index),
+        Property::RunAsGroup => security(json, list, &["runAsGroup"], index),
+        Property::ProcMount => security(json, list, &["procMount"], index),
+        Property::AddCapabilities => security(json, list, &["capabilities", "add"], index),
+        Property::EffRunAsUser => effective(json, list, "runAsUser", index),
+        Property::EffRunAsGroup => effective(json, list, "runAsGroup", index),
+        Property::HostPort => ports(json, list, index),
     }
-    many(values)
 }
 
-fn push<'e>(container: &'e Json, spec: &'e Json, property: Property, values: &mut SmallVec<[Value<'e>; 4]>) {
-    let security = |path: &[&str]| container.get("securityContext").and_then(|context| context.at(path)).map(text);
-    let one = match property {
-        Property::Name => container.get("name").map(text),
-        Property::Image => container.get("image").map(text),
-        Property::ImageRepository => container.get("image").map(|image| Value::owned(repository(&image.text()))),
-        Property::Command => container.get("command").and_then(joined),
-        Property::Args => container.get("args").and_then(joined),
-        Property::Privileged => security(&["privileged"]),
-        Property::AllowPrivilegeEscalation => security(&["allowPrivilegeEscalation"]),
-        Property::ReadOnlyFs => security(&["readOnlyRootFilesystem"]),
-        Property::RunAsUser => security(&["runAsUser"]),
-        Property::RunAsGroup => security(&["runAsGroup"]),
-        Property::ProcMount => security(&["procMount"]),
-        Property::AddCapabilities => security(&["capabilities", "add"]),
-        Property::EffRunAsUser => Some(effective(container, spec, "runAsUser")),
-        Property::EffRunAsGroup => Some(effective(container, spec, "runAsGroup")),
-        Property::HostPort => {
-            let ports = container.get("ports").and_then(Json::list).unwrap_or_default();
-            values.extend(ports.iter().filter_map(|port| port.get("hostPort").or(port.get("containerPort"))).map(text));
-            None
-        }
+/// What lies below these members in the containers of a list; `None` stands for a container that lacks it.
+fn each<'e>(json: &'e Json, list: &str, path: &[&str], index: Option<u64>) -> Option<Vec<Option<&'e Json>>> {
+    below(json, &[&["requestObject", "spec", list][..], path].concat(), index)
+}
+
+/// The same, where every container has it.
+fn all<'e>(json: &'e Json, list: &str, path: &[&str], index: Option<u64>) -> Option<Vec<&'e Json>> {
+    each(json, list, path, index)?.into_iter().collect()
+}
+
+/// A member of the security contexts of those containers that have it.
+fn security<'e>(json: &'e Json, list: &str, path: &[&str], index: Option<u64>) -> Extracted<'e> {
+    let found = each(json, list, &[&["securityContext"][..], path].concat(), index);
+    when(found, |found| many(found.into_iter().flatten().map(text)))
+}
+
+/// A list of words of those containers that have it, with blanks between them. Where it is no list of texts, there is
+/// nothing for any of them.
+fn words<'e>(json: &'e Json, list: &str, member: &str, index: Option<u64>) -> Extracted<'e> {
+    let joined = |words: &Json| {
+        let words: Option<Vec<&str>> = words.list()?.iter().map(Json::str).collect();
+        words.map(|words| Value::owned(words.join(" ")))
     };
-    values.extend(one);
+    let found = each(json, list, &[member], index);
+    let lines = found.and_then(|found| found.into_iter().flatten().map(joined).collect::<Option<Vec<_>>>());
+    when(lines, many)
+}
+
+/// Ports on the host, or else in the container: with the network of the host they are the same.
+fn ports<'e>(json: &'e Json, list: &str, index: Option<u64>) -> Extracted<'e> {
+    let found = each(json, list, &["ports"], index);
+    let ports = found.and_then(|found| found.into_iter().flatten().map(Json::list).collect::<Option<Vec<_>>>());
+    when(ports, |ports| {
+        many(
+            ports.into_iter().flatten().filter_map(|port| port.get("hostPort").or(port.get("containerPort"))).map(text),
+        )
+    })
 }
 
 /// The image up to its first colon, then up to its first `@`. With a port in the registry's name that is too short,
@@ -83,21 +104,17 @@ fn repository(image: &str) -> String {
     before(&before(image, ':'), '@')
 }
 
-/// Elements of an array with blanks between them.
-fn joined<'e>(list: &Json) -> Option<Value<'e>> {
-    let words: Vec<String> = list.list()?.iter().map(Json::text).collect();
-    Some(Value::owned(words.join(" ")))
-}
-
 /// Looked for where Falco's plugin looks: directly in the container, then directly in the pod, in neither's security
-/// context; 0 where it is not found.
-fn effective<'e>(container: &'e Json, spec: &'e Json, member: &str) -> Value<'e> {
-    container.get(member).or_else(|| spec.get(member)).map_or(Value::text(b"0"), text)
+/// context; 0 where it is not found. The container of an index must have it itself.
+fn effective<'e>(json: &'e Json, list: &str, member: &str, index: Option<u64>) -> Extracted<'e> {
+    let of_pod = json.at(&["requestObject", "spec", member]);
+    when(each(json, list, &[member], index), |found| {
+        many(found.into_iter().map(|own| own.or(of_pod).map_or(Value::text(b"0"), text)))
+    })
 }
 
 /// Whether some ordinary container is privileged; `None` without containers.
 pub(super) fn any_privileged(json: &Json) -> Option<bool> {
-    let containers = json.at(&["requestObject", "spec", CONTAINERS])?.list()?;
-    let privileged = |container: &Json| container.at(&["securityContext", "privileged"]) == Some(&Json::Bool(true));
-    Some(containers.iter().any(privileged))
+    let found = each(json, CONTAINERS, &["securityContext", "privileged"], None)?;
+    Some(found.contains(&Some(&Json::Bool(true))))
 }
