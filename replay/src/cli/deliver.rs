@@ -34,6 +34,11 @@ pub(super) struct DeliverArgs {
     /// Seconds after the end of the replay for what still waits
     #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_PATIENCE, help_heading = "Delivery")]
     deliver_patience: u64,
+
+    /// Certificates (PEM) of those who may vouch for https: targets, in place of the ones that browsers know
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE", help_heading = "Delivery")]
+    deliver_ca: Option<std::path::PathBuf>,
 }
 
 impl DeliverArgs {
@@ -52,9 +57,23 @@ impl DeliverArgs {
             attempts: self.deliver_attempts,
             patience: Duration::from_secs(self.deliver_patience),
         };
-        Delivery::start(&self.deliver, policy).map(Some).map_err(|error| {
-            say(err, &format!("error: --deliver: {error}"));
-            Exit::Output
-        })
+        self.authorities().and_then(|pem| Delivery::start(&self.deliver, policy, pem.as_deref())).map(Some).map_err(
+            |error| {
+                say(err, &format!("error: --deliver: {error}"));
+                Exit::Output
+            },
+        )
+    }
+
+    #[cfg(feature = "tls")]
+    fn authorities(&self) -> Result<Option<Vec<u8>>, String> {
+        let read = |path| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
+        self.deliver_ca.as_ref().map(read).transpose()
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[allow(clippy::unnecessary_wraps, clippy::unused_self)] // as its twin above
+    fn authorities(&self) -> Result<Option<Vec<u8>>, String> {
+        Ok(None)
     }
 }

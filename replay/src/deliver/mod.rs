@@ -135,14 +135,15 @@ struct State {
 }
 
 impl Delivery {
-    /// Opens the targets and starts a worker for each.
+    /// Opens the targets and starts a worker for each. `authorities`: certificates (PEM) of those who may vouch for HTTPS
+    /// servers, in place of the ones that browsers know.
     ///
     /// # Errors
     /// What cannot be opened, and why. Servers are not asked yet.
-    pub fn start(targets: &[Target], policy: Policy) -> Result<Self, String> {
+    pub fn start(targets: &[Target], policy: Policy, authorities: Option<&[u8]>) -> Result<Self, String> {
         let mut lanes = Vec::new();
         for target in targets {
-            let transport = target.open()?;
+            let transport = target.open(authorities)?;
             let report = Report { target: target.to_string(), ..Report::default() };
             let state = Mutex::new(State { report, ..State::default() });
             let queue = Arc::new(Queue { state, changed: Condvar::new(), capacity: policy.queue.max(1) });

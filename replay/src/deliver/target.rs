@@ -5,8 +5,8 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
-use std::net::{TcpStream, ToSocketAddrs, UdpSocket};
+use std::io::{self, BufWriter, Read as _, Write};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs, UdpSocket};
 #[cfg(unix)]
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::PathBuf;
@@ -19,6 +19,13 @@ use super::{Parcel, syslog};
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for a connection of it.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// Time that a server has to close its side of a connection.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// Bytes that it may say meanwhile.
+const MAX_FAREWELL: u64 = 64 << 10;
+/// Time in which a machine nearby says that nobody listens there.
+const ECHO: Duration = Duration::from_millis(20);
 
 /// A place that alerts can be sent to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -135,12 +142,21 @@ pub(super) enum Local {
 }
 
 impl Target {
-    /// Opens it, as far as nobody else is needed for it.
-    pub(super) fn open(&self) -> Result<Transport, String> {
+    /// Opens it, as far as nobody else is needed for it. `authorities`: certificates (PEM) of those who may vouch for an
+    /// HTTPS server, in place of the ones that browsers know.
+    pub(super) fn open(&self, authorities: Option<&[u8]>) -> Result<Transport, String> {
         Ok(match self {
             Self::Http(url) => {
                 // To where the user said and nowhere else: no proxy of the environment, no redirection.
-                let config = ureq::Agent::config_builder()
+                let config = ureq::Agent::config_builder();
+                #[cfg(feature = "tls")]
+                let config = match authorities {
+                    Some(pem) => config.tls_config(trusting(pem)?),
+                    None => config,
+                };
+                #[cfg(not(feature = "tls"))]
+                let _ = authorities;
+                let config = config
                     .timeout_global(Some(TIMEOUT))
                     .timeout_connect(Some(CONNECT))
                     .http_status_as_error(false)
@@ -176,11 +192,13 @@ impl Transport {
                     Some(socket) => socket,
                     None => socket.insert(UdpSocket::bind(if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" })?),
                 };
-                socket.send_to(syslog::fitting(&syslog::message(parcel)), address)?;
+                // Connected, so that the answer that nobody listens there is heard, by the next one at the latest.
+                socket.connect(address)?;
+                socket.send(syslog::fitting(&syslog::message(parcel)))?;
                 Ok(())
             }
             Self::Tcp { place, stream } => {
-                if stream.is_none() {
+                if stream.as_ref().is_none_or(is_gone) {
                     let fresh = TcpStream::connect_timeout(&resolved(place)?, CONNECT)?;
                     fresh.set_write_timeout(Some(TIMEOUT))?;
                     *stream = Some(fresh);
@@ -215,6 +233,11 @@ impl Transport {
     pub(super) fn finish(&mut self) -> Result<(), String> {
         match self {
             Self::File(file) => file.flush().map_err(|error| error.to_string()),
+            Self::Tcp { stream: Some(stream), .. } => end(stream).map_err(|error| format!("the last ones: {error}")),
+            Self::Udp { socket: Some(socket), .. } => {
+                std::thread::sleep(ECHO);
+                socket.take_error().ok().flatten().map_or(Ok(()), |error| Err(error.to_string()))
+            }
             _ => Ok(()),
         }
     }
@@ -239,6 +262,41 @@ impl Local {
             Self::Datagrams(socket) => socket.send(syslog::fitting(&syslog::message(parcel))).map(|_| ()),
             Self::Stream(stream) => stream.write_all(&syslog::framed(parcel)),
         }
+    }
+}
+
+/// Trust in these certificates and in no others.
+#[cfg(feature = "tls")]
+fn trusting(pem: &[u8]) -> Result<ureq::tls::TlsConfig, String> {
+    use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+    let mut certificates = Vec::new();
+    for item in parse_pem(pem) {
+        if let PemItem::Certificate(certificate) = item.map_err(|error| error.to_string())? {
+            certificates.push(certificate);
+        }
+    }
+    if certificates.is_empty() {
+        return Err("no certificate (PEM) is in the file of --deliver-ca".to_owned());
+    }
+    Ok(TlsConfig::builder().root_certs(RootCerts::new_with_certs(&certificates)).build())
+}
+
+/// Whether the other side has closed a connection, or broken it: what is written then may seem to arrive.
+fn is_gone(stream: &TcpStream) -> bool {
+    let looked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
+    let restored = stream.set_nonblocking(false);
+    restored.is_err()
+        || !matches!(looked, Ok(1..)) && !matches!(looked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
+
+/// Ends a connection: says that nothing comes any more, and waits a moment for the other side to do the same.
+fn end(stream: &mut TcpStream) -> io::Result<()> {
+    stream.shutdown(Shutdown::Write)?;
+    stream.set_read_timeout(Some(FAREWELL))?;
+    match io::copy(&mut stream.take(MAX_FAREWELL), &mut io::sink()) {
+        // A server may keep its side open.
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Ok(()),
+        ended => ended.map(|_| ()),
     }
 }
 
