@@ -1,0 +1,63 @@
+//! Metrics of a capture that is replayed in parts: the same file as in one go, losses and their times included.
+#![allow(clippy::unwrap_used)] // files of a temporary folder, and captures made here
+
+use std::fs::{self, File};
+use std::io::Write;
+
+use casebook_fixtures::{Container, Proc, Trace, Value, flags};
+use casebook_formats::seekable::{Options, SeekableWriter};
+use casebook_formats::tables::ppme;
+use casebook_replay::cli::{self, Exit, Terminals};
+
+/// Shells in a pod, reads of descriptors that nobody opened, and drop markers, over minutes.
+fn capture() -> Vec<u8> {
+    let mut trace = Trace::new("node-1");
+    let web = Container::docker(&"ab".repeat(32), "web", "nginx", "1").in_pod("shop", "web-0", "6a1d");
+    let runtime = trace.process(Proc::new(300, "/usr/bin/runc"));
+    trace.container(&web);
+    let entered = trace.enter(runtime, &web);
+    for n in 0..200_u64 {
+        trace.wait_ms(137 * (n % 17));
+        let child = trace.fork(entered);
+        trace.execve(child, "/bin/bash", &["bash"]);
+        trace.open(child, "/etc/shadow", flags::READ);
+        trace.read(child, 77, b"lost");
+        trace.exit(child, 0);
+        if n % 5 == 0 {
+            trace.emit(-1, ppme::PPME_DROP_E, &[("ratio", Value::Int(2))]);
+        }
+    }
+    trace.finish().unwrap()
+}
+
+#[test]
+fn parts_make_no_difference() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let capture_path = path("framed.scap.zst");
+    let options = Options { frame_bytes: 8192, level: 1 };
+    let mut writer = SeekableWriter::new(File::create(&capture_path).unwrap(), options).unwrap();
+    writer.write_all(&capture()).unwrap();
+    writer.finish().unwrap();
+    let run = |args: &[&str]| {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let exit = cli::run_on([&["casebook-replay"], args].concat(), &mut out, &mut err, Terminals::default());
+        assert_eq!(exit, Exit::Complete, "{}", String::from_utf8_lossy(&err));
+        String::from_utf8(err).unwrap()
+    };
+    let said = run(&["index", &capture_path]);
+    assert!(!said.contains("0 checkpoints"), "{said}");
+    let measured = |jobs: &str, window: &[&str]| {
+        let file = path("m.om");
+        let args = ["-q", jobs, "--metrics", &file, "--metrics-step", "1", "--metrics-names", "all"];
+        run(&[&args[..], window, &[&capture_path]].concat());
+        fs::read_to_string(file).unwrap()
+    };
+    for window in [&[][..], &["--from", "+60s"], &["--from", "+20s", "--to", "+90s"]] {
+        let whole = measured("-j1", window);
+        assert!(whole.contains("counter=\"unknown_fds\"") && whole.contains("counter=\"kernel_drops\""), "{window:?}");
+        for jobs in ["-j2", "-j3", "-j7"] {
+            assert_eq!(measured(jobs, window), whole, "{jobs} {window:?}");
+        }
+    }
+}
