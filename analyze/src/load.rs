@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use casebook_formats::progress::Progress;
-use casebook_replay::audit::join::{DEFAULT_SKEW, Requests};
+use casebook_replay::audit::join::{Clocks, Requests};
 use casebook_replay::detect::Detector;
 use casebook_replay::run::Source;
 use polars::prelude::{Column, DataFrame, Expr, IntoColumn as _, IntoSeries as _, PlSmallStr, SortMultipleOptions};
@@ -43,6 +43,8 @@ pub struct Options<'a> {
     pub progress: bool,
     /// Where tables are kept from one question to the next.
     pub cache: Option<Cached>,
+    /// How the times of audit logs are compared with those of captures.
+    pub clocks: Clocks,
 }
 
 /// How the cache is used.
@@ -77,7 +79,7 @@ pub struct Outcome {
 ///
 /// When the frames could not be made. What is wrong with captures stands in their outcomes.
 pub fn frames(sources: &[Source], options: &Options<'_>) -> Result<(Frames, Vec<Outcome>), Error> {
-    let requests = requests(sources);
+    let requests = requests(sources, options.clocks);
     let done = each(sources, options, |index, source, share, advance| {
         let work = Work { index, source, limit: share, advance, requests: &requests };
         one(&work, options)
@@ -117,8 +119,8 @@ struct Work<'a> {
 }
 
 /// The requests of all audit logs among the captures. What is wrong with a log is told when it is read itself.
-fn requests(sources: &[Source]) -> Arc<Requests> {
-    Arc::new(Requests::read(sources, &[], DEFAULT_SKEW).map(|read| read.requests).unwrap_or_default())
+fn requests(sources: &[Source], clocks: Clocks) -> Arc<Requests> {
+    Arc::new(Requests::read(sources, &[], clocks).map(|read| read.requests).unwrap_or_default())
 }
 
 /// What tells requests from others; empty for none.
@@ -247,7 +249,7 @@ impl Sink for Both<'_> {
 /// When the sink takes no more.
 pub fn stream(sources: &[Source], options: &Options<'_>, sink: &mut dyn Sink) -> Result<Vec<Outcome>, Error> {
     let one_by_one = Options { jobs: 1, wanted: options.wanted.clone(), cache: None, ..*options };
-    let requests = requests(sources);
+    let requests = requests(sources, options.clocks);
     let mut outcomes = Vec::new();
     let shared = std::sync::Mutex::new((sink, &mut outcomes));
     each(sources, &one_by_one, |index, source, _, advance| {
@@ -312,6 +314,7 @@ fn size(source: &Source) -> Option<u64> {
     match source {
         Source::File(path) => std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|file| file.len()),
         Source::Memory { bytes, .. } => Some(bytes.len() as u64),
+        Source::Input { head, whole } => whole.then_some(head.len() as u64),
         Source::Missing { .. } => Some(0),
     }
 }
@@ -323,7 +326,12 @@ fn digest_of(source: &Source, options: &Options<'_>) -> Option<String> {
 /// The host's name, ahead of reading the whole capture.
 fn host_of(source: &Source) -> Option<String> {
     use casebook_formats::capture::Item;
-    if matches!(source, Source::File(path) if path.as_os_str() == "-") || source.is_log() {
+    let once = match source {
+        Source::File(path) => path.as_os_str() == "-",
+        Source::Input { whole, .. } => !whole,
+        Source::Memory { .. } | Source::Missing { .. } => false,
+    };
+    if once || source.is_log() {
         return None;
     }
     let mut reader = source.open().ok()?;

@@ -268,7 +268,7 @@ impl Session<'_> {
 }
 
 /// The Kubernetes user behind the alert's process: fields of its JSON, words at the end of its line.
-fn add_user(alert: &mut Alert<'_>, Binding { request, confidence }: Binding<'_>) {
+fn add_user(alert: &mut Alert<'_>, Binding { request, confidence, others }: Binding<'_>) {
     let words = [
         ("k8s.user.name", request.user.as_str()),
         ("k8s.user.via", request.via.word()),
@@ -279,6 +279,10 @@ fn add_user(alert: &mut Alert<'_>, Binding { request, confidence }: Binding<'_>)
         alert.extra_fields.insert(name.to_owned(), value.into());
         let name = name.replace('.', "_");
         alert.message.extend_from_slice(format!(" {name}={value}").as_bytes());
+    }
+    if !others.is_empty() {
+        alert.message.extend_from_slice(format!(" k8s_user_others={}", others.join(",")).as_bytes());
+        alert.extra_fields.insert("k8s.user.others".to_owned(), others.into());
     }
     alert.extra_fields.insert("k8s.user.groups".to_owned(), request.groups.clone().into());
     alert.extra_fields.insert("k8s.user.source_ips".to_owned(), request.source_ips.clone().into());

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use casebook_fixtures::{Container, Proc, Task, Trace, flags};
 use casebook_formats::tables::ppme;
-use casebook_replay::audit::join::Requests;
+use casebook_formats::write::CaptureWriter;
+use casebook_replay::audit::join::{Clocks, Requests};
 use casebook_replay::cli::{self, Exit, Terminals};
 use casebook_replay::engine::Replay;
 use casebook_replay::run::Source;
@@ -108,6 +109,22 @@ impl Story {
     fn execs(&mut self, user: &str, second: f64, command: &str) -> String {
         let path = format!("/pods/web-0/exec?{command}&container=web&stdin=true&tty=true");
         self.asked(&Asked { user, second, path: &path, code: 101 })
+    }
+
+    /// The same as a capture of plugin events, as Falco records them.
+    fn plugin_capture(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut writer = CaptureWriter::new(&mut bytes);
+        writer.section().unwrap();
+        for event in &self.log {
+            let time: jiff::Timestamp = event["stageTimestamp"].as_str().unwrap().parse().unwrap();
+            let ts = u64::try_from(time.as_nanosecond()).unwrap();
+            let payload = event.to_string();
+            let params: &[&[u8]] = &[&1u32.to_le_bytes(), payload.as_bytes()];
+            writer.event(ts, -1, 0, ppme::PPME_PLUGINEVENT_E, params).unwrap();
+        }
+        drop(writer);
+        bytes
     }
 
     fn written(&self) -> Files {
@@ -309,6 +326,79 @@ fn several_users_and_unknown_pods_lower_the_confidence() {
 }
 
 #[test]
+fn a_clock_that_is_known_to_be_wrong_is_put_right() {
+    let mut story = Story::new();
+    story.execs("alice", 95.0, "command=sh");
+    let web = story.web.clone();
+    story.enters(5.2, &web, &["sh"]);
+    let files = story.written();
+    assert_eq!(files.programs(&["--audit", "@audit.jsonl"]), ["sh <NA> <NA> <NA>"]);
+    for offset in ["-90", "-89.5"] {
+        let corrected = files.programs(&["--audit", "@audit.jsonl", "--audit-skew", "0.5", "--audit-offset", offset]);
+        assert_eq!(corrected, ["sh alice exec high"], "{offset}");
+    }
+    let (exit, _, err) = files.run(&["ps", "--audit-offset", "soon", "@node.scap"]);
+    assert!(exit == Exit::Usage && err.contains("'soon' is not a number of seconds"), "{err}");
+}
+
+#[test]
+fn who_else_it_may_be_is_named_and_the_end_of_a_session_excludes() {
+    let mut story = Story::new();
+    story.execs("carol", 5.0, "command=sh");
+    story.execs("bob", 5.5, "command=sh");
+    // Bob's session ends two seconds after it began.
+    story.log[5]["stageTimestamp"] = iso_time(story.start + 7_500_000_000).into();
+    let web = story.web.clone();
+    story.enters(6.0, &web, &["sh"]);
+    story.enters(9.8, &web, &["sh"]);
+    let files = story.written();
+    let shown =
+        ["events", "-p", "*%proc.name %k8s.user.name %k8s.user.confidence %k8s.user.others", "--audit", "@audit.jsonl"];
+    let filter = ["--filter", "evt.type = execve and proc.name = sh", "@node.scap"];
+    let (_, out, err) = files.run(&[&shown[..], &filter].concat());
+    assert_eq!(out, "sh bob low (carol)\nsh carol high <NA>\n", "{err}");
+    let (_, out, _) = files.run(&["-r", "@rules.yaml", "--audit", "@audit.jsonl", "@node.scap"]);
+    let line = out.lines().find(|line| line.contains("k8s_user_name=bob")).unwrap();
+    assert!(line.ends_with(" k8s_user_confidence=low k8s_user_audit_id=id-3 k8s_user_others=carol"), "{line}");
+    let (_, out, _) = files.run(&["ps", "--audit", "@audit.jsonl", "@node.scap"]);
+    assert!(out.contains("bob (exec, low: or carol)") && out.contains("carol (exec, high)"), "{out}");
+}
+
+#[test]
+fn audit_events_in_captures_and_on_standard_input_are_joined_too() {
+    let (story, _) = session();
+    let files = story.written();
+    let expected = files.programs(&["--audit", "@audit.jsonl"]);
+    let plugin = story.plugin_capture();
+    fs::write(files.at("plugin.scap"), &plugin).unwrap();
+    assert_eq!(files.programs(&["--audit", "@plugin.scap"]), expected);
+    // In the order of time, as beside a log.
+    let (_, beside_log, _) = files.run(&["-r", "@rules.yaml", "@node.scap", "@audit.jsonl"]);
+    let (_, beside_capture, err) = files.run(&["-r", "@rules.yaml", "@node.scap", "@plugin.scap"]);
+    assert!(beside_log.contains("k8s_user_name=alice"));
+    assert_eq!(beside_capture, beside_log, "{err}");
+    // Both in one capture, plain and with frame records.
+    let both = [fs::read(files.at("node.scap")).unwrap(), plugin].concat();
+    fs::write(files.at("both.scap"), &both).unwrap();
+    let options = casebook_formats::seekable::Options { frame_bytes: 2048, level: 1 };
+    let file = fs::File::create(files.at("both.scap.zst")).unwrap();
+    let mut writer = casebook_formats::seekable::SeekableWriter::new(file, options).unwrap();
+    std::io::Write::write_all(&mut writer, &both).unwrap();
+    writer.finish().unwrap();
+    for name in ["@both.scap", "@both.scap.zst"] {
+        let (_, out, err) = files.run(&["ps", "--at", "+1m", name]);
+        assert!(out.contains("alice (exec, high)"), "{name}\n{out}\n{err}");
+    }
+    // What standard input held.
+    let head = fs::read(files.at("audit.jsonl")).unwrap();
+    let held = Source::Input { head: head.clone().into(), whole: true };
+    assert_eq!(Requests::read(&[held], &[], Clocks::default()).unwrap().requests.len(), 2);
+    let endless = Source::Input { head: head.into(), whole: false };
+    let read = Requests::read(&[endless], &[], Clocks::default()).unwrap();
+    assert!(read.requests.is_empty() && read.notes[0].contains("too long to be held"), "{:?}", read.notes);
+}
+
+#[test]
 fn what_runs_already_when_the_capture_begins_is_bound_without_its_time() {
     let mut story = Story::new();
     story.execs("alice", 600.0, "command=sh");
@@ -437,7 +527,7 @@ fn malformed_lines_are_counted_with_their_numbers_and_stop_nothing() {
 fn the_library_tells_as_the_fields_do() {
     let (story, id) = session();
     let files = story.written();
-    let read = Requests::read(&[Source::File(files.at("audit.jsonl"))], &[], 2 * SECOND).unwrap();
+    let read = Requests::read(&[Source::File(files.at("audit.jsonl"))], &[], Clocks::default()).unwrap();
     assert_eq!((read.requests.len(), read.notes.len()), (2, 0));
     let mut replay = Replay::new().joined(&Arc::new(read.requests));
     let mut reader = casebook_formats::capture::CaptureReader::open(&files.at("node.scap")).unwrap();

@@ -49,7 +49,7 @@ fn reader(source: &Source) -> CaptureReader {
         Source::Memory { bytes, .. } => {
             CaptureReader::from_reader(Box::new(Cursor::new(Arc::clone(bytes))), "memory").unwrap()
         }
-        Source::Missing { .. } => panic!("there is no such source here"),
+        Source::Missing { .. } | Source::Input { .. } => panic!("there is no such source here"),
     }
 }
 
@@ -62,7 +62,7 @@ fn differences(source: &Source, pid: i64, detector: &Detector) -> Vec<String> {
     let bytes: Box<dyn std::io::Read + Send> = match source {
         Source::File(path) => Box::new(fs::File::open(path).unwrap()),
         Source::Memory { bytes, .. } => Box::new(Cursor::new(Arc::clone(bytes))),
-        Source::Missing { .. } => panic!("there is no such source here"),
+        Source::Missing { .. } | Source::Input { .. } => panic!("there is no such source here"),
     };
     write(&start, bytes, &planned.blocks, &mut slice).unwrap();
     let proof = compare(source, &planned.selected, Box::new(Cursor::new(slice.clone()))).unwrap();

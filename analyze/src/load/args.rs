@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::thread;
 
 use casebook_formats::terminal::{Safe, safe_lines};
-use casebook_replay::cli::{Exit, Terminals};
+use casebook_replay::cli::{ClockArgs, Exit, Terminals};
 use casebook_replay::detect::Detector;
 use casebook_replay::fields::Catalogue;
 use casebook_replay::inputs::{self, Input};
@@ -47,6 +47,10 @@ pub struct LoadArgs {
     /// The built-in ruleset for the table `alerts`, with the files of -r on top of it
     #[arg(long, help_heading = "Rules")]
     pub default_rules: bool,
+
+    /// The clock of the API server
+    #[command(flatten)]
+    pub clocks: ClockArgs,
 
     /// Captures to replay at the same time [default: one per CPU]
     #[arg(short = 'j', long = "jobs", value_name = "N", help_heading = "Reading")]
@@ -153,7 +157,11 @@ impl LoadArgs {
         } else {
             (None, Rules::default())
         };
-        let sources = self.sources(err);
+        let mut sources = self.sources(err);
+        Source::hold(&mut sources).map_err(|error| {
+            say(err, &format!("error: {error}"));
+            Exit::Unreadable
+        })?;
         let options = Options {
             wanted,
             detector: detector.as_ref(),
@@ -161,6 +169,7 @@ impl LoadArgs {
             jobs: self.jobs.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get),
             progress: terminals.err && !self.no_progress && !self.quiet,
             cache: self.cached(&rules),
+            clocks: self.clocks.into(),
         };
         match frames(&sources, &options) {
             Ok((frames, outcomes)) => {

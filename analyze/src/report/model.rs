@@ -309,6 +309,15 @@ pub struct Node {
     /// The cluster's user whose request started it.
     #[serde(skip_serializing_if = "Text::is_empty")]
     pub k8s_user: Text,
+    /// What it asked for: exec, attach or debug.
+    #[serde(skip_serializing_if = "Text::is_empty")]
+    pub k8s_user_via: Text,
+    /// How sure that is: high, medium or low.
+    #[serde(skip_serializing_if = "Text::is_empty")]
+    pub k8s_user_confidence: Text,
+    /// Who else it may be, in brackets.
+    #[serde(skip_serializing_if = "Text::is_empty")]
+    pub k8s_user_others: Text,
     /// Container, by its name or id; empty on the host.
     pub container: Text,
     /// Start; absent when it was there before the capture.

@@ -89,6 +89,9 @@ pub const TABLES: &[Table] = &[
             events Uint "" Made("count") "events of its threads";
             alerts Uint "" Made("count") "alerts on them";
             k8s_user_name Word "" Field("k8s.user.name") "user who asked the Kubernetes API for what it runs, from audit logs among the captures";
+            k8s_user_via Word "" Field("k8s.user.via") "what that user asked for: exec, attach or debug";
+            k8s_user_confidence Word "" Field("k8s.user.confidence") "how sure it is: high, medium or low";
+            k8s_user_others Text "" Field("k8s.user.others") "other users whose requests fit as well, in brackets";
         },
     },
     Table {

@@ -31,6 +31,9 @@ pub const COLUMNS: &[&str] = &[
     "events",
     "alerts",
     "k8s_user_name",
+    "k8s_user_via",
+    "k8s_user_confidence",
+    "k8s_user_others",
 ];
 
 /// A process life, as its row says.
@@ -78,6 +81,12 @@ pub struct Process<'f> {
     pub alerts: u64,
     /// User of the Kubernetes API behind it.
     pub k8s_user: Option<&'f str>,
+    /// What that user asked for.
+    pub k8s_user_via: Option<&'f str>,
+    /// How sure that is.
+    pub k8s_user_confidence: Option<&'f str>,
+    /// Who else it may be, in brackets.
+    pub k8s_user_others: Option<&'f str>,
 }
 
 impl Process<'_> {
@@ -253,6 +262,8 @@ fn rows(table: View<'_>) -> Vec<Process<'_>> {
     let (ids, containers) = (table.texts("container_id"), table.texts("container_name"));
     let (pods, namespaces) = (table.texts("pod_name"), table.texts("pod_namespace"));
     let (snapshots, kubernetes) = (table.bools("from_snapshot"), table.texts("k8s_user_name"));
+    let (vias, confidences) = (table.texts("k8s_user_via"), table.texts("k8s_user_confidence"));
+    let others = table.texts("k8s_user_others");
     let (events, alerts) = (table.uints("events"), table.uints("alerts"));
     (0..table.height())
         .map(|row| Process {
@@ -277,6 +288,9 @@ fn rows(table: View<'_>) -> Vec<Process<'_>> {
             events: events[row].unwrap_or_default(),
             alerts: alerts[row].unwrap_or_default(),
             k8s_user: kubernetes[row],
+            k8s_user_via: vias[row],
+            k8s_user_confidence: confidences[row],
+            k8s_user_others: others[row],
         })
         .collect()
 }

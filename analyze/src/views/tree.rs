@@ -185,11 +185,15 @@ fn width(forest: &Forest<'_>, branches: &[Branch], entry: impl Fn(&Process<'_>) 
     longest.unwrap_or(0).clamp(least, 32)
 }
 
-/// User, and the user of the Kubernetes API behind the process.
+/// User, and the user of the Kubernetes API behind the process, how sure that is, and who else it may be.
 fn user(process: &Process<'_>) -> String {
     let name = process.user.unwrap_or_default();
     let text = match process.k8s_user {
-        Some(kubernetes) => format!("{name} (k8s: {kubernetes})"),
+        Some(kubernetes) => {
+            let confidence = process.k8s_user_confidence.unwrap_or("?");
+            let others = process.k8s_user_others.map(|others| format!(" or {others}")).unwrap_or_default();
+            format!("{name} (k8s: {kubernetes}{others}, {confidence})")
+        }
         None => name.to_owned(),
     };
     Safe(text.as_bytes()).to_string()
@@ -286,6 +290,9 @@ fn print_json(
         "user_name": process.user,
         "login_name": process.login,
         "k8s_user_name": process.k8s_user,
+        "k8s_user_via": process.k8s_user_via,
+        "k8s_user_confidence": process.k8s_user_confidence,
+        "k8s_user_others": process.k8s_user_others,
         "container_id": process.container_id,
         "container_name": process.container_name,
         "pod_name": process.pod,

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use casebook_analyze::frames::{Wanted, utf8};
 use casebook_analyze::load::{self, Options};
+use casebook_replay::audit::join::Clocks;
 use casebook_replay::context::EventContext;
 use casebook_replay::engine::Replay;
 use casebook_replay::fields::{Catalogue, text};
@@ -57,6 +58,7 @@ fn framed(source: &Source) -> Vec<(u64, Values)> {
         jobs: 1,
         progress: false,
         cache: None,
+        clocks: Clocks::default(),
     };
     let (frames, _) = load::frames(std::slice::from_ref(source), &options).unwrap();
     let view = frames.view("events");

@@ -1,7 +1,7 @@
 //! The join: who asked the Kubernetes API for what runs in a container.
 //!
-//! Audit logs → [`Requests`]: `exec`, `attach` and ephemeral containers (`kubectl debug`), read before any capture is
-//! replayed → with a [`State`], the [`Binding`] of a thread to the request that started it or what it descends from. Fields
+//! Audit logs, and captures of the plugin events that Falco makes of them → [`Requests`]: `exec`, `attach` and ephemeral
+//! containers (`kubectl debug`), read before any capture is replayed → with a [`State`], the [`Binding`] of a thread to the request that started it or what it descends from. Fields
 //! (`k8s.user.*`), alerts and process trees show it.
 //!
 //! **For other crates**: make `Arc<Requests>` with [`Requests::read`], give it to each replay
@@ -12,25 +12,30 @@
 //!
 //! | evidence | confidence |
 //! |---|---|
-//! | the pod is the same (uid, or else namespace and name), the container where both name it, `argv` is the requested command, the exec is within [`WINDOW`] of the request | high |
+//! | the pod is the same (uid, or else namespace and name), the container where both name it, `argv` is the requested command, the exec is within [`WINDOW`] of the request and before its session ended | high |
 //! | the same, but the process was there before the capture began, so that its time is not known | medium |
 //! | ephemeral container: the pod is the same, the container has a name that was requested, its first process began within [`DEBUG_WINDOW`] of the request | high |
 //! | command and time are the same, but nothing describes the container, so that its pod is not known | low |
-//! | requests of several users fit equally well: the nearest in time is taken | low |
+//! | requests of several users fit equally well: the nearest in time is taken, the others are named | low |
 //! | attach: the process descends from the container's first one and was started while somebody was attached to it | low |
 //!
 //! Where a pod, container or command is another one, there is no binding. Clocks of API server and node may differ by
 //! [`DEFAULT_SKEW`], or by what the user allows: by so much the process may come before the request, and later than the
-//! window. What kubelets start themselves (probes) is in no audit log; with the command and time of a request it would pass
+//! window. A difference that is known is taken off first ([`Clocks`]). What kubelets start themselves (probes) is in no audit log; with the command and time of a request it would pass
 //! for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use casebook_formats::capture::{CaptureReader, FormatError, Item};
+use casebook_formats::seekable::{SeekableFile, Selection};
+use casebook_formats::tables::ppme;
 
 use super::event::{AuditEvent, nanoseconds};
 use super::json::Json;
 use super::reader::AuditReader;
+use crate::fields::catalogue::K8S_AUDIT_SOURCE;
 use crate::run::Source;
 use crate::state::container::Container;
 use crate::state::origin::Origin;
@@ -46,6 +51,10 @@ pub const DEBUG_WINDOW: u64 = 600_000_000_000;
 const MAX_REQUESTS: usize = 100_000;
 /// Bytes of all their texts.
 const MAX_TEXTS: usize = 64 << 20;
+/// Events of a capture that are looked at to see whether it has plugin events.
+const LOOK: u64 = 10_000;
+/// Member that lists ephemeral containers.
+const LIST: &str = "ephemeralContainers";
 /// Label by which runtimes name a container of a pod.
 const CONTAINER_NAME: &[u8] = b"io.kubernetes.container.name";
 
@@ -96,7 +105,7 @@ impl Confidence {
 /// A request that the API server granted.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Request {
-    /// When it was received, ns since the epoch.
+    /// When it was received, ns since the epoch, by the clock of nodes ([`Clocks::offset`]).
     pub received: u64,
     /// Its id, the same in all its audit events.
     pub audit_id: String,
@@ -127,12 +136,29 @@ pub struct Request {
 }
 
 /// A request and how sure it is that it started a process.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Binding<'r> {
     /// The request.
     pub request: &'r Request,
     /// How sure.
     pub confidence: Confidence,
+    /// Other users whose requests fit as well, each once, in alphabetical order.
+    pub others: Vec<&'r str>,
+}
+
+/// How the clock of the API server is compared with those of nodes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Clocks {
+    /// How much they may differ, in ns.
+    pub skew: u64,
+    /// Added to the times of requests first, in ns: what is known of the difference.
+    pub offset: i64,
+}
+
+impl Default for Clocks {
+    fn default() -> Self {
+        Self { skew: DEFAULT_SKEW, offset: 0 }
+    }
 }
 
 /// The requests of some audit logs.
@@ -155,24 +181,29 @@ pub struct Read {
 }
 
 impl Requests {
-    /// Reads the requests of `logs` and of those `inputs` that are audit logs (files; standard input can be read only once,
-    /// so a log there is not joined). Clocks may differ by `skew` nanoseconds.
+    /// Reads the requests of `logs` and of those `inputs` that are audit logs or have audit events as plugin events in them.
+    /// What can be read only once is not read: [`Source::hold`] makes a log on standard input last.
     ///
     /// # Errors
     /// When one of `logs` cannot be read; inputs are somebody else's to report.
-    pub fn read(inputs: &[Source], logs: &[PathBuf], skew: u64) -> Result<Read, String> {
+    pub fn read(inputs: &[Source], logs: &[PathBuf], clocks: Clocks) -> Result<Read, String> {
         let mut gathering = Gathering::default();
         let mut notes = Vec::new();
         for log in logs {
-            let found = gathering.log(log)?;
-            notes.extend(found);
+            match of_plugins(&Source::File(log.clone())).filter(|_| !Source::File(log.clone()).is_log()) {
+                Some(audit) => gathering.capture(audit).map_err(|error| error.to_string())?,
+                None => notes.extend(gathering.log(log)?),
+            }
         }
         for input in inputs {
-            if let Source::File(path) = input
-                && input.is_log()
-            {
+            if input.is_log() && !input.is_lasting() {
+                notes.push(format!(
+                    "warning: {}: too long to be held, so that its requests are not joined",
+                    input.name()
+                ));
+            } else if let Some(audit) = of_plugins(input) {
                 // What is wrong with it is told when it is replayed.
-                let _ = gathering.log(path);
+                let _ = gathering.capture(audit);
             }
         }
         if gathering.left_out > 0 {
@@ -182,12 +213,16 @@ impl Requests {
             ));
         }
         let mut all: Vec<Request> = gathering.by_id.into_values().flatten().collect();
+        for request in &mut all {
+            request.received = request.received.saturating_add_signed(clocks.offset);
+            request.completed = request.completed.map(|end| end.saturating_add_signed(clocks.offset));
+        }
         all.sort();
         let mut by_pod: BTreeMap<_, Vec<usize>> = BTreeMap::new();
         for (at, request) in all.iter().enumerate() {
             by_pod.entry((request.namespace.clone(), request.pod.clone())).or_default().push(at);
         }
-        Ok(Read { requests: Self { all, by_pod, skew }, notes })
+        Ok(Read { requests: Self { all, by_pod, skew: clocks.skew }, notes })
     }
 
     /// How many there are.
@@ -214,10 +249,12 @@ impl Requests {
         // The surest, then the nearest; requests are in the order of time.
         let best = fitting.iter().map(|binding| binding.confidence).max()?;
         fitting.retain(|binding| binding.confidence == best);
-        let several = fitting.iter().any(|binding| binding.request.user != fitting[0].request.user);
-        let distance = |binding: &Binding<'_>| (time.abs_diff(binding.request.received), binding.request.received);
-        let nearest = fitting.into_iter().min_by_key(distance)?;
-        Some(if several { Binding { confidence: Confidence::Low, ..nearest } } else { nearest })
+        let distance = |binding: &&Binding<'_>| (time.abs_diff(binding.request.received), binding.request.received);
+        let nearest = fitting.iter().min_by_key(distance)?.request;
+        let users: BTreeSet<&str> = fitting.iter().map(|binding| binding.request.user.as_str()).collect();
+        let others: Vec<&str> = users.into_iter().filter(|user| *user != nearest.user).collect();
+        let confidence = if others.is_empty() { best } else { Confidence::Low };
+        Some(Binding { request: nearest, confidence, others })
     }
 
     /// Requests for the pod that a container is of.
@@ -255,7 +292,10 @@ impl Requests {
                 {
                     return None;
                 }
+                // What a session starts is there before it ends.
+                let ended = request.completed.is_some_and(|end| origin.ts > end.saturating_add(self.skew));
                 match (pod, origin.ts) {
+                    _ if ended => return None,
                     // Everything of before the capture would do.
                     (false, 0) => return None,
                     (true, 0) => Confidence::Medium,
@@ -282,7 +322,7 @@ impl Requests {
                 Confidence::Low
             }
         };
-        Some(Binding { request, confidence })
+        Some(Binding { request, confidence, others: Vec::new() })
     }
 
     fn is_within(&self, ts: u64, received: u64, window: u64) -> bool {
@@ -325,7 +365,9 @@ impl Request {
         let uri = text(&["requestURI"]).unwrap_or_default();
         let containers = match via {
             Via::Debug => {
-                let list = json.at(&["requestObject", "spec", "ephemeralContainers"]).and_then(Json::list);
+                // Before Kubernetes 1.22 the list was an object of its own.
+                let body = json.get("requestObject");
+                let list = body.and_then(|body| body.at(&["spec", LIST]).or_else(|| body.get(LIST))?.list());
                 list.unwrap_or_default().iter().filter_map(|it| it.get("name")?.str()).map(str::to_owned).collect()
             }
             _ => crate::fields::audit::parameters(uri, "container"),
@@ -354,6 +396,33 @@ impl Request {
     }
 }
 
+/// Whether an input has plugin events in it: an audit log, which is read as a capture of them, or what Falco recorded.
+/// In captures without frame records they must be among the first [`LOOK`] events: Falco records one source a capture.
+pub(crate) fn is_of_plugins(input: &Source) -> bool {
+    of_plugins(input).is_some()
+}
+
+/// A reader of an input's plugin events, and other events between them; `None` where there are none.
+fn of_plugins(input: &Source) -> Option<CaptureReader> {
+    if let Source::File(path) = input
+        && let Ok(Some(file)) = SeekableFile::open(path)
+    {
+        let held = file.frames().iter().any(|frame| frame.types.contains(ppme::PPME_PLUGINEVENT_E));
+        return held.then(|| file.select(&Selection::all().types([ppme::PPME_PLUGINEVENT_E]), 0).ok()).flatten();
+    }
+    let mut reader = input.is_lasting().then(|| input.open().ok()).flatten()?;
+    let mut events = 0;
+    while events < LOOK {
+        if let Item::Event(event) = reader.next_item().ok()?? {
+            if event.etype == ppme::PPME_PLUGINEVENT_E {
+                return input.open().ok();
+            }
+            events += 1;
+        }
+    }
+    None
+}
+
 /// Requests while logs are read: several events tell of each.
 #[derive(Default)]
 struct Gathering {
@@ -374,6 +443,19 @@ impl Gathering {
                 Err(error) => return Err(format!("{}: {error}", path.display())),
             }
         }
+    }
+
+    /// Reads the audit events among the plugin events of a capture.
+    fn capture(&mut self, mut capture: CaptureReader) -> Result<(), FormatError> {
+        while let Some(item) = capture.next_item()? {
+            if let Item::Event(event) = item
+                && let Some(event) = AuditEvent::from_plugin(&event)
+                && event.source == K8S_AUDIT_SOURCE
+            {
+                self.event(&event);
+            }
+        }
+        Ok(())
     }
 
     fn event(&mut self, event: &AuditEvent) {

@@ -15,6 +15,7 @@ use super::Terminals;
 use super::args::OrderArg;
 use super::exit::Exit;
 use super::talk::{Meter, Voice, say};
+use crate::audit::join;
 use crate::inputs::{self, Input};
 use crate::output::{MERGE_LIMIT, Sequencer};
 use crate::run::Source;
@@ -52,7 +53,7 @@ pub(super) fn by_time(order: OrderArg, captures: &[Source], err: &mut dyn Write)
     let wanted = match order {
         OrderArg::Input => false,
         OrderArg::Time => true,
-        OrderArg::Auto => captures.iter().any(Source::is_log),
+        OrderArg::Auto => captures.iter().any(|source| source.is_log() || join::is_of_plugins(source)),
     };
     if wanted && captures.len() > MERGE_LIMIT {
         let n = captures.len();
@@ -105,6 +106,7 @@ pub(super) fn total_bytes(captures: &[Source]) -> Option<u64> {
         .map(|source| match source {
             Source::File(path) => fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|file| file.len()),
             Source::Memory { bytes, .. } => Some(bytes.len() as u64),
+            Source::Input { head, whole } => whole.then_some(head.len() as u64),
             Source::Missing { .. } => Some(0),
         })
         .sum()

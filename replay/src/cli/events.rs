@@ -104,9 +104,9 @@ pub(super) fn run(
         say(err, "error: no capture given: name files or directories, `-` for standard input, or try --example");
         return Exit::Usage;
     }
-    let captures =
+    let mut captures =
         if args.example { vec![captures::example()] } else { captures::sources(&args.captures, args.quiet, err) };
-    let requests = match args.join.requests(&captures, args.quiet, err) {
+    let requests = match args.join.requests(&mut captures, args.quiet, err) {
         Ok(requests) => requests,
         Err(exit) => return exit,
     };

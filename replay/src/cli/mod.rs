@@ -35,6 +35,7 @@ use clap::CommandFactory;
 
 use args::{Cli, Command};
 pub use exit::Exit;
+pub use join::ClockArgs;
 
 /// Which of the standard streams somebody is watching.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

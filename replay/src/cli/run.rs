@@ -29,12 +29,12 @@ pub(super) fn run(
     }
     let rule_files = rules::files(args);
     let Some(detector) = rules::detector(args, &rule_files, err, terminals) else { return Exit::Rules };
-    let captures =
+    let mut captures =
         if args.example { vec![captures::example()] } else { captures::sources(&args.captures, args.quiet, err) };
     let jobs = captures::jobs(args.jobs);
     let window = Window { from: args.from, to: args.to };
     let board = args.metrics.board();
-    let requests = match args.join.requests(&captures, args.quiet, err) {
+    let requests = match args.join.requests(&mut captures, args.quiet, err) {
         Ok(requests) => requests,
         Err(exit) => return exit,
     };

@@ -145,7 +145,7 @@ fn take(args: &StillArgs, err: &mut (dyn Write + Send), terminals: Terminals) ->
         Some(path) if !args.example => captures::sources(std::slice::from_ref(path), args.quiet, err),
         _ => vec![captures::example()],
     };
-    let Some(source) = sources.pop().filter(|_| sources.is_empty()) else {
+    let Some(mut source) = sources.pop().filter(|_| sources.is_empty()) else {
         let count = sources.len() + 1;
         say(err, &format!("error: these are {count} captures, each with a time of its own: name one of them"));
         return Err(Exit::Usage);
@@ -153,7 +153,7 @@ fn take(args: &StillArgs, err: &mut (dyn Write + Send), terminals: Terminals) ->
     let hearing = Hearing { quiet: args.quiet, no_progress: args.no_progress, terminals, by_time: false };
     let mut meter = hearing.meter(std::slice::from_ref(&source));
     let mut told = (0, 0);
-    let requests = args.join.requests(&[], args.quiet, err)?;
+    let requests = args.join.requests(std::slice::from_mut(&mut source), args.quiet, err)?;
     let taken = Still::take(&source, args.at, &requests, &mut |bytes, events| {
         meter.advance(bytes - told.0, events - told.1);
         told = (bytes, events);
@@ -283,10 +283,14 @@ fn user(row: &processes::Row) -> String {
     }
 }
 
-/// Name, way and confidence.
+/// Name, way, confidence, and who else it may be.
 fn k8s_user(row: &processes::Row) -> String {
     match (&row.k8s_user, row.k8s_user_via, row.k8s_user_confidence) {
-        (Some(user), Some(via), Some(confidence)) => format!("{user} ({via}, {confidence})"),
+        (Some(user), Some(via), Some(confidence)) => {
+            let others = row.k8s_user_others.join(", ");
+            let or = if others.is_empty() { "" } else { ": or " };
+            format!("{user} ({via}, {confidence}{or}{others})")
+        }
         _ => "-".to_owned(),
     }
 }

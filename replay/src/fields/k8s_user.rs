@@ -25,5 +25,6 @@ pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: K8sUserField) ->
         K8sUserField::K8sUserCommand => list(&request.command),
         K8sUserField::K8sUserTime => owned(iso_time(request.received)),
         K8sUserField::K8sUserConfidence => fixed(binding.confidence.word()),
+        K8sUserField::K8sUserOthers => many(binding.others.iter().map(|user| Value::text(user.as_bytes()))),
     }
 }

@@ -6,20 +6,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use casebook_formats::ledger::{Counter, Ledger, Severity};
 use casebook_rules::default_rules::is_about_vocabulary;
 use casebook_rules::ruleset::RuleSet;
 
-use super::case::Case;
+use super::case::{Case, CaseCapture};
 use super::expect::{Failure, Fired, Unexpected};
 use super::suite::Suite;
 use super::why;
+use crate::audit::join::{Clocks, Requests};
 use crate::context::EventContext;
 use crate::detect::source_of;
 use crate::engine::Replay;
+use crate::run::Source;
 
 /// Stack of a worker: conditions nest, and the depth that the rule language allows has to fit with room to spare.
 const STACK: usize = 16 << 20;
@@ -118,8 +120,11 @@ pub fn run_case(suite: &Suite, case: &Case) -> Outcome {
         return Outcome::ended(Verdict::Broken("its rules do not load".to_owned()));
     };
     let (mut facts, mut alerts, mut ledger, mut events) = (case.expect.facts(), BTreeMap::new(), Ledger::default(), 0);
+    let requests = requests(case);
     for (number, capture) in (0_u32..).zip(&case.captures) {
-        let mut look = Look { rules, case, capture: number, facts: &mut facts, alerts: &mut alerts, aborted: 0 };
+        let facts = &mut facts;
+        let mut look =
+            Look { rules, case, capture: number, facts, alerts: &mut alerts, aborted: 0, requests: &requests };
         match look.replay(capture, rules, &mut ledger) {
             Ok(seen) => events += seen,
             Err(error) => return Outcome::ended(Verdict::Broken(error)),
@@ -159,6 +164,15 @@ pub fn run_case(suite: &Suite, case: &Case) -> Outcome {
     Outcome { verdict, failures, warnings, anomalies, alerts, events }
 }
 
+/// Who asked for what runs in the pods of a case that has an audit log beside a capture.
+fn requests(case: &Case) -> Arc<Requests> {
+    if case.captures.len() < 2 {
+        return Arc::default();
+    }
+    let sources: Vec<Source> = case.captures.iter().map(CaseCapture::source).collect();
+    Arc::new(Requests::read(&sources, &[], Clocks::default()).map(|read| read.requests).unwrap_or_default())
+}
+
 /// Warnings about the rules of a case, and findings of the ledger that are worse than information.
 fn anomalies(suite: &Suite, case: &Case, ledger: &Ledger) -> Vec<String> {
     let mut names = BTreeSet::new();
@@ -182,17 +196,13 @@ struct Look<'l, 'e> {
     facts: &'l mut super::expect::Facts<'e>,
     alerts: &'l mut BTreeMap<Fired, Alert>,
     aborted: u64,
+    requests: &'l Arc<Requests>,
 }
 
 impl Look<'_, '_> {
-    fn replay(
-        &mut self,
-        capture: &super::case::CaseCapture,
-        rules: &RuleSet,
-        ledger: &mut Ledger,
-    ) -> Result<u64, String> {
+    fn replay(&mut self, capture: &CaseCapture, rules: &RuleSet, ledger: &mut Ledger) -> Result<u64, String> {
         let mut reader = capture.source().open()?;
-        let mut replay = Replay::new();
+        let mut replay = Replay::new().joined(self.requests);
         let (mut memo, mut hits) = (rules.memo(), Vec::new());
         let end = replay.run(&mut reader, |context| {
             hits.clear();

@@ -12,6 +12,9 @@ use casebook_formats::seekable::SeekableFile;
 use crate::audit::reader::look_into;
 use crate::audit::{AuditReader, stream};
 
+/// Bytes of standard input that are held for the join: what an API server logs in hours.
+const MAX_HELD: usize = 256 << 20;
+
 /// Where a capture comes from.
 #[derive(Clone, Debug)]
 pub enum Source {
@@ -23,6 +26,13 @@ pub enum Source {
         name: String,
         /// Its bytes.
         bytes: Arc<[u8]>,
+    },
+    /// Standard input, read ahead ([`Source::hold`]).
+    Input {
+        /// Its beginning.
+        head: Arc<[u8]>,
+        /// That is all of it.
+        whole: bool,
     },
     /// An argument that names no capture; it is reported in its place.
     Missing {
@@ -39,14 +49,52 @@ impl Source {
         match self {
             Self::File(path) => path.display().to_string(),
             Self::Memory { name, .. } | Self::Missing { name, .. } => name.clone(),
+            Self::Input { .. } => "-".to_owned(),
         }
     }
 
-    /// Whether it is a file with an audit log. Standard input is not looked into.
+    /// Whether it is an audit log, as far as that can be seen without reading what can be read only once.
     pub fn is_log(&self) -> bool {
-        let Self::File(path) = self else { return false };
-        let regular = fs::metadata(path).is_ok_and(|file| file.is_file());
-        regular && File::open(path).and_then(|mut file| look_into(&mut file)).is_ok_and(|(_, is_json)| is_json)
+        match self {
+            Self::File(path) => {
+                let regular = fs::metadata(path).is_ok_and(|file| file.is_file());
+                regular && File::open(path).and_then(|mut file| look_into(&mut file)).is_ok_and(|(_, is_json)| is_json)
+            }
+            Self::Input { head, .. } => look_into(&mut &head[..]).is_ok_and(|(_, is_json)| is_json),
+            Self::Memory { .. } | Self::Missing { .. } => false,
+        }
+    }
+
+    /// Whether it can be read as often as one likes.
+    pub(crate) fn is_lasting(&self) -> bool {
+        match self {
+            Self::File(path) => fs::metadata(path).is_ok_and(|file| file.is_file()),
+            Self::Memory { .. } | Self::Input { whole: true, .. } => true,
+            Self::Input { .. } | Self::Missing { .. } => false,
+        }
+    }
+
+    /// Reads standard input ahead where it is an audit log beside something else, so that it can be joined with that and
+    /// then be replayed: up to 256 MiB, packed as they come.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says about standard input.
+    pub fn hold(sources: &mut [Self]) -> Result<(), String> {
+        let is_stdin = |source: &Self| matches!(source, Self::File(path) if path.as_os_str() == "-");
+        if sources.iter().all(|source| is_stdin(source) || source.is_log()) {
+            return Ok(());
+        }
+        let Some(at) = sources.iter().position(is_stdin) else { return Ok(()) };
+        let mut input = io::stdin();
+        let mut read = || -> io::Result<Self> {
+            let (mut head, is_json) = look_into(&mut input)?;
+            let room = if is_json { MAX_HELD.saturating_sub(head.len()) } else { 0 };
+            let got = (&mut input).take(room as u64).read_to_end(&mut head)?;
+            Ok(Self::Input { head: head.into(), whole: got < room })
+        };
+        sources[at] = read().map_err(|error| format!("standard input: {error}"))?;
+        Ok(())
     }
 
     /// Opens it: a capture, or an audit log as one.
@@ -61,6 +109,12 @@ impl Source {
                 let mut input = io::stdin();
                 let (head, is_json) = look_into(&mut input).map_err(|error| format!("standard input: {error}"))?;
                 open_stream(Box::new(Cursor::new(head).chain(input)), is_json, "standard input")?
+            }
+            Self::Input { head, whole } => {
+                let held = Cursor::new(Arc::clone(head));
+                let bytes: Box<dyn Read + Send> =
+                    if *whole { Box::new(held) } else { Box::new(held.chain(io::stdin())) };
+                open_stream(bytes, self.is_log(), "standard input")?
             }
             Self::File(path) if self.is_log() => stream::capture(AuditReader::open(path)?, &self.name()),
             Self::File(path) => open_file(path),
@@ -80,8 +134,10 @@ impl Source {
     pub fn bytes(&self) -> io::Result<Box<dyn Read + Send>> {
         match self {
             Self::File(path) if path.as_os_str() != "-" => Ok(Box::new(File::open(path)?)),
-            Self::Memory { bytes, .. } => Ok(Box::new(Cursor::new(Arc::clone(bytes)))),
-            Self::File(_) => Err(io::Error::other("standard input can be read only once")),
+            Self::Memory { bytes, .. } | Self::Input { head: bytes, whole: true } => {
+                Ok(Box::new(Cursor::new(Arc::clone(bytes))))
+            }
+            Self::File(_) | Self::Input { .. } => Err(io::Error::other("standard input can be read only once")),
             Self::Missing { reason, .. } => Err(io::Error::other(reason.clone())),
         }
     }
@@ -92,8 +148,8 @@ impl Source {
             Self::File(path) if self.is_log() => {
                 Ok(Box::new(stream::bytes(AuditReader::open(path).map_err(io::Error::other)?)))
             }
-            Self::Memory { name, bytes } if look_into(&mut &bytes[..])?.1 => {
-                let log = AuditReader::from_reader(self.bytes()?, name);
+            Self::Memory { bytes, .. } | Self::Input { head: bytes, .. } if look_into(&mut &bytes[..])?.1 => {
+                let log = AuditReader::from_reader(self.bytes()?, &self.name());
                 Ok(Box::new(stream::bytes(log.map_err(io::Error::other)?)))
             }
             _ => self.bytes(),
@@ -109,12 +165,7 @@ impl Source {
 
     /// Opens it once more; `None` when it can be read only once, or not at all.
     pub(crate) fn reopen(&self) -> Option<CaptureReader> {
-        let again = match self {
-            Self::File(path) => fs::metadata(path).is_ok_and(|file| file.is_file()),
-            Self::Memory { .. } => true,
-            Self::Missing { .. } => false,
-        };
-        if again { self.open().ok() } else { None }
+        if self.is_lasting() { self.open().ok() } else { None }
     }
 }
 

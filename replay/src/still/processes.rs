@@ -44,6 +44,9 @@ pub struct Row {
     /// How it was asked for: `exec`, `attach`, `debug`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub k8s_user_via: Option<&'static str>,
+    /// Users who may be it as well.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub k8s_user_others: Vec<String>,
     /// Kernel comm.
     pub comm: String,
     /// Path of the executable.
@@ -128,9 +131,10 @@ fn row(state: &State, thread: &Thread, depth: usize) -> Row {
         start: (thread.clone_ts != 0).then(|| iso_time(thread.clone_ts)),
         container: known(&thread.container_id),
         container_name: container.and_then(|container| known(&container.name)),
-        k8s_user: binding.map(|binding| binding.request.user.clone()),
-        k8s_user_confidence: binding.map(|binding| binding.confidence.word()),
-        k8s_user_via: binding.map(|binding| binding.request.via.word()),
+        k8s_user: binding.as_ref().map(|binding| binding.request.user.clone()),
+        k8s_user_confidence: binding.as_ref().map(|binding| binding.confidence.word()),
+        k8s_user_via: binding.as_ref().map(|binding| binding.request.via.word()),
+        k8s_user_others: binding.map_or_else(Vec::new, |it| it.others.iter().map(|&user| user.to_owned()).collect()),
         comm: text(&thread.comm),
         exepath: known(&thread.exepath),
         cmdline: command_line(thread),
