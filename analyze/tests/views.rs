@@ -200,3 +200,53 @@ fn timelines_join_captures_whose_clocks_differ() {
     let (_, _, err) = run(&["timeline", one, "--offset", "db=1s"]);
     assert!(err.contains("no capture and no host is called so"), "{err}");
 }
+
+/// A recording of `kubectl exec` from both sides: the capture of a node and the audit log of its API server.
+fn kubectl_exec() -> [String; 2] {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/cases/recorded/T1609-kubectl-exec");
+    ["node.scap.zst", "audit.jsonl"].map(|name| format!("{folder}/{name}"))
+}
+
+#[test]
+fn the_kubernetes_user_is_at_the_shell_in_tree_and_report() {
+    let [capture, log] = kubectl_exec();
+    let (code, out, err) = run(&["tree", "--no-cache", "--default-rules", &capture, &log]);
+    assert_eq!(code, ExitCode::SUCCESS, "{err}");
+    let tree = String::from_utf8(out).unwrap();
+    let row = |what: &str| tree.lines().find(|line| line.contains(what)).unwrap_or_else(|| panic!("{what}\n{tree}"));
+    assert!(row("(k8s: alice@example.org, high)").contains(" sh"), "{tree}");
+    assert!(row("(k8s: bob@example.org or (carol@example.org), low)").contains("cat /etc/shadow"), "{tree}");
+    assert!(!row("cat /etc/hostname").contains("k8s:"), "a probe\n{tree}");
+    let (_, out, _) = run(&["tree", "--no-cache", "--json", &capture, &log]);
+    let shell = out.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
+    let shell = shell.into_iter().find(|row| row["k8s_user_name"] == "alice@example.org").unwrap();
+    assert_eq!((&shell["k8s_user_via"], &shell["k8s_user_confidence"]), (&"exec".into(), &"high".into()));
+
+    let folder = tempfile::tempdir().unwrap();
+    for (name, wanted) in [
+        ("report.html", "by alice@example.org (exec, high)"),
+        ("report.json", "\"k8s_user_confidence\":\"high\""),
+    ] {
+        let path = folder.path().join(name).display().to_string();
+        let (code, _, err) = run(&["report", "--no-cache", &capture, &log, "-o", &path]);
+        assert_eq!(code, ExitCode::SUCCESS, "{err}");
+        let page = std::fs::read_to_string(&path).unwrap();
+        let page = if name.ends_with("json") { page.replace("\": ", "\":") } else { page };
+        assert!(page.contains(wanted), "{name} has no {wanted}");
+    }
+}
+
+#[test]
+fn a_clock_of_the_api_server_that_is_off_is_put_right() {
+    let [capture, log] = kubectl_exec();
+    let folder = tempfile::tempdir().unwrap();
+    let late = folder.path().join("late.jsonl").display().to_string();
+    std::fs::write(&late, std::fs::read_to_string(&log).unwrap().replace("T08:2", "T07:2")).unwrap();
+    let tree = |options: &[&str]| {
+        let (code, out, err) = run(&[&["tree", "--no-cache"], options, &[&capture, &late]].concat());
+        assert_eq!(code, ExitCode::SUCCESS, "{err}");
+        String::from_utf8(out).unwrap()
+    };
+    assert!(!tree(&[]).contains("k8s:"));
+    assert!(tree(&["--audit-offset", "3600"]).contains("(k8s: alice@example.org, high)"));
+}
