@@ -218,15 +218,15 @@ fn the_kubernetes_user_is_at_the_shell_in_tree_and_report() {
     assert!(row("(k8s: bob@example.org or (carol@example.org), low)").contains("cat /etc/shadow"), "{tree}");
     assert!(!row("cat /etc/hostname").contains("k8s:"), "a probe\n{tree}");
     let (_, out, _) = run(&["tree", "--no-cache", "--json", &capture, &log]);
-    let shell = out.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
+    let shell =
+        out.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
     let shell = shell.into_iter().find(|row| row["k8s_user_name"] == "alice@example.org").unwrap();
     assert_eq!((&shell["k8s_user_via"], &shell["k8s_user_confidence"]), (&"exec".into(), &"high".into()));
 
     let folder = tempfile::tempdir().unwrap();
-    for (name, wanted) in [
-        ("report.html", "by alice@example.org (exec, high)"),
-        ("report.json", "\"k8s_user_confidence\":\"high\""),
-    ] {
+    for (name, wanted) in
+        [("report.html", "by alice@example.org (exec, high)"), ("report.json", "\"k8s_user_confidence\":\"high\"")]
+    {
         let path = folder.path().join(name).display().to_string();
         let (code, _, err) = run(&["report", "--no-cache", &capture, &log, "-o", &path]);
         assert_eq!(code, ExitCode::SUCCESS, "{err}");

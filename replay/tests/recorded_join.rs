@@ -7,7 +7,8 @@ use std::fs;
 use casebook_replay::cli::{self, Exit, Terminals};
 use serde_json::{Value as Json, json};
 
-const CAPTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/cases/recorded/T1609-kubectl-exec/node.scap.zst");
+const CAPTURE: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/cases/recorded/T1609-kubectl-exec/node.scap.zst");
 const LOG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/cases/recorded/T1609-kubectl-exec/audit.jsonl");
 
 fn run(args: &[&str]) -> String {
@@ -28,7 +29,8 @@ fn entered(options: &[&str]) -> Vec<String> {
 #[test]
 fn each_command_has_its_user() {
     let lines = entered(&["--audit", LOG]);
-    let people: Vec<&str> = lines.iter().map(String::as_str).filter(|line| !line.starts_with("cat /etc/hostname")).collect();
+    let people: Vec<&str> =
+        lines.iter().map(String::as_str).filter(|line| !line.starts_with("cat /etc/hostname")).collect();
     let expected = [
         "sh / alice@example.org exec high <NA>",
         "sh -c id; ls /etc / bob@example.org exec high <NA>",
@@ -63,7 +65,12 @@ fn alerts_and_process_tables_show_the_user() {
     let times: Vec<&str> = alerts.iter().filter_map(|alert| alert["time"].as_str()).collect();
     assert!(times.is_sorted() && times.len() > 10, "{times:?}");
     let text = run(&["-q", CAPTURE, LOG]);
-    assert!(text.contains(&format!("k8s_user_name=alice@example.org k8s_user_via=exec k8s_user_confidence=high k8s_user_audit_id={request}")), "{text}");
+    assert!(
+        text.contains(&format!(
+            "k8s_user_name=alice@example.org k8s_user_via=exec k8s_user_confidence=high k8s_user_audit_id={request}"
+        )),
+        "{text}"
+    );
 
     let tree = run(&["ps", "--audit", LOG, "--at", shell["time"].as_str().unwrap(), CAPTURE]);
     let row = tree.lines().find(|line| line.contains("alice@example.org")).unwrap();
