@@ -220,7 +220,8 @@ fn the_kubernetes_user_is_at_the_shell_in_tree_and_report() {
     let (_, out, _) = run(&["tree", "--no-cache", "--json", &capture, &log]);
     let shell =
         out.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
-    let shell = shell.into_iter().find(|row| row["k8s_user_name"] == "alice@example.org").unwrap();
+    let shell =
+        shell.into_iter().find(|row| row["k8s_user_name"] == "alice@example.org" && row["cmdline"] == "sh").unwrap();
     assert_eq!((&shell["k8s_user_via"], &shell["k8s_user_confidence"]), (&"exec".into(), &"high".into()));
 
     let folder = tempfile::tempdir().unwrap();

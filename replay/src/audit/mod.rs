@@ -12,6 +12,7 @@
 pub mod event;
 pub mod join;
 pub mod json;
+mod narrow;
 pub mod reader;
 mod split;
 pub mod stream;

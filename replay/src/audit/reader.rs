@@ -1,6 +1,6 @@
 //! Reading an audit log: documents to events, and everything that is none to the ledger.
 //!
-//! [`Unpacked`] bytes → `Splitter` → [`AuditEvent`]s in the order of the log. Nothing in a log stops the reading; what
+//! [`Unpacked`] bytes → [`Narrow`] → `Splitter` → [`AuditEvent`]s in the order of the log. Nothing in a log stops the reading; what
 //! is passed over is counted, and the first lines concerned are remembered for the notes of the run.
 
 use std::collections::VecDeque;
@@ -16,6 +16,7 @@ use foldhash::quality::FixedState;
 
 use super::event::{AuditEvent, NoEvent};
 use super::json::Json;
+use super::narrow::Narrow;
 use super::split::{Found, Splitter};
 
 /// Bytes read at a time.
@@ -42,7 +43,7 @@ struct Trouble {
 /// An audit log being read.
 pub struct AuditReader {
     name: String,
-    documents: Splitter<BufReader<Unpacked>>,
+    documents: Splitter<BufReader<Narrow>>,
     ledger: Ledger,
     troubles: Vec<Trouble>,
     seen: Seen,
@@ -69,7 +70,7 @@ impl AuditReader {
     fn new(input: Unpacked, name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            documents: Splitter::new(BufReader::with_capacity(BUFFER, input)),
+            documents: Splitter::new(BufReader::with_capacity(BUFFER, Narrow::new(input))),
             ledger: Ledger::default(),
             troubles: Vec::new(),
             seen: Seen::default(),
@@ -88,6 +89,10 @@ impl AuditReader {
                 Some(Found::Document { line, item }) => (line, item),
                 Some(Found::Broken { line }) => {
                     self.trouble(Counter::BrokenAuditDocuments, line);
+                    continue;
+                }
+                Some(Found::Foreign { line }) => {
+                    self.trouble(Counter::ForeignDocuments, line);
                     continue;
                 }
                 Some(Found::Oversized { line }) => {
@@ -135,7 +140,7 @@ impl AuditReader {
     /// What was passed over or repeated so far, and where.
     pub fn found(&self) -> Upstream {
         let mut ledger = self.ledger.clone();
-        ledger.merge(self.documents.input().get_ref().ledger());
+        ledger.merge(self.documents.input().get_ref().input().ledger());
         let note = |trouble: &Trouble| {
             let lines: Vec<String> = trouble.lines.iter().map(u64::to_string).collect();
             let more = if trouble.count > lines.len() as u64 { ", …" } else { "" };
@@ -183,7 +188,8 @@ pub fn is_json(head: &[u8]) -> Option<bool> {
             return if unpacked.limit() == 0 { Some(false) } else { None };
         }
         match byte[0] {
-            b' ' | b'\t' | b'\r' | b'\n' | 0xEF | 0xBB | 0xBF => {}
+            // Blanks, marks of UTF-8 and UTF-16, and the zeros that the latter and cut logs have.
+            b' ' | b'\t' | b'\r' | b'\n' | 0xEF | 0xBB | 0xBF | 0xFE | 0xFF | 0 => {}
             b'{' | b'[' => return Some(true),
             // `\n\r\r\n` begins a capture, which the blanks above have passed over: nothing else does.
             _ => return Some(false),
@@ -277,6 +283,9 @@ mod tests {
             (b" \n[{", Some(true)),
             (b"\x0a\x0d\x0d\x0a\x1c\x00\x00\x00", Some(false)),
             (b"kind: Event", Some(false)),
+            (b"\xFF\xFE{\0", Some(true)),
+            (b"\xFE\xFF\0[", Some(true)),
+            (b"\0\0\0{", Some(true)),
             (b"\n \n", None),
             (&[b' '; 5000], Some(false)),
             (b"", None),

@@ -28,6 +28,11 @@ pub(crate) enum Found {
         /// Line on which it begins, from 1.
         line: u64,
     },
+    /// A value in an array that is no object.
+    Foreign {
+        /// Line on which it begins, from 1.
+        line: u64,
+    },
     /// A document longer than [`MAX_DOCUMENT`].
     Oversized {
         /// Line on which it begins, from 1.
@@ -42,6 +47,8 @@ enum Place {
     Between,
     /// Inside a document.
     Document,
+    /// Inside a number, a word or a string between the elements of an array.
+    Scalar,
     /// In what follows the `items` of a list, up to the end of the list's object.
     Envelope,
     /// In the rest of a line that holds something broken.
@@ -117,6 +124,8 @@ struct Machine {
     place: Place,
     /// Elements of `items` come.
     in_items: bool,
+    /// Arrays that are open around what comes next.
+    arrays: usize,
     line: u64,
     /// The last byte was a line break.
     line_start: bool,
@@ -135,6 +144,7 @@ impl Machine {
         Self {
             place: Place::Between,
             in_items: false,
+            arrays: 0,
             line: 1,
             line_start: true,
             begun: 1,
@@ -148,8 +158,8 @@ impl Machine {
 
     /// The input is over.
     fn end(&mut self) -> Option<Found> {
-        let open = matches!(self.place, Place::Document | Place::Envelope) || self.in_items;
-        (self.place, self.in_items) = (Place::Between, false);
+        let open = matches!(self.place, Place::Document | Place::Scalar | Place::Envelope) || self.arrays > 0;
+        (self.place, self.in_items, self.arrays) = (Place::Between, false, 0);
         open.then_some(Found::Broken { line: self.begun })
     }
 
@@ -158,6 +168,7 @@ impl Machine {
         let outcome = match self.place {
             Place::Between => self.between(byte, text),
             Place::Document => self.document(byte, first_column, text),
+            Place::Scalar => self.scalar(byte),
             Place::Envelope => self.envelope(byte, first_column),
             Place::Skipping => {
                 if byte == b'\n' {
@@ -184,31 +195,68 @@ impl Machine {
                 (self.depth, self.in_string, self.escaped, self.oversized, self.key) = (1, false, false, false, (0, 0));
                 Outcome::More
             }
-            b']' if self.in_items => {
-                (self.place, self.in_items, self.depth) = (Place::Envelope, false, 1);
+            // Arrays are taken apart wherever they begin and end.
+            b'[' => {
+                if self.arrays == 0 {
+                    self.begun = self.line;
+                }
+                self.arrays += 1;
                 Outcome::More
             }
-            // Arrays are taken apart wherever they begin and end.
-            b'[' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n' => Outcome::More,
+            b']' => {
+                self.arrays = self.arrays.saturating_sub(1);
+                if self.in_items && self.arrays == 0 {
+                    (self.place, self.in_items, self.depth) = (Place::Envelope, false, 1);
+                }
+                Outcome::More
+            }
+            // Zeros are where a log was cut off at its front while somebody went on writing it.
+            b',' | b' ' | b'\t' | b'\r' | b'\n' | 0 => Outcome::More,
             // Byte order mark of UTF-8.
             0xEF | 0xBB | 0xBF if self.line == 1 => Outcome::More,
+            // Between elements, anything that can begin a value is one, and the next element comes after it.
+            b'"' | b'-' | b'0'..=b'9' | b'a'..=b'z' if self.arrays > 0 => {
+                (self.place, self.begun, self.in_string, self.escaped) =
+                    (Place::Scalar, self.line, byte == b'"', false);
+                Outcome::More
+            }
             _ => {
-                (self.place, self.in_items) = (Place::Skipping, false);
+                (self.place, self.in_items, self.arrays) = (Place::Skipping, false, 0);
                 Outcome::Done(Found::Broken { line: self.line })
             }
         }
     }
 
+    fn scalar(&mut self, byte: u8) -> Outcome {
+        let found = Found::Foreign { line: self.begun };
+        if byte == b'\n' || (!self.in_string && matches!(byte, b',' | b']' | b' ' | b'\t' | b'\r')) {
+            if self.in_string {
+                self.recover();
+                return Outcome::Before(Found::Broken { line: self.begun });
+            }
+            self.place = Place::Between;
+            return Outcome::Before(found);
+        }
+        if self.in_string {
+            self.nest(byte);
+            if !self.in_string {
+                self.place = Place::Between;
+                return Outcome::Done(found);
+            }
+        }
+        Outcome::More
+    }
+
     fn document(&mut self, byte: u8, first_column: bool, text: &mut Vec<u8>) -> Outcome {
         let torn = self.in_string && byte == b'\n';
         if torn || (first_column && byte == b'{') {
-            self.place = Place::Between;
+            self.recover();
             let found = Found::Broken { line: self.begun };
             return if torn { Outcome::Done(found) } else { Outcome::Before(found) };
         }
         if self.depth == 1 && byte == b'[' && !self.in_string && !self.in_items && self.is_items(text) {
             text.clear();
-            (self.place, self.in_items) = (Place::Between, true);
+            (self.place, self.in_items, self.arrays) = (Place::Between, true, 1);
             return Outcome::More;
         }
         let (was_string, at) = (self.in_string, text.len());
@@ -234,6 +282,11 @@ impl Machine {
         } else {
             Found::Document { line: self.begun, item: self.in_items }
         })
+    }
+
+    /// What follows something broken: how many arrays its end would have closed is not known.
+    fn recover(&mut self) {
+        (self.place, self.arrays) = (Place::Between, usize::from(self.in_items));
     }
 
     fn envelope(&mut self, byte: u8, first_column: bool) -> Outcome {
@@ -295,6 +348,7 @@ mod tests {
                     format!("{line}{mark} {}", String::from_utf8_lossy(splitter.text()))
                 }
                 Found::Broken { line } => format!("{line} broken"),
+                Found::Foreign { line } => format!("{line} foreign"),
                 Found::Oversized { line } => format!("{line} oversized"),
             });
         }
@@ -309,6 +363,7 @@ mod tests {
         let list = "{\"kind\":\"EventList\", \"items\" : [\n{\"x\":[1]},\n{}\n],\"meta\":{\"a\":\"]}\"}}\n{}";
         assert_eq!(split(list), ["2* {\"x\":[1]}", "3* {}", "5 {}"]);
         assert_eq!(split("\u{feff}{}"), ["1 {}"]);
+        assert_eq!(split("\0\0\0{}\n\0{}"), ["1 {}", "2 {}"]);
         assert_eq!(split(""), [""; 0]);
     }
 
@@ -336,6 +391,24 @@ mod tests {
             ["1* {\"a\":1}", "2 broken", "3* {\"c\":2}"]
         );
         assert_eq!(split("{\"items\":[{}"), ["1* {}", "1 broken"], "a list that is cut");
+    }
+
+    #[test]
+    fn wrong_elements_of_arrays_cost_no_right_ones() {
+        assert_eq!(
+            split("[{}, 42,\n\"x]\\\"\", null, -1.5e3,{\"a\":[1]} ,true]\n{}"),
+            ["1 {}", "1 foreign", "2 foreign", "2 foreign", "2 foreign", "2 {\"a\":[1]}", "2 foreign", "3 {}"]
+        );
+        let list = "{\"items\":[{},7,[{\"a\":1},[]],\"x\",{}],\"kind\":\"EventList\"}\n{}";
+        assert_eq!(split(list), ["1* {}", "1 foreign", "1* {\"a\":1}", "1 foreign", "1* {}", "2 {}"]);
+        assert_eq!(split("[\"x\n{}]"), ["1 broken", "2 {}"], "a string that does not end on its line");
+        assert_eq!(split("[{},\n{}"), ["1 {}", "2 {}", "2 broken"], "an array that is cut");
+        assert_eq!(split("[{}, ?,{}]\n{}"), ["1 {}", "1 broken", "2 {}"], "what can be no value");
+        assert_eq!(
+            split("[{\"a\":\n[{}]\n[{}]"),
+            ["1 broken", "2 {}", "3 {}"],
+            "a line that was cut, of lines of arrays"
+        );
     }
 
     #[test]
