@@ -19,6 +19,7 @@ use crate::corpora::Corpora;
 use crate::glob::{Glob, any};
 use crate::golden::events::{Golden, half};
 use crate::golden::fields::{ABSENT, Columns, EventKey, Row, kind_of};
+use crate::history::History;
 use crate::known::{Against, Difference, FieldClass, KnownDifferences};
 use crate::ours::{Conditions, OurFields};
 
@@ -254,7 +255,9 @@ impl Comparison<'_> {
         let mut text = Vec::new();
         let mut failure = None;
         let mut reader = CaptureReader::open(&golden.capture.path).map_err(|error| error.to_string())?;
+        let mut history = History::default();
         let end = Replay::new().run(&mut reader, |context| {
+            history.note(self.conditions, context);
             result.our_events += 1;
             let Some(index) = alignment.pair(&self.key(context)) else {
                 *result.surplus.entry(self.ours.event_type(context)).or_default() += 1;
@@ -265,7 +268,7 @@ impl Comparison<'_> {
             lost -= u64::from(golden.needed[index]);
             match rows.at(index) {
                 Ok(row) => {
-                    self.event(context, row, &mut text, result);
+                    self.event(context, &history, row, &mut text, result);
                     ControlFlow::Continue(())
                 }
                 Err(error) => {
@@ -292,7 +295,14 @@ impl Comparison<'_> {
         EventKey { num, time: event.ts, tid: event.tid, kind }
     }
 
-    fn event(&self, context: &EventContext<'_>, row: &Row, text: &mut Vec<u8>, result: &mut CaptureAgreement) {
+    fn event(
+        &self,
+        context: &EventContext<'_>,
+        history: &History,
+        row: &Row,
+        text: &mut Vec<u8>,
+        result: &mut CaptureAgreement,
+    ) {
         for column in 0..self.ours.names().len() {
             text.clear();
             let ours = self
@@ -310,7 +320,7 @@ impl Comparison<'_> {
                 }
                 _ => {
                     counts.values += 1;
-                    self.difference(context, column, row, ours, result);
+                    self.difference((context, history), column, row, ours, result);
                 }
             }
         }
@@ -319,7 +329,7 @@ impl Comparison<'_> {
     #[cold]
     fn difference(
         &self,
-        context: &EventContext<'_>,
+        (context, history): (&EventContext<'_>, &History),
         column: usize,
         row: &Row,
         ours: Option<&[u8]>,
@@ -332,7 +342,8 @@ impl Comparison<'_> {
             |field: &str| self.columns.position(field).map(|column| row.text(column).unwrap_or(ABSENT).to_owned());
         let difference =
             Difference { against: self.against, capture: &result.capture, field, golden, ours: &ours, beside: &beside };
-        let covers = |index, class: &FieldClass| class.covers(&difference) && self.conditions.holds(index, context);
+        let covers =
+            |index, class: &FieldClass| class.covers(&difference) && self.conditions.hold(index, context, history);
         let class = self.known.fields.iter().enumerate().find(|(index, class)| covers(*index, class));
         let counts = &mut result.columns[column];
         if let Some((index, _)) = class {

@@ -22,6 +22,7 @@ use crate::corpora::{Capture, Corpora, RuleSet};
 use crate::glob::any;
 use crate::golden::alerts::{Alert, Run};
 use crate::golden::fields::ABSENT;
+use crate::history::History;
 use crate::known::{self, Against, AlertSide, FieldClass, KnownDifferences};
 use crate::ours::Conditions;
 
@@ -189,10 +190,12 @@ impl Comparison<'_> {
         }
         let mut explained: Vec<Option<Vec<&str>>> = vec![None; differences.len()];
         let mut reader = CaptureReader::open(&capture.path).map_err(|error| error.to_string())?;
+        let mut history = History::default();
         let end = Replay::new().run(&mut reader, |context| {
+            history.note(&self.fields, context);
             for &index in by_time.get(iso_time(context.event.ts).as_str()).into_iter().flatten() {
                 if explained[index].is_none() {
-                    explained[index] = self.explain(&capture.name, &differences[index], context);
+                    explained[index] = self.explain(&capture.name, &differences[index], context, &history);
                 }
             }
             ControlFlow::Continue(())
@@ -218,14 +221,20 @@ impl Comparison<'_> {
     }
 
     /// The classes that cover a difference on this event, if they cover all of it.
-    fn explain(&self, capture: &str, difference: &Difference<'_>, context: &EventContext<'_>) -> Option<Vec<&str>> {
+    fn explain(
+        &self,
+        capture: &str,
+        difference: &Difference<'_>,
+        context: &EventContext<'_>,
+        history: &History,
+    ) -> Option<Vec<&str>> {
         match difference {
             Difference::Alone(side, alert) => {
                 let (index, class) = self.known.alerts.iter().enumerate().find(|(index, class)| {
                     class.side == *side
                         && any(&class.rules, &alert.rule)
                         && any(&class.captures, capture)
-                        && self.alerts.holds(*index, context)
+                        && self.alerts.hold(*index, context, history)
                 })?;
                 let _ = index;
                 Some(vec![class.id.as_str()])
@@ -243,15 +252,20 @@ impl Comparison<'_> {
                 let class = |(field, golden, ours): &(&str, String, String)| {
                     let difference =
                         known::Difference { against: Against::Falco, capture, field, golden, ours, beside: &beside };
-                    self.field_class(&difference, context)
+                    self.field_class(&difference, context, history)
                 };
                 fields.iter().map(class).collect()
             }
         }
     }
 
-    fn field_class(&self, difference: &known::Difference<'_>, context: &EventContext<'_>) -> Option<&str> {
-        let covers = |index, class: &FieldClass| class.covers(difference) && self.fields.holds(index, context);
+    fn field_class(
+        &self,
+        difference: &known::Difference<'_>,
+        context: &EventContext<'_>,
+        history: &History,
+    ) -> Option<&str> {
+        let covers = |index, class: &FieldClass| class.covers(difference) && self.fields.hold(index, context, history);
         let class = self.known.fields.iter().enumerate().find(|(index, class)| covers(*index, class));
         class.map(|(_, class)| class.id.as_str())
     }

@@ -6,6 +6,7 @@
 //! strict tests.
 //!
 //! The `when` conditions are rule-language conditions on *our* event; [`crate::ours`] compiles and evaluates them.
+//! Those of `after` are about events before it; [`crate::history`] keeps in mind where they held.
 
 use std::fmt;
 
@@ -36,6 +37,8 @@ pub struct FieldClass {
     pub captures: Vec<Glob>,
     /// Condition on our event; empty for always.
     pub when: String,
+    /// What must have happened before, in the process or in one that it comes from; empty for anything.
+    pub after: String,
     /// Golden texts it covers; `<NA>` stands for absent.
     pub golden: Vec<Glob>,
     /// Our texts it covers.
@@ -214,13 +217,15 @@ impl KnownDifferences {
                 fields: row.globs("fields")?,
                 captures: row.globs("captures")?,
                 when: row.condition()?,
+                after: row.optional("after"),
                 golden: row.globs("golden")?,
                 ours: row.spans("ours")?.into_iter().map(OurPattern::new).collect(),
                 beside: row.beside()?,
             };
             let anything = [Glob::new("*")];
             let any_value = class.golden == anything && class.ours == [OurPattern::Text(Glob::new("*"))];
-            if class.fields == anything || (any_value && class.when.is_empty() && class.beside.is_empty()) {
+            let unconditional = class.when.is_empty() && class.after.is_empty() && class.beside.is_empty();
+            if class.fields == anything || (any_value && unconditional) {
                 return Err(row.error("a class must name its fields, and values or a condition: no blanket exemptions"));
             }
             self.fields.push(class);
@@ -245,7 +250,7 @@ impl FieldClass {
         self.beside.iter().map(|beside| beside.field.as_str()).chain(same)
     }
 
-    /// Everything but `when` matches.
+    /// Everything but `when` and `after` matches.
     pub fn covers(&self, difference: &Difference<'_>) -> bool {
         // Patterns for one field are alternatives; each field named has to match.
         let beside = |beside: &Beside| {
@@ -279,6 +284,11 @@ impl Row<'_> {
         let cell = self.titles.iter().position(|other| other == title).and_then(|column| self.cells.get(column));
         let cell = cell.ok_or_else(|| self.error(format!("no cell in column '{title}'")))?;
         Ok(cell.trim_matches('`').to_owned())
+    }
+
+    /// Text of a cell that a table may do without.
+    fn optional(&self, title: &str) -> String {
+        self.text(title).unwrap_or_default()
     }
 
     /// The code spans of a cell: one pattern each.

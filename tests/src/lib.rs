@@ -3,7 +3,8 @@
 //!
 //! Data flow: [`corpora`] finds captures, goldens and rule files → [`golden`] reads what the real tools printed →
 //! [`agreement`] (fields, containers) and [`alerts`] replay the same captures through Casebook and compare →
-//! [`known`] tells chosen differences (`tests/known-differences.md`) from unexplained ones → [`table`] prints.
+//! [`known`] tells chosen differences (`tests/known-differences.md`) from unexplained ones, [`history`] what lies back →
+//! [`table`] prints.
 //! [`sysdig`] lets Debian's sysdig read what `casebook convert --for sysdig` wrote (`tests/sysdig-differences.md`).
 //! [`lossy`] needs no golden: it compares a replay with one of the same capture with events removed.
 //! The command `casebook-compare` ([`cli`]) and the tests under `tests/tests/` are two doors to the same functions.
@@ -21,6 +22,7 @@ pub mod cli;
 pub mod corpora;
 pub mod glob;
 pub mod golden;
+pub mod history;
 pub mod known;
 pub mod lossy;
 pub mod ours;

@@ -1,6 +1,6 @@
 //! Our side of a comparison: fields of a replayed event as text, and conditions on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use casebook_replay::context::EventContext;
 use casebook_replay::fields::Catalogue;
@@ -10,6 +10,7 @@ use casebook_rules::leaf::{Leaves, Memo};
 use casebook_rules::render;
 use casebook_rules::schema::{Display, FieldRef, Schema};
 
+use crate::history::History;
 use crate::known::KnownDifferences;
 
 /// Event source of system calls.
@@ -64,51 +65,86 @@ impl OurFields {
     }
 }
 
-/// The `when` conditions of a list of classes, compiled; by position in that list.
+/// The conditions of a list of classes, compiled; by position in that list.
 pub struct Conditions {
-    compiled: Vec<Option<Condition>>,
+    when: Vec<Option<Condition>>,
+    after: Vec<After>,
     leaves: Leaves,
+}
+
+/// What a class asks of the time before an event.
+enum After {
+    /// Nothing.
+    Anything,
+    /// That events are certainly missing (the cell says `losses`).
+    Losses,
+    /// That this held on an earlier event, or holds on this one.
+    Event(Box<Condition>),
 }
 
 impl Conditions {
     /// Those of the field classes.
     pub fn of_fields(known: &KnownDifferences) -> Result<Self, String> {
-        Self::compile(known.fields.iter().map(|class| (class.id.as_str(), class.when.as_str())))
+        let classes = known.fields.iter();
+        Self::compile(classes.map(|class| (class.id.as_str(), class.when.as_str(), class.after.as_str())))
     }
 
     /// Those of the alert classes.
     pub fn of_alerts(known: &KnownDifferences) -> Result<Self, String> {
-        Self::compile(known.alerts.iter().map(|class| (class.id.as_str(), class.when.as_str())))
+        Self::compile(known.alerts.iter().map(|class| (class.id.as_str(), class.when.as_str(), "")))
     }
 
-    fn compile<'k>(classes: impl Iterator<Item = (&'k str, &'k str)>) -> Result<Self, String> {
-        let mut leaves = Leaves::new();
-        let mut compiled = Vec::new();
-        for (id, when) in classes {
-            compiled.push(match when {
-                "" => None,
-                when => Some(
-                    condition_from_text(when, SYSCALL, &Catalogue::new(), &mut leaves)
-                        .map_err(|errors| {
-                            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-                            format!("known-differences.md: condition of {id}: {}", errors.join("; "))
-                        })?
-                        .condition,
-                ),
-            });
+    fn compile<'k>(classes: impl Iterator<Item = (&'k str, &'k str, &'k str)>) -> Result<Self, String> {
+        let mut compiled = Self { when: Vec::new(), after: Vec::new(), leaves: Leaves::new() };
+        for (id, when, after) in classes {
+            let when = if when.is_empty() { None } else { Some(compiled.condition(id, when)?) };
+            let after = match after {
+                "" => After::Anything,
+                "losses" => After::Losses,
+                after => After::Event(Box::new(compiled.condition(id, after)?)),
+            };
+            compiled.when.push(when);
+            compiled.after.push(after);
         }
-        Ok(Self { compiled, leaves })
+        Ok(compiled)
     }
 
-    /// Whether the condition of class `index` holds on this event; a class without one always does.
-    pub fn holds(&self, index: usize, context: &EventContext<'_>) -> bool {
-        match self.compiled.get(index) {
-            // An evaluation that Falco would abort explains nothing.
-            Some(Some(condition)) => {
-                condition.eval(&self.leaves, context, &mut Memo::new(&self.leaves)).unwrap_or(false)
-            }
-            Some(None) => true,
+    fn condition(&mut self, id: &str, text: &str) -> Result<Condition, String> {
+        let compiled = condition_from_text(text, SYSCALL, &Catalogue::new(), &mut self.leaves).map_err(|errors| {
+            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            format!("known-differences.md: condition of {id}: {}", errors.join("; "))
+        })?;
+        Ok(compiled.condition)
+    }
+
+    /// Whether the conditions of class `index` hold on this event; a class without one always does.
+    pub fn hold(&self, index: usize, context: &EventContext<'_>, history: &History) -> bool {
+        let before = match self.after.get(index) {
+            Some(After::Anything) => true,
+            Some(After::Losses) => context.state.has_losses(),
+            Some(After::Event(_)) => history.knows(context, index),
             None => false,
-        }
+        };
+        before
+            && match self.when.get(index) {
+                Some(Some(condition)) => self.holds(condition, context, &mut Memo::new(&self.leaves)),
+                Some(None) => true,
+                None => false,
+            }
+    }
+
+    /// An evaluation that Falco would abort explains nothing.
+    fn holds(&self, condition: &Condition, context: &EventContext<'_>, memo: &mut Memo) -> bool {
+        condition.eval(&self.leaves, context, memo).unwrap_or(false)
+    }
+
+    /// The classes whose `after` holds on this event.
+    pub fn happening(&self, context: &EventContext<'_>) -> BTreeSet<usize> {
+        let mut memo = Memo::new(&self.leaves);
+        let holds = |after: &After| match after {
+            After::Event(condition) => self.holds(condition, context, &mut memo),
+            After::Anything | After::Losses => false,
+        };
+        self.after.iter().map(holds).enumerate().filter(|(_, holds)| *holds).map(|(index, _)| index).collect()
     }
 }
