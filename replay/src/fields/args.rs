@@ -3,18 +3,19 @@
 //! A parameter has a raw text (`3`) and often a resolved one (`<f>/etc/passwd`). `evt.arg` shows the resolved text
 //! where there is one, `evt.args` shows both.
 
+mod flags;
+
 use std::borrow::Cow;
 use std::io::Write as _;
 
 use casebook_formats::event::Event;
 use casebook_formats::tables::{self, FlagTable, ParamDef, ParamType, PrintFormat, ppme};
 
-use smallvec::SmallVec;
-
 use super::{address, names, params, path, print, user};
 use crate::context::EventContext;
 use crate::state::FdKind;
 use crate::state::flags::AT_FDCWD;
+pub(crate) use flags::flags;
 
 /// Shown for a parameter that is not known.
 const UNKNOWN: &[u8] = b"<NA>";
@@ -175,9 +176,11 @@ fn resolved<'e>(context: &'e EventContext<'_>, index: usize, param: &'static Par
             Some(ns) => Cow::Owned((print::general(ns as f64 / 1e9) + "s").into_bytes()),
             None => none,
         },
-        ParamType::Flags8 | ParamType::Flags16 | ParamType::Flags32 => flag_names(shown, flags),
-        ParamType::Enumflags8 | ParamType::Enumflags16 | ParamType::Enumflags32 => flag_names(shown, enumeration),
-        ParamType::Mode => flag_names(shown, mode),
+        ParamType::Flags8 | ParamType::Flags16 | ParamType::Flags32 => flags::names(shown, flags),
+        ParamType::Enumflags8 | ParamType::Enumflags16 | ParamType::Enumflags32 => {
+            flags::names(shown, flags::enumeration)
+        }
+        ParamType::Mode => flags::names(shown, flags::mode),
         ParamType::Uid => {
             identity(context, value, |container, uid| context.state.user(container, uid).map(|user| user.name.as_ref()))
         }
@@ -308,69 +311,6 @@ fn identity<'e>(
     }
 }
 
-/// Names of a flag value.
-type Names = SmallVec<[&'static str; 16]>;
-
-/// Names of a flag value, joined by bars.
-fn flag_names(shown: Shown<'_>, choose: fn(&FlagTable, u32) -> Names) -> Cow<'static, [u8]> {
-    let (Some(table), Some(value)) = (shown.table, unsigned(shown.value)) else { return Cow::Borrowed(b"") };
-    let names = choose(table, value as u32);
-    match names[..] {
-        [] => Cow::Borrowed(b""),
-        [name] => Cow::Borrowed(name.as_bytes()),
-        _ => {
-            let mut text = Vec::with_capacity(names.iter().map(|name| name.len() + 1).sum());
-            for name in names {
-                if !text.is_empty() {
-                    text.push(b'|');
-                }
-                text.extend_from_slice(name.as_bytes());
-            }
-            Cow::Owned(text)
-        }
-    }
-}
-
-/// Bit set: each entry whose bits are all set takes them away; an entry that is the whole value ends the walk. A
-/// zero entry names only zero.
-pub(crate) fn flags(table: &FlagTable, value: u32) -> Names {
-    let mut left = value;
-    let mut names = Names::new();
-    for &(name, flag) in table.entries {
-        let matches = if flag == 0 { value == 0 } else { left & flag == flag };
-        if matches {
-            names.push(name);
-            left &= !flag;
-            if flag == value {
-                break;
-            }
-        }
-    }
-    names
-}
-
-/// Enumeration: every entry of exactly this value.
-fn enumeration(table: &FlagTable, value: u32) -> Names {
-    table.entries.iter().filter(|(_, known)| *known == value).map(|(name, _)| *name).collect()
-}
-
-/// Permission bits: as [`flags`], but the entry that is the whole value is named after those before it.
-fn mode(table: &FlagTable, value: u32) -> Names {
-    let mut left = value;
-    let mut names = Names::new();
-    for &(name, bits) in table.entries {
-        if bits == value {
-            names.push(name);
-            break;
-        }
-        if bits != 0 && left & bits == bits {
-            names.push(name);
-            left &= !bits;
-        }
-    }
-    names
-}
-
 #[cfg(test)]
 mod tests {
     use casebook_formats::event::EventType;
@@ -487,18 +427,5 @@ mod tests {
     fn generic_events_show_no_parameters() {
         let generic = Sample::new(ppme::PPME_GENERIC_X).with(61u16.to_le_bytes()).with(0u16.to_le_bytes());
         assert_eq!(generic.alone("evt.args").as_deref(), Some(""));
-    }
-
-    #[test]
-    fn flag_tables_walk_as_libs_does() {
-        let table = FlagTable { name: "t", entries: &[("NONE", 0), ("RW", 3), ("R", 1), ("W", 2), ("X", 4)] };
-        assert_eq!(flags(&table, 0)[..], ["NONE"]);
-        assert_eq!(flags(&table, 3)[..], ["RW"]);
-        assert_eq!(flags(&table, 5)[..], ["R", "X"]);
-        assert_eq!(flags(&table, 8)[..], [""; 0]);
-        assert_eq!(enumeration(&table, 2)[..], ["W"]);
-        let modes = FlagTable { name: "m", entries: &[("A", 1), ("B", 2), ("AB", 3)] };
-        assert_eq!(mode(&modes, 3)[..], ["A", "B", "AB"], "the exact entry comes last, and is named too");
-        assert_eq!(mode(&modes, 1)[..], ["A"]);
     }
 }

@@ -2,19 +2,20 @@
 //!
 //! Ids and numbers that the capture does not tell are absent; libs shows -1 or 0 for them.
 
-use std::borrow::Cow;
+mod ancestry;
+mod lines;
 
 use casebook_rules::event::Extracted;
 use casebook_rules::schema::FieldArg;
 use casebook_rules::value::Value;
 
 use super::catalogue::ProcessField;
-use super::{borrowed, cow, fd, fixed, index, key, many, names, owned, signed, truth, unsigned, when};
+use super::{borrowed, cow, fd, fixed, index, key, names, owned, signed, truth, unsigned, when};
 use crate::context::EventContext;
 use crate::state::{Fd, State, Thread};
-
-/// How far `proc.aenv[NAME]` looks up the tree.
-const ENV_LEVELS: usize = 20;
+use ancestry::{ancestor_args, ancestor_env, ancestors, login_shell};
+pub(crate) use lines::words;
+use lines::{cgroup, command_line, joined, joined_after, variable};
 
 pub(super) fn extract<'e>(context: &'e EventContext<'_>, field: ProcessField, arg: &FieldArg) -> Extracted<'e> {
     if field == ProcessField::ThreadTid {
@@ -262,22 +263,6 @@ fn process_parent<'e>(state: &'e State, thread: &'e Thread) -> Option<&'e Thread
     state.main_thread_of(thread).and_then(|main| state.parent(main))
 }
 
-/// Elements of a NUL-terminated list; the last NUL may be missing.
-pub(crate) fn words(list: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let list = list.strip_suffix(b"\0").unwrap_or(list);
-    let count = if list.is_empty() { 0 } else { usize::MAX };
-    list.split(|&byte| byte == 0).take(count)
-}
-
-/// Elements of a list joined by blanks. One element needs no copy.
-fn joined(list: &[u8]) -> Cow<'_, [u8]> {
-    let list = list.strip_suffix(b"\0").unwrap_or(list);
-    if !list.contains(&0) {
-        return Cow::Borrowed(list);
-    }
-    Cow::Owned(list.iter().map(|&byte| if byte == 0 { b' ' } else { byte }).collect())
-}
-
 /// The exec that brought the program was lost, and no event has told its arguments since.
 fn nothing_told(thread: &Thread) -> bool {
     thread.placeholder || thread.program_lost && thread.args.is_empty() && *thread.comm == *b"<NA>"
@@ -286,91 +271,6 @@ fn nothing_told(thread: &Thread) -> bool {
 /// A fact about the executable, which is not known after a lost exec.
 fn of_file<'e>(thread: &Thread, fact: bool) -> Extracted<'e> {
     if thread.program_lost || thread.placeholder { Extracted::Absent } else { truth(fact) }
-}
-
-/// A name, a blank, and the arguments joined by blanks.
-fn joined_after(name: &[u8], args: &[u8]) -> Vec<u8> {
-    let args = joined(args);
-    let mut line = Vec::with_capacity(name.len() + 1 + args.len());
-    line.extend_from_slice(name);
-    line.push(b' ');
-    line.extend_from_slice(&args);
-    line
-}
-
-/// `proc.cmdline`: the comm, then the arguments.
-fn command_line(thread: &Thread) -> Cow<'_, [u8]> {
-    if thread.args.is_empty() {
-        Cow::Borrowed(&thread.comm)
-    } else {
-        Cow::Owned(joined_after(&thread.comm, &thread.args))
-    }
-}
-
-/// Value of an environment variable without blanks around it; empty where it is not set.
-fn variable<'e>(env: &'e [u8], name: &str) -> &'e [u8] {
-    let value = words(env).find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
-    let value = value.unwrap_or_default();
-    let start = value.iter().position(|&byte| byte != b' ').unwrap_or(value.len());
-    let end = value.iter().rposition(|&byte| byte != b' ').map_or(start, |last| last + 1);
-    &value[start..end]
-}
-
-/// Path of one cgroup subsystem.
-fn cgroup<'e>(cgroups: &'e [u8], name: &str) -> Option<&'e [u8]> {
-    words(cgroups).find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
-}
-
-/// The ancestor at a level: 0 is the process itself, 1 its parent.
-fn ancestor<'e>(context: &'e EventContext<'_>, level: u64) -> Option<&'e Thread> {
-    let thread = context.thread?;
-    match usize::try_from(level).ok()?.checked_sub(1) {
-        None => context.state.main_thread_of(thread),
-        Some(above) => context.state.ancestors(thread).nth(above),
-    }
-}
-
-/// A fact about the ancestor at the given level, or about all of them.
-fn ancestors<'e>(
-    context: &'e EventContext<'_>,
-    arg: &FieldArg,
-    fact: impl Fn(&'e Thread) -> Value<'e>,
-) -> Extracted<'e> {
-    match index(arg) {
-        Some(level) => when(ancestor(context, level), |thread| Extracted::One(fact(thread))),
-        None => match context.thread {
-            Some(thread) => many(context.state.ancestors(thread).map(fact)),
-            None => Extracted::Absent,
-        },
-    }
-}
-
-fn ancestor_args<'e>(context: &'e EventContext<'_>, arg: &FieldArg) -> Extracted<'e> {
-    if let Some(level) = index(arg) {
-        return when(ancestor(context, level), |thread| cow(joined(&thread.args)));
-    }
-    let Some(thread) = context.thread else { return Extracted::Absent };
-    if context.state.ancestors(thread).any(nothing_told) {
-        return Extracted::Absent; // A line with a piece missing would pass for the whole.
-    }
-    let all: Vec<Cow<'_, [u8]>> =
-        context.state.ancestors(thread).map(|t| joined(&t.args)).filter(|args| !args.is_empty()).collect();
-    owned(all.join(&b' '))
-}
-
-fn ancestor_env<'e>(context: &'e EventContext<'_>, arg: &FieldArg) -> Extracted<'e> {
-    let (Some(name), Some(thread)) = (key(arg), context.thread) else {
-        return ancestors(context, arg, |t| Value::Text(joined(context.state.env(t))));
-    };
-    let mut above = context.state.ancestors(thread).take(ENV_LEVELS);
-    let found = above.find_map(|t| Some(variable(context.state.env(t), name)).filter(|value| !value.is_empty()));
-    borrowed(found.unwrap_or_default())
-}
-
-/// The oldest of the process and its ancestors whose comm ends like that of a shell.
-fn login_shell<'e>(context: &'e EventContext<'_>, thread: &'e Thread) -> Option<&'e Thread> {
-    let main = context.state.main_thread_of(thread)?;
-    std::iter::once(main).chain(context.state.ancestors(thread)).filter(|t| t.comm.ends_with(b"sh")).last()
 }
 
 /// Open descriptors in percent of the limit; 0 of none where the limit is 0, as in libs.
@@ -388,17 +288,6 @@ mod tests {
 
     use super::super::sample::{Sample, state};
     use super::*;
-
-    #[test]
-    fn lists_with_and_without_their_last_nul() {
-        let list = |text: &'static [u8]| words(text).collect::<Vec<_>>();
-        assert!(list(b"").is_empty());
-        assert_eq!(list(b"a\0b\0"), [b"a", b"b"]);
-        assert_eq!(list(b"a\0b"), [b"a", b"b"]);
-        assert_eq!(list(b"a\0\0b\0"), [&b"a"[..], b"", b"b"], "an empty argument is an argument");
-        assert_eq!(&*joined(b"a\0\0b\0"), b"a  b");
-        assert_eq!(&*joined(b"one\0"), b"one");
-    }
 
     /// Texts of fields on a close by thread 100 (bash below sshd below init) and by thread 200 of the sample.
     fn on(tid: i64, fields: &[&str]) -> Vec<Option<String>> {
@@ -528,15 +417,5 @@ mod tests {
         ] {
             assert_eq!(on(200, &[field]), [None], "{field}");
         }
-    }
-
-    #[test]
-    fn variables_and_cgroups_by_exact_name() {
-        let env = b"PATHX=/x\0PATH= /bin \0EMPTY=\0";
-        assert_eq!(variable(env, "PATH"), b"/bin", "blanks around the value go");
-        assert_eq!(variable(env, "EMPTY"), b"");
-        assert_eq!(variable(env, "PA"), b"");
-        assert_eq!(cgroup(b"cpu=/a\0cpuset=/b\0", "cpuset"), Some(&b"/b"[..]));
-        assert_eq!(cgroup(b"cpu=/a\0cpuset=/b\0", "memory"), None);
     }
 }
