@@ -104,6 +104,20 @@ impl State {
         }
     }
 
+    /// Gives a thread a table of its own, as it asked for: whoever it shared one with, its process or another one, goes on
+    /// with the old one.
+    pub(crate) fn leave_shared_table(&mut self, id: ThreadId, ledger: &mut Ledger) {
+        let Some(thread) = self.threads.get(id.0) else { return };
+        if thread.files.is_some() {
+            // A leader's threads use its table without owning it: they stay with what becomes its own.
+            self.unshare_table(id);
+        } else if let Some(own) = self.copy_of_table(id, ledger)
+            && let Some(thread) = self.threads.get_mut(id.0)
+        {
+            thread.files = Some(own);
+        }
+    }
+
     /// Takes descriptors out of a table at once.
     pub(crate) fn drop_fds_where(&mut self, table: TableId, test: impl Fn(i64, &Fd) -> bool) {
         let Some(entry) = self.tables.get_mut(table.0) else { return };

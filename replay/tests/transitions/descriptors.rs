@@ -175,3 +175,61 @@ fn fetched_by_pidfd() {
     t.read(shell, 6, b"x");
     says(&t, "fd.name", "/secret");
 }
+
+// A thread that asks for descriptors of its own leaves those of its process alone, and the other way round.
+#[test]
+fn a_thread_with_descriptors_of_its_own() {
+    let (mut t, shell) = desk();
+    let log = t.open(shell, "/var/log/x", 1);
+    let thread = t.thread(shell);
+    t.unshare(thread, 1, 0);
+    t.close(thread, log);
+    acts(&mut t, thread);
+    t.read(shell, log, b"x");
+    says(&t, "fd.name", "/var/log/x");
+    t.read(thread, log, b"x");
+    says(&t, "fd.name", "");
+}
+
+// The same by close_range, which can do both at once.
+#[test]
+fn close_range_in_a_thread_with_descriptors_of_its_own() {
+    let (mut t, shell) = desk();
+    let log = t.open(shell, "/var/log/x", 1);
+    let thread = t.thread(shell);
+    let range = [("res", 0_i64.into()), ("first", 3_i64.into()), ("last", 100_i64.into()), ("flags", 2_i64.into())];
+    t.emit(thread.0, ppme::PPME_SYSCALL_CLOSE_RANGE_X, &range);
+    t.read(thread, log, b"x");
+    says(&t, "fd.name", "");
+    t.read(shell, log, b"x");
+    says(&t, "fd.name", "/var/log/x");
+}
+
+// close_range closes what is in its range, and marks it where it is told to; libs follows neither.
+#[test]
+fn close_range_closes_or_marks() {
+    let (mut t, shell) = desk();
+    let (kept, closed) = (t.open(shell, "/kept", 1), t.open(shell, "/closed", 1));
+    let range = |from: i64, flags: i64| {
+        [("res", 0_i64.into()), ("first", from.into()), ("last", 100_i64.into()), ("flags", flags.into())]
+    };
+    t.emit(shell.0, ppme::PPME_SYSCALL_CLOSE_RANGE_X, &range(closed, 0));
+    t.read(shell, kept, b"x");
+    says(&t, "fd.name proc.fdopencount", "/kept | 4");
+    t.emit(shell.0, ppme::PPME_SYSCALL_CLOSE_RANGE_X, &range(kept, 4));
+    t.read(shell, kept, b"x");
+    says(&t, "fd.name", "/kept");
+    t.execve(shell, "/bin/id", &["id"]);
+    says(&t, "proc.fdopencount", "3");
+}
+
+// A call that made no descriptor leaves none behind, under no number; libs files one under the number of the error.
+#[test]
+fn failed_calls_make_no_descriptors() {
+    let (mut t, shell) = desk();
+    let failed = |name: &'static str| [(name, (-24_i64).into())];
+    t.emit(shell.0, ppme::PPME_SYSCALL_MEMFD_CREATE_X, &failed("fd"));
+    says(&t, "proc.fdopencount fd.name", "3 | ");
+    t.emit(shell.0, ppme::PPME_SYSCALL_PIDFD_OPEN_X, &failed("fd"));
+    says(&t, "proc.fdopencount", "3");
+}

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::process::Command;
 
-use casebook_fixtures::{Fork, Halves, Task, Trace, flags};
+use casebook_fixtures::{Fork, Halves, Proc, Task, Trace, flags};
 use casebook_formats::ledger::Counter;
 use casebook_formats::seekable::{Options, SeekableWriter};
 use casebook_formats::tables::ppme;
@@ -175,4 +175,89 @@ fn losses_that_frame_records_tell() {
         let shown = String::from_utf8(events.output().unwrap().stdout).unwrap();
         assert_eq!(shown, format!("1 4 /1\n{second}\n"));
     }
+}
+
+/// The shell gives its child a group of the child's own.
+fn puts_into_a_group(t: &mut Trace, shell: Task, child: Task) {
+    let named = [("res", 0_i64.into()), ("pid", child.0.into()), ("pgid", child.0.into())];
+    t.emit(shell.0, ppme::PPME_SYSCALL_SETPGID_X, &named);
+}
+
+// A shell with job control leads a group itself. Where nothing says so, the call that made it may be lost.
+#[test]
+fn lost_setpgid_of_a_shell() {
+    let job = |losses: bool| {
+        let (mut t, _) = desk();
+        let outer = t.process(Proc::new(600, "/usr/bin/script").argv(&["script"]));
+        let shell = t.fork(outer);
+        if losses {
+            loses(&mut t, shell);
+        }
+        let child = t.fork(shell);
+        puts_into_a_group(&mut t, shell, child);
+        (t, shell, child)
+    };
+    let (mut t, shell, _) = job(false);
+    acts(&mut t, shell);
+    says(&t, "proc.vpgid proc.is_vpgid_leader", "600 | false");
+    let (mut t, shell, child) = job(true);
+    acts(&mut t, shell);
+    says(&t, "proc.vpgid proc.is_vpgid_leader proc.sid", "<NA> | <NA> | 600");
+    acts(&mut t, child);
+    says(&t, "proc.is_vpgid_leader proc.is_pgid_leader", "true | true");
+}
+
+// The exec of a child tells a group that is called like its parent: it is the parent who made one.
+#[test]
+fn lost_setpgid_told_by_a_child() {
+    let (mut t, shell) = desk();
+    let timeout = t.spawn(shell, "/usr/bin/timeout", &["timeout", "9", "id"]);
+    let child = t.fork(timeout);
+    let exec = [
+        ("res", 0_i64.into()),
+        ("exe", "id".into()),
+        ("tid", child.0.into()),
+        ("pid", child.0.into()),
+        ("ptid", timeout.0.into()),
+        ("comm", "id".into()),
+        ("vpgid", timeout.0.into()),
+        ("pgid", timeout.0.into()),
+    ];
+    t.emit(child.0, ppme::PPME_SYSCALL_EXECVE_19_X, &exec);
+    acts(&mut t, timeout);
+    says(&t, "proc.is_vpgid_leader proc.is_pgid_leader proc.sid", "true | true | <NA>");
+    assert_eq!(counts(&t, Counter::LostChanges), 1);
+}
+
+// Only the leader of a session may give it a terminal.
+#[test]
+fn lost_setsid_told_by_the_terminal() {
+    let (mut t, shell) = desk();
+    let child = t.fork(shell);
+    let ioctl = [("res", 0_i64.into()), ("fd", 4_i64.into()), ("request", 0x540e_i64.into())];
+    t.emit(child.0, ppme::PPME_SYSCALL_IOCTL_3_X, &ioctl);
+    says(&t, "proc.is_sid_leader proc.is_vpgid_leader proc.is_pgid_leader", "true | true | true");
+    assert_eq!(counts(&t, Counter::LostChanges), 1);
+}
+
+// Who asks for a limit is told what it is, if the call that set it is missing.
+#[test]
+fn lost_setrlimit_told_by_a_question() {
+    let asks = |losses: bool| {
+        let (mut t, shell) = desk();
+        if losses {
+            loses(&mut t, shell);
+        }
+        let named = [
+            ("res", 0_i64.into()),
+            ("newcur", (-1_i64).into()),
+            ("oldcur", 4096_i64.into()),
+            ("pid", 0_i64.into()),
+            ("resource", 7_i64.into()),
+        ];
+        t.emit(shell.0, ppme::PPME_SYSCALL_PRLIMIT_X, &named);
+        t
+    };
+    says(&asks(true), "proc.fdlimit", "4096");
+    says(&asks(false), "proc.fdlimit", "1024");
 }

@@ -150,3 +150,26 @@ fn descriptors_passed_through_a_socket() {
         says(&after, "fd.num fd.name", &format!("{passed} | "));
     }
 }
+
+// What a raw socket is for depends on its flags, in libs, and rules compare with that: Python sets close-on-exec.
+#[test]
+fn raw_sockets_with_and_without_flags() {
+    let (mut t, shell) = desk();
+    t.socket(shell, 2, 3, 1);
+    says(&t, "fd.l4proto", "raw");
+    t.socket(shell, 2, 3 | 0x8_0000, 1);
+    says(&t, "fd.l4proto fd.type", "<NA> | ipv4");
+}
+
+// A datagram socket that talks to two servers is called after the packet at hand.
+#[test]
+fn datagrams_to_two_servers() {
+    let (mut t, shell) = desk();
+    let (own, first, second) =
+        (Endpoint::new("10.0.0.1", 5353), Endpoint::new("10.0.0.53", 53), Endpoint::new("10.0.0.54", 53));
+    let fd = t.send_datagram(shell, own, first, b"?");
+    says(&t, "fd.sip fd.name", "10.0.0.53 | 10.0.0.1:5353->10.0.0.53:53");
+    let tuple = Value::Pair(own, second);
+    t.emit(shell.0, ppme::PPME_SOCKET_SENDTO_X, &[("res", 1_i64.into()), ("fd", fd.into()), ("tuple", tuple)]);
+    says(&t, "fd.sip fd.name", "10.0.0.54 | 10.0.0.1:5353->10.0.0.54:53");
+}

@@ -4,7 +4,7 @@ use casebook_formats::tables::ppme::{
     PPME_GROUP_ADDED_E, PPME_SYSCALL_UNSHARE_X, PPME_USER_ADDED_E, PPME_USER_DELETED_E,
 };
 
-use crate::state::flags::CLONE_NEWUSER;
+use crate::state::flags::{CLONE_FILES, CLONE_NEWUSER};
 use crate::state::step::Step;
 use crate::state::{Group, State, User};
 
@@ -64,11 +64,14 @@ pub(super) fn capset(state: &mut State, step: &mut Step<'_, '_>) {
 /// All capabilities that Linux has had so far (`CAP_CHECKPOINT_RESTORE` is the last).
 const ALL_CAPABILITIES: u64 = (1 << 41) - 1;
 
-/// Who enters a new user namespace has every capability inside.
+/// Who enters a new user namespace has every capability inside. `unshare` ends the sharing of descriptors as well.
 pub(super) fn namespaces_changed(state: &mut State, step: &mut Step<'_, '_>) {
     let (Some(id), true) = (step.thread, step.succeeded()) else { return };
-    let param = if step.event.etype == PPME_SYSCALL_UNSHARE_X { 1 } else { 2 };
-    let flags = step.event.u64(param).unwrap_or(0) as u32;
+    let is_unshare = step.event.etype == PPME_SYSCALL_UNSHARE_X;
+    let flags = step.event.u64(if is_unshare { 1 } else { 2 }).unwrap_or(0) as u32;
+    if is_unshare && flags & CLONE_FILES != 0 {
+        state.leave_shared_table(id, step.ledger);
+    }
     if flags & CLONE_NEWUSER == 0 {
         return;
     }

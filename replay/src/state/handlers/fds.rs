@@ -30,7 +30,7 @@ pub(super) fn close_range(state: &mut State, step: &mut Step<'_, '_>) {
     let (Some(first), Some(last)) = (event.u64(1), event.u64(2)) else { return };
     let flags = event.u64(3).unwrap_or(0);
     if flags & CLOSE_RANGE_UNSHARE != 0 {
-        state.unshare_table(id);
+        state.leave_shared_table(id, step.ledger);
     }
     let Some(table) = state.table_for(id) else { return };
     let Some(entry) = state.tables.get(table.0) else { return };
@@ -182,7 +182,10 @@ pub(super) fn special(state: &mut State, step: &mut Step<'_, '_>) {
         PPME_SYSCALL_INOTIFY_INIT1_X => (FdKind::Inotify, portable(1), portable(1) & O_CLOEXEC != 0),
         // The kernel always sets close-on-exec.
         PPME_SYSCALL_IO_URING_SETUP_X => (FdKind::IoUring, 0, true),
-        PPME_SYSCALL_USERFAULTFD_X => (FdKind::Userfaultfd, 0, portable(1) & O_CLOEXEC != 0),
+        PPME_SYSCALL_USERFAULTFD_X => {
+            // The kernel's own flags in files of some recorders.
+            (FdKind::Userfaultfd, 0, portable(1) & (O_CLOEXEC | KERNEL_CLOEXEC as u32) != 0)
+        }
         PPME_SYSCALL_EPOLL_CREATE1_X => {
             // 1 in the format's own table, the kernel's value in files of some recorders.
             (FdKind::Eventpoll, 0, event.u64(1).is_some_and(|flags| flags & (1 | KERNEL_CLOEXEC) != 0))

@@ -2,15 +2,19 @@
 //!
 //! A complete capture shows none of these signs; libs, which does not look for them, goes on with what was before.
 
+mod identity;
+
 use std::sync::Arc;
 
 use casebook_formats::event::EventType;
 use casebook_formats::ledger::{Counter, Ledger};
 use casebook_formats::tables::ppme::{
     PPME_PROCEXIT_1_E, PPME_SYSCALL_ACCESS_X, PPME_SYSCALL_CLONE_20_X, PPME_SYSCALL_CLONE3_X, PPME_SYSCALL_FORK_20_X,
-    PPME_SYSCALL_GETEGID_X, PPME_SYSCALL_GETEUID_X, PPME_SYSCALL_GETRESGID_X, PPME_SYSCALL_GETRESUID_X,
     PPME_SYSCALL_IOCTL_3_X, PPME_SYSCALL_LSEEK_X, PPME_SYSCALL_VFORK_20_X,
 };
+
+use identity::session_told;
+pub(super) use identity::{group_told, ids_asked, ids_told, job_control_shown, parent_told};
 
 use super::exec::{close_on_exec, leave_threads_behind};
 use crate::state::limits::MAX_FDS;
@@ -282,75 +286,19 @@ pub(super) fn place_told(state: &mut State, step: &mut Step<'_, '_>, id: ThreadI
     }
 }
 
-/// An exec tells the process group. Where it is another one than was known, `setsid` or `setpgid` is missing: the session
-/// may be another one as well.
-pub(super) fn group_told(
-    state: &mut State,
-    step: &mut Step<'_, '_>,
-    id: ThreadId,
-    vpgid: Option<i64>,
-    pgid: Option<i64>,
-) {
-    let Some(thread) = state.threads.get_mut(id.0) else { return };
-    let differs = |known: i64, told: Option<i64>| known != -1 && told.is_some_and(|told| told != known);
-    if !differs(thread.vpgid, vpgid) && !differs(thread.pgid, pgid) {
-        return;
-    }
-    thread.sid = -1;
-    if pgid.is_none() {
-        thread.pgid = -1;
-    }
-    state.lost(step.ledger, Counter::LostChanges);
-}
-
-/// An event of the thread's own tells its parent. Where it is another one than was known, the known one is gone, and its
-/// other children are orphans as well; unless it was a guess who takes the orphans.
-pub(super) fn parent_told(state: &mut State, step: &mut Step<'_, '_>, id: ThreadId, told: Option<i64>) {
-    let Some(told) = told.filter(|&told| told > 0) else { return };
-    let Some(thread) = state.threads.get(id.0).filter(|thread| thread.linked && !thread.dead) else { return };
-    let (tid, known) = (thread.tid, thread.ptid);
-    if known == told || told == tid || known <= 0 {
-        return;
-    }
-    let guessed = thread.former_parent.is_some();
-    let Some(old) = state.id_of(known) else { return };
-    state.lost(step.ledger, Counter::LostExits);
-    if !guessed && let Some(parent) = state.change(old) {
-        parent.reaper_tid = told;
-        state.remove_thread(known);
-    }
-    if state.threads.get(id.0).is_some_and(|thread| thread.ptid != told) {
-        state.adopt(id, told);
-    }
-}
-
-/// Effective ids of the caller, told by calls that ask for them and by clones.
-pub(super) fn ids_told(state: &mut State, step: &mut Step<'_, '_>, id: ThreadId, uid: Option<u32>, gid: Option<u32>) {
-    let known = |id: Option<u32>| id.filter(|&id| id != u32::MAX);
-    let (uid, gid) = (known(uid), known(gid));
-    let Some(thread) = state.threads.get(id.0) else { return };
-    let differs = |known: Option<u32>, told: Option<u32>| told.is_some() && told != known;
-    if !differs(thread.uid, uid) && !differs(thread.gid, gid) {
-        return;
-    }
-    let news = (thread.uid.is_some() && differs(thread.uid, uid)) || (thread.gid.is_some() && differs(thread.gid, gid));
-    if let Some(thread) = state.change(id) {
-        thread.uid = uid.or(thread.uid);
-        thread.gid = gid.or(thread.gid);
-    }
-    if news {
-        state.lost(step.ledger, Counter::LostChanges);
-    }
-}
-
 const ESPIPE: i64 = -29;
 const ENOTTY: i64 = -25;
 /// `TCGETS`: what a terminal is set to.
 const TCGETS: u64 = 0x5401;
+/// `TIOCSCTTY`: make it the terminal of the session.
+const TIOCSCTTY: u64 = 0x540e;
 
 /// What a call found out about its descriptor that is not so for what is known of it: the number means something else by
 /// now. Then it is open, and unknown.
 pub(super) fn nature_told(state: &mut State, step: &mut Step<'_, '_>) {
+    if step.event.etype == PPME_SYSCALL_IOCTL_3_X && step.event.u64(2) == Some(TIOCSCTTY) && step.res() == Some(0) {
+        session_told(state, step);
+    }
     let (Some((table, number)), Some(result)) = (step.fx.record, step.res()) else { return };
     let Some(fd) = state.tables.get(table.0).and_then(|entry| entry.table.get(number)) else { return };
     let on_terminal = [&b"/dev/pts/"[..], b"/dev/tty"].iter().any(|terminal| fd.name.starts_with(terminal));
@@ -389,17 +337,3 @@ pub(super) fn not_open(state: &mut State, step: &mut Step<'_, '_>) {
 }
 
 const EBADF: i64 = -9;
-
-/// `geteuid`, `getegid`, `getresuid`, `getresgid`.
-pub(super) fn ids_asked(state: &mut State, step: &mut Step<'_, '_>) {
-    let Some(id) = step.thread else { return };
-    let at = |param: usize| step.event.u64(param).map(|id| id as u32);
-    let (uid, gid) = match step.event.etype {
-        PPME_SYSCALL_GETEUID_X => (at(0), None),
-        PPME_SYSCALL_GETEGID_X => (None, at(0)),
-        PPME_SYSCALL_GETRESUID_X if step.succeeded() => (at(2), None),
-        PPME_SYSCALL_GETRESGID_X if step.succeeded() => (None, at(2)),
-        _ => return,
-    };
-    ids_told(state, step, id, uid, gid);
-}

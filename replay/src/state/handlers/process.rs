@@ -103,11 +103,17 @@ pub(super) fn setpgid(state: &mut State, step: &mut Step<'_, '_>) {
     } else {
         pgid
     };
+    let losses = state.losses.any();
+    let leads = host_group == thread.pid;
     if let Some(thread) = state.change(target) {
         thread.vpgid = if pgid == 0 { thread.vpid } else { pgid };
-        if thread.pgid != -1 {
+        // Captures of old have no groups of the host at all; where events are missing this one may have been given up.
+        if thread.pgid != -1 || (losses && leads) {
             thread.pgid = host_group;
         }
+    }
+    if leads && state.main_id_of(id) != Some(target) {
+        super::lost::job_control_shown(state, id);
     }
 }
 
@@ -152,15 +158,21 @@ pub(super) fn prlimit(state: &mut State, step: &mut Step<'_, '_>) {
         return;
     }
     let (Some(limit), Some(pid)) = (event.i64(1), event.i64(5)) else { return };
-    let id = if pid == 0 { step.thread } else { state.id_of(pid) };
-    if let Some(id) = id {
+    let Some(id) = (if pid == 0 { step.thread } else { state.id_of(pid) }) else { return };
+    if limit != NO_LIMIT {
         set_fdlimit(state, id, limit);
+    } else if let (Some(told), true) = (event.i64(3), state.losses.any()) {
+        // Who only asks is told what it is. libs does not listen; it is news only where the call that set it is missing.
+        set_fdlimit(state, id, told);
     }
 }
 
-/// -1 is "no new limit" (and "unlimited", which nobody can have for descriptors).
+/// No new limit; also *unlimited*, which nobody can have for descriptors.
+const NO_LIMIT: i64 = -1;
+
+/// A limit of a process, unless it is none.
 pub(super) fn set_fdlimit(state: &mut State, id: ThreadId, limit: i64) {
-    if limit != -1
+    if limit != NO_LIMIT
         && let Some(main) = state.main_id_of(id)
         && state.threads.get(main.0).is_some_and(|thread| thread.fdlimit != limit)
         && let Some(thread) = state.change(main)

@@ -15,6 +15,8 @@ const SOCK_STREAM: u64 = 1;
 const SOCK_DGRAM: u64 = 2;
 const SOCK_RAW: u64 = 3;
 const SOCK_CLOEXEC: u64 = 0x8_0000;
+/// The type without flags.
+const SOCK_TYPE: u64 = 0xff;
 
 const IPPROTO_IP: u64 = 0;
 const IPPROTO_ICMP: u64 = 1;
@@ -51,17 +53,17 @@ pub(super) fn new_socket(state: &State, domain: u64, ty: u64, protocol: u64) -> 
     fd
 }
 
-/// `type` may carry flags above its low byte.
+/// `type` may carry flags above its low byte. A raw socket with such flags is of its protocol for libs (`icmp` for what
+/// Python makes), and rules compare with that.
 fn transport(ty: u64, protocol: u64) -> u8 {
-    let ty = ty & 0xff;
     match protocol {
         IPPROTO_TCP | IPPROTO_UDP | IPPROTO_ICMP if ty == SOCK_RAW => L4_RAW,
         IPPROTO_TCP => L4_TCP,
         IPPROTO_UDP => L4_UDP,
         IPPROTO_ICMP => L4_ICMP,
         IPPROTO_RAW => L4_RAW,
-        IPPROTO_IP if ty == SOCK_STREAM => L4_TCP,
-        IPPROTO_IP if ty == SOCK_DGRAM => L4_UDP,
+        IPPROTO_IP if ty & SOCK_TYPE == SOCK_STREAM => L4_TCP,
+        IPPROTO_IP if ty & SOCK_TYPE == SOCK_DGRAM => L4_UDP,
         _ => L4_UNKNOWN,
     }
 }
