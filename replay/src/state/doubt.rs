@@ -15,11 +15,13 @@
 //!    `.scap.zst`) count as certain signs. They say that something is missing, not what: to doubt all that lived through
 //!    the gap would leave nothing to say.
 //! 4. **Doubtful facts** are those for which the capture holds what goes with a change, though not the change itself: a
-//!    shell that opens and closes a file, but does not put it in the place of a stream (`handlers/streams.rs`). That is
-//!    no sign, as programs may do so; but in a capture with signs such a fact is unknown, whichever came first.
+//!    shell that opens and closes a file, but does not put it in the place of a stream (`handlers/streams.rs`), or gives its
+//!    children groups of their own without having made one for itself (`handlers/lost/identity.rs`). That is no sign, as
+//!    programs may do so; but in a capture with signs such a fact is unknown (of streams, whichever came first).
 //!
-//! What leaves no trace in the capture (a lost `chdir` of a process that never names its directory again) stays wrong;
-//! `tests/tests/lossy.rs` measures how much that is and tells the two kinds apart.
+//! What leaves no trace in the capture stays wrong, and no reader can do better: a lost `chdir` of a process that never
+//! names its directory again, a lost `setsid` until the next exec tells the group, counts before the first certain sign.
+//! `tests/tests/lossy.rs` measures how much that is and tells the two kinds apart; `replay/BENCH.md` lists it by cause.
 
 use super::keep::keep;
 

@@ -103,12 +103,12 @@ pub(super) fn setpgid(state: &mut State, step: &mut Step<'_, '_>) {
     } else {
         pgid
     };
-    let losses = state.losses.any();
     let leads = host_group == thread.pid;
+    // Captures of old have no groups of the host at all; where events are missing both may have been given up.
+    let given_up = thread.vpgid == -1 && leads && state.losses.any();
     if let Some(thread) = state.change(target) {
         thread.vpgid = if pgid == 0 { thread.vpid } else { pgid };
-        // Captures of old have no groups of the host at all; where events are missing this one may have been given up.
-        if thread.pgid != -1 || (losses && leads) {
+        if thread.pgid != -1 || given_up {
             thread.pgid = host_group;
         }
     }
