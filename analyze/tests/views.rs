@@ -250,4 +250,26 @@ fn a_clock_of_the_api_server_that_is_off_is_put_right() {
     };
     assert!(!tree(&[]).contains("k8s:"));
     assert!(tree(&["--audit-offset", "3600"]).contains("(k8s: alice@example.org, high)"));
+
+#[test]
+fn a_terminal_has_a_progress_bar_and_the_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = example(folder.path());
+    let asked = format!(
+        "{} sql --no-cache --no-pager {capture} 'SELECT COUNT(*) AS n, 7 * 6 AS life FROM events'",
+        env!("CARGO_BIN_EXE_casebook-analyze")
+    );
+    // A terminal of its own, by the tool that every Linux has; no answer in a minute is none.
+    let shown = std::process::Command::new("timeout")
+        .args(["60", "script", "-qec", &asked, "/dev/null"])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    if shown.status.code() == Some(127) {
+        eprintln!("skipped: no script(1)");
+        return;
+    }
+    let text = String::from_utf8_lossy(&shown.stdout);
+    assert_eq!(shown.status.code(), Some(0), "{text}");
+    assert!(text.contains("42") && text.contains("(1 row)"), "{text}");
 }

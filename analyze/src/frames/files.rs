@@ -19,6 +19,10 @@ use super::words::Words;
 /// Rows of one capture; what comes after them is counted in the ledger.
 const MAX_ROWS: usize = 1 << 20;
 
+/// Flags of an open: it is written; the call made the file.
+const O_WRONLY: u64 = 1 << 1;
+const O_F_CREATED: u64 = 1 << 14;
+
 /// What a type of event does to a path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Deed {
@@ -88,6 +92,7 @@ struct Paths {
     source: Option<Field>,
     target: Option<Field>,
     created: Option<Field>,
+    flags: Option<Field>,
     raw_name: Option<Field>,
     mode: Option<Field>,
 }
@@ -123,6 +128,7 @@ impl Files {
             source: field("fs.path.source"),
             target: field("fs.path.target"),
             created: field("evt.is_open_create"),
+            flags: field("evt.rawarg.flags"),
             raw_name: field("evt.rawarg.name"),
             mode: field("evt.rawarg.mode"),
         };
@@ -169,7 +175,7 @@ impl Files {
             }
             Deed::Open => {
                 let Some(path) = self.opened(context, words) else { return };
-                let created = succeeded && is_true(self.paths.created.as_ref(), context);
+                let created = succeeded && self.created(context);
                 let Some(used) = self.used(path, context, doer, words) else { return };
                 if succeeded {
                     used.opens += 1;
@@ -191,8 +197,10 @@ impl Files {
             Deed::Make | Deed::Unlink | Deed::Change if succeeded => {
                 let Paths { name, target, .. } = &self.paths;
                 let buffer = &mut self.buffer;
-                let path = path_of(name.as_ref(), context, buffer, words)
-                    .or_else(|| path_of(target.as_ref(), context, buffer, words));
+                // Of a link, the name is that of what is linked to; the target is what is made.
+                let (first, second) = if deed == Deed::Make { (target, name) } else { (name, target) };
+                let path = path_of(first.as_ref(), context, buffer, words)
+                    .or_else(|| path_of(second.as_ref(), context, buffer, words));
                 let Some(path) = path else { return };
                 let mode = if deed == Deed::Change { number(self.paths.mode.as_ref(), context) } else { None };
                 let Some(used) = self.used(path, context, doer, words) else { return };
@@ -207,6 +215,13 @@ impl Files {
             }
             Deed::Rename | Deed::Make | Deed::Unlink | Deed::Change => {}
         }
+    }
+
+    /// Whether an open made the file. Recorders tell the bit of `O_DIRECTORY` as `O_TMPFILE` too, and rules take it for a
+    /// creation; a temporary file is one that can be written.
+    fn created(&self, context: &EventContext<'_>) -> bool {
+        let flags = number(self.paths.flags.as_ref(), context);
+        is_true(self.paths.created.as_ref(), context) && flags.is_none_or(|flags| flags & (O_F_CREATED | O_WRONLY) != 0)
     }
 
     /// Path of an open, also of one that failed.

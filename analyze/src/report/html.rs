@@ -6,7 +6,9 @@
 //! The Content Security Policy stands in the page: nothing may be loaded from anywhere, and of styles and scripts only
 //! the two whose SHA-256 it names. Should a text ever slip through as markup, it would still do nothing.
 
-use std::fmt::{self, Display, Formatter, Write as _};
+mod tables;
+
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use askama::Template;
@@ -14,14 +16,12 @@ use ct_codecs::{Base64, Encoder as _};
 use sha2::{Digest as _, Sha256};
 
 use super::chart;
-use super::model::{Listing, Node, Report, Severity, Tactic};
-use super::table::{Cell, Set, Tabular, what_is_missing};
-use super::text::{Text, Time, counted as with_noun, grouped, lasting, sized};
+use super::model::{Node, Report, Severity, Tactic};
+use super::text::{Text, counted as with_noun, grouped, lasting};
+use tables::{Build, TableView, listed, moment, table};
 
 const STYLE: &str = include_str!("../../templates/report/page.css");
 const SCRIPT: &str = include_str!("../../templates/report/page.js");
-/// Rows of a table that are shown before the reader asks for all.
-const FIRST_ROWS: usize = 25;
 /// Captures whose digests the page lists.
 const DIGESTS: usize = 200;
 /// The container of what runs in none.
@@ -43,6 +43,7 @@ pub fn page(report: &Report) -> Result<String, askama::Error> {
         script: SCRIPT,
         sections: sections(report),
         scope: scope(report),
+        fired: report.attack.iter().any(|tactic| tactic.count > 0),
         unseen: report.attack.iter().filter(|t| t.count == 0).map(|t| t.silent().len() as u64).sum(),
         severities: severity_bars(report),
         lossless: report.ledger.findings.iter().all(|finding| finding.severity.raw() == "info")
@@ -135,6 +136,8 @@ struct Page<'r> {
     sections: Vec<(&'static str, &'static str, String)>,
     scope: String,
     /// Techniques that were looked for and not seen, of tactics without any that was.
+    /// Some technique fired.
+    fired: bool,
     unseen: u64,
     severities: Vec<SeverityBar>,
     lossless: bool,
@@ -204,145 +207,6 @@ fn coded(text: &Text) -> String {
         if at % 2 == 1 { format!("<code>{part}</code>") } else { part }
     });
     parts.collect()
-}
-
-/// A table of the page.
-#[derive(Template)]
-#[template(path = "report/table.html")]
-struct TableView {
-    id: &'static str,
-    /// Headings and CSS classes.
-    columns: Vec<(&'static str, String)>,
-    /// Some columns stay out of narrow windows.
-    narrowed: bool,
-    rows: Vec<Vec<CellView>>,
-    missing: Option<String>,
-    query: &'static str,
-    empty: &'static str,
-    tools: bool,
-    first: usize,
-}
-
-impl askama::filters::HtmlSafe for TableView {}
-
-struct CellView {
-    class: String,
-    key: Option<String>,
-    html: String,
-}
-
-struct Build<'r, T> {
-    id: &'static str,
-    rows: &'r [T],
-    missing: Option<String>,
-    query: &'static str,
-    empty: &'static str,
-    dated: bool,
-    tools: bool,
-    first: usize,
-}
-
-fn listed<T: Tabular>(
-    id: &'static str,
-    listing: &Listing<T>,
-    noun: (&'static str, &'static str),
-    empty: &'static str,
-    dated: bool,
-) -> TableView {
-    let tools = listing.rows.len() > 5;
-    let missing = what_is_missing(listing, noun);
-    table(Build { id, rows: &listing.rows, missing, query: listing.query, empty, dated, tools, first: FIRST_ROWS })
-}
-
-/// A table without the columns in which nothing stands.
-fn table<T: Tabular>(build: Build<'_, T>) -> TableView {
-    let mut used = vec![false; T::COLUMNS.len()];
-    for row in build.rows {
-        for (used, column) in used.iter_mut().zip(T::COLUMNS) {
-            *used = *used || !(column.cell)(row).is_nothing();
-        }
-    }
-    let columns: Vec<_> = T::COLUMNS.iter().zip(&used).filter(|(_, used)| **used).map(|(column, _)| column).collect();
-    let cell = |row: &T, at: usize| {
-        let column = columns[at];
-        let cell = (column.cell)(row);
-        let zero = column.set == Set::Number && cell.is_nothing();
-        // Most addresses have room in one line; those that do not may break.
-        let long = column.set == Set::Address && cell.text().len() > 26;
-        let more = if zero {
-            " zero"
-        } else if long {
-            " long"
-        } else {
-            ""
-        };
-        let extra = if column.extra { " x" } else { "" };
-        let class = format!("{}{more}{extra}", column.set.class());
-        CellView { class, key: cell.key(), html: Shown { cell: &cell, dated: build.dated }.to_string() }
-    };
-    TableView {
-        id: build.id,
-        narrowed: columns.iter().any(|column| column.extra),
-        columns: columns
-            .iter()
-            .map(|column| (column.heading, format!("{}{}", column.set.class(), if column.extra { " x" } else { "" })))
-            .collect(),
-        rows: build.rows.iter().map(|row| (0..columns.len()).map(|at| cell(row, at)).collect()).collect(),
-        missing: build.missing,
-        query: build.query,
-        empty: build.empty,
-        tools: build.tools,
-        first: build.first,
-    }
-}
-
-/// A cell as HTML.
-struct Shown<'c> {
-    cell: &'c Cell,
-    dated: bool,
-}
-
-impl Display for Shown<'_> {
-    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        match self.cell {
-            Cell::Text(text) => write!(out, "{}", text.html()),
-            Cell::Number(number) => out.write_str(&grouped(*number)),
-            Cell::Bytes(0) => out.write_str("0"),
-            Cell::Bytes(bytes) => write!(out, "<span title=\"{} bytes\">{}</span>", grouped(*bytes), sized(*bytes)),
-            Cell::Time(None) => Ok(()),
-            Cell::Time(Some(time)) => out.write_str(&moment(*time, self.dated)),
-            Cell::Lasting(span) => {
-                let length = span.map(|(from, to)| lasting(to.0.saturating_sub(from.0)));
-                out.write_str(&length.unwrap_or_default())
-            }
-            Cell::Severity(None) => Ok(()),
-            Cell::Severity(Some(severity)) => write!(out, "{}", badge(*severity)),
-            Cell::Stacked(head, below, remark) => {
-                write!(
-                    out,
-                    "<span class=\"stack\"><b>{}</b> <span class=\"below\">{}</span>",
-                    head.html(),
-                    below.html()
-                )?;
-                if let Some(remark) = remark {
-                    write!(out, "<span class=\"remark\">{}</span>", remark.html())?;
-                }
-                out.write_str("</span>")
-            }
-            Cell::Process(name, None) => write!(out, "{}", name.html()),
-            Cell::Process(name, Some(upid)) => write!(out, "<a href=\"#p{upid}\">{}</a>", name.html()),
-        }
-    }
-}
-
-fn badge(severity: Severity) -> String {
-    format!("<span class=\"sev s{}\">{}</span>", severity.0, severity.word())
-}
-
-/// A time: the clock, with the day where there are several; everything on hovering.
-fn moment(time: Time, dated: bool) -> String {
-    let day = if dated { format!("<span class=\"day\">{}</span> ", time.date()) } else { String::new() };
-    format!("<time datetime=\"{}\" title=\"{} UTC\">{day}{}</time>", time.iso(), time.full(), time.clock())
 }
 
 #[derive(Template)]

@@ -158,14 +158,8 @@ table! { Capture:
     "Lost", Number, |row| Cell::Number(row.dropped);
     "Processes", Number, extra, |row| Cell::Number(row.processes);
     "Alerts", Number, |row| Cell::Number(row.alerts);
-    "Emergency", Number, |row| of_severity(row, 0);
-    "Alert", Number, |row| of_severity(row, 1);
-    "Critical", Number, |row| of_severity(row, 2);
-    "Error", Number, |row| of_severity(row, 3);
-    "Warning", Number, |row| of_severity(row, 4);
-    "Notice", Number, |row| of_severity(row, 5);
-    "Info", Number, |row| of_severity(row, 6);
-    "Debug", Number, |row| of_severity(row, 7);
+    "Strongest", Text, |row| Cell::Severity(row.by_severity.iter().filter(|of| of.count > 0).map(|of| of.severity).min());
+    "By severity", Text, extra, |row| Cell::Text(by_severity(row));
     "Read", Text, |row| Cell::Text(row.state.clone());
 }
 
@@ -175,7 +169,7 @@ table! { Alert:
     "Rule and output", Text, |row| Cell::Stacked(row.rule.clone(), row.output.clone(), absent(&row.absent));
     "Process", Code, |row| Cell::Process(row.process.clone(), row.upid);
     "Container", Code, |row| Cell::Text(row.container.clone());
-    "Pod", Code, |row| Cell::Text(row.pod.clone());
+    "Pod", Code, extra, |row| Cell::Text(row.pod.clone());
     "Capture", Code, |row| Cell::Text(row.capture.clone());
 }
 
@@ -185,7 +179,7 @@ table! { Connection:
     "Client", Address, |row| Cell::Text(row.client.clone());
     "Server", Address, |row| Cell::Text(row.server.clone());
     "DNS name", Code, |row| Cell::Text(row.dns.clone());
-    "Connects", Number, |row| Cell::Number(row.connects);
+    "Connects", Number, extra, |row| Cell::Number(row.connects);
     "Failed", Number, extra, |row| Cell::Number(row.failed);
     "Sent", Number, |row| Cell::Bytes(row.bytes_out);
     "Received", Number, |row| Cell::Bytes(row.bytes_in);
@@ -212,7 +206,7 @@ table! { File:
 table! { Container:
     "Container", Code, |row| Cell::Text(row.id.clone());
     "Name", Code, |row| Cell::Text(row.name.clone());
-    "Engine", Text, |row| Cell::Text(row.kind.clone());
+    "Engine", Text, extra, |row| Cell::Text(row.kind.clone());
     "Image", Code, |row| Cell::Text(row.image.clone());
     "Pod", Code, |row| Cell::Text(row.pod.clone());
     "Privileged", Text, |row| Cell::Text(row.privileged.clone());
@@ -263,10 +257,13 @@ table! { Finding:
     "What it means", Text, |row| Cell::Text(row.meaning.clone());
 }
 
-/// Alerts of one severity in a capture.
-fn of_severity(capture: &Capture, severity: u8) -> Cell {
-    let of_it = capture.by_severity.iter().find(|count| count.severity == Severity(severity));
-    Cell::Number(of_it.map_or(0, |count| count.count))
+/// Alerts of a capture by severity, the strongest first: `10 Critical, 1 Error`.
+fn by_severity(capture: &Capture) -> Text {
+    let mut counts: Vec<_> = capture.by_severity.iter().filter(|of| of.count > 0).collect();
+    counts.sort_by_key(|of| of.severity);
+    let told: Vec<String> =
+        counts.iter().map(|of| format!("{}\u{a0}{}", grouped(of.count), of.severity.word())).collect();
+    Text::new(&told.join(", "))
 }
 
 fn spaced(first: &Text, second: &Text) -> Text {

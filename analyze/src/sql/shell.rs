@@ -102,20 +102,27 @@ impl Shell<'_> {
             let _ = editor.load_history(path);
         }
         writeln!(out, "Queries end with a semicolon. .tables, .schema TABLE, .saved and .help tell what there is.")?;
+        // Lines of the query that has not ended: one entry of the history.
+        let mut typed: Vec<String> = Vec::new();
         loop {
             let prompt = if self.query.is_empty() { "casebook> " } else { "     ...> " };
             match editor.readline(prompt) {
                 Ok(line) => {
-                    if !line.trim().is_empty() {
+                    typed.extend(Some(line.trim().to_owned()).filter(|line| !line.is_empty()));
+                    let next = self.line(&line, out, err)?;
+                    if self.query.is_empty() && !typed.is_empty() {
                         // What cannot be remembered can still be answered.
-                        let _ = editor.add_history_entry(&line);
+                        let _ = editor.add_history_entry(std::mem::take(&mut typed).join(" "));
                     }
-                    if let Next::Quit = self.line(&line, out, err)? {
+                    if let Next::Quit = next {
                         break;
                     }
                 }
                 // As in other shells: away with what was typed so far.
-                Err(ReadlineError::Interrupted) => self.query.clear(),
+                Err(ReadlineError::Interrupted) => {
+                    self.query.clear();
+                    typed.clear();
+                }
                 Err(ReadlineError::Eof) => break,
                 Err(error) => {
                     say(err, &format!("error: {error}"));
@@ -192,7 +199,8 @@ impl Shell<'_> {
             }
             (".tables", _) => {
                 for table in TABLES {
-                    writeln!(out, "{:<11} {}", table.name, table.about)?;
+                    let first = table.about.split_once(". ").map_or(table.about, |(first, _)| first);
+                    writeln!(out, "{:<11} {}", table.name, first.trim_end_matches('.'))?;
                 }
             }
             (".schema", "") => {
