@@ -250,6 +250,7 @@ fn a_clock_of_the_api_server_that_is_off_is_put_right() {
     };
     assert!(!tree(&[]).contains("k8s:"));
     assert!(tree(&["--audit-offset", "3600"]).contains("(k8s: alice@example.org, high)"));
+}
 
 #[test]
 fn a_terminal_has_a_progress_bar_and_the_answer() {
