@@ -44,6 +44,8 @@ pub(crate) struct Containers {
     described: BTreeMap<String, String>,
     /// Containers that no file describes yet: a path of theirs, and when they were first seen, ns since boot.
     waiting: BTreeMap<String, (Vec<u8>, u64)>,
+    /// Containers that no file has described.
+    nameless: BTreeSet<String>,
 }
 
 impl Containers {
@@ -54,7 +56,13 @@ impl Containers {
             tries: BTreeMap::new(),
             described: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            nameless: BTreeSet::new(),
         }
+    }
+
+    /// How many containers were seen of which nobody told more than the id.
+    pub(crate) fn undescribed(&self) -> usize {
+        self.nameless.len()
     }
 
     /// The description of the container that this cgroup path belongs to, when it is seen for the first time and some
@@ -76,6 +84,11 @@ impl Containers {
         *tries = if described.is_some() { TRIES } else { *tries + 1 };
         if *tries >= TRIES {
             self.paths.insert(path.to_vec());
+        }
+        if described.is_some() {
+            self.nameless.remove(&id);
+        } else if self.nameless.len() < REMEMBERED {
+            self.nameless.insert(id.clone());
         }
         let since = self.waiting.get(&id).map_or(ts, |(_, since)| *since);
         if described.is_none() && *tries < TRIES {

@@ -37,7 +37,10 @@ pub(crate) fn create(path: &Path, anew: bool) -> io::Result<File> {
         options.create(true).truncate(true)
     };
     let file = options.open(path)?;
-    file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    // A device or a named pipe is everybody's as before.
+    if file.metadata()?.is_file() {
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    }
     Ok(file)
 }
 

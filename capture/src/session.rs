@@ -73,14 +73,16 @@ pub(crate) struct Outcome {
     /// Records that neither arrived nor were counted as lost by the kernel side, and the other way round: not 0 is a
     /// mistake in the recorder.
     pub unaccounted: i64,
-    /// How the command ended.
-    pub command: Option<ExitStatus>,
+    /// How the command ended, or why it could not begin.
+    pub command: Option<Result<ExitStatus, String>>,
     /// Threads and descriptors of the snapshot.
     pub snapshot: (usize, usize),
     /// Command lines and environments that could not be read for want of permission.
     pub forbidden: u64,
     /// Where the first snapshot came from, and how many processes kept their descriptors to themselves.
     pub listed: (Listed, u64),
+    /// Containers of which nobody told more than the id.
+    pub undescribed: usize,
     pub raw: bool,
     /// Operations of `io_uring` were followed.
     pub rings: bool,
@@ -113,7 +115,6 @@ pub(crate) fn run(
     tell: &mut dyn FnMut(&Moment),
 ) -> Result<(Outcome, Sink), ProbeError> {
     let boot = sys::boot_time();
-    let began = sys::since_boot();
     sys::raise_memlock();
     let mut session = Session::new(boot, watch, sink, settings.filters.clone());
     let (mut probe, mut ring) = Probe::start(session.encoder.calls(), settings)?;
@@ -125,7 +126,7 @@ pub(crate) fn run(
     // Only now: /proc of other users' processes was read.
     let kept_capabilities = sys::drop_capabilities().err().map(|error| error.to_string());
     let (raw, rings) = (probe.raw, probe.follows_rings());
-    let command = session.follow(&mut probe, &mut ring, until, began, tell);
+    let command = session.follow(&mut probe, &mut ring, until, attached, tell);
     probe.detach();
     session.finish(&mut probe, &mut ring);
     let counts = probe.counts();
@@ -142,7 +143,9 @@ pub(crate) fn run(
         raw,
         rings,
         kept_capabilities,
-        took: sys::since_boot() - began,
+        undescribed: session.containers.undescribed(),
+        // The kernel's check of the programs before it can take seconds on a busy machine.
+        took: sys::since_boot() - attached,
         cpu: sys::cpu_used(),
     };
     Ok((outcome, session.sink))
@@ -274,7 +277,7 @@ impl Session {
         self.sink.begin(Beginning { blocks, at: self.boot.wrapping_add(at) }, sys::since_boot());
     }
 
-    /// Until something says stop.
+    /// Until something says stop. `began`: when everything was attached.
     fn follow(
         &mut self,
         probe: &mut Probe,
@@ -282,8 +285,12 @@ impl Session {
         until: Until,
         began: u64,
         tell: &mut dyn FnMut(&Moment),
-    ) -> Option<ExitStatus> {
-        let mut child: Option<Child> = until.command.and_then(|waiting| waiting.release().ok());
+    ) -> Option<Result<ExitStatus, String>> {
+        let mut child: Option<Child> = match until.command.map(sys::Waiting::release) {
+            Some(Ok(child)) => Some(child),
+            Some(Err(error)) => return Some(Err(error.to_string())),
+            None => None,
+        };
         let mut framed = sys::since_boot();
         let mut told = framed;
         loop {
@@ -319,7 +326,7 @@ impl Session {
             let ended = child.as_mut().and_then(|child| child.try_wait().ok().flatten());
             let over = until.duration.is_some_and(|duration| now - began >= duration);
             if ended.is_some() || over || sys::stopped() || self.sink.progress.failed() {
-                return ended;
+                return ended.map(Ok);
             }
             if found < LOOK {
                 // Containers start fast.

@@ -57,7 +57,7 @@ FILE may hold `*` and `?`; without a `/` it is the last part of the path. Filter
 
 Ctrl-C and SIGTERM end the recording and the file; a second one gives up on a file that nobody takes.
 
-Exit codes:
+Exit codes (how the command of --until-exit ended is printed and changes none of them):
   0  recorded, nothing was lost
   1  this machine cannot be recorded
   2  wrong use of the command
@@ -70,7 +70,7 @@ pub(super) struct Options {
     #[arg(short = 'w', long = "write", value_name = "FILE")]
     write: PathBuf,
     /// Stop after so many seconds.
-    #[arg(short = 'M', value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short = 'M', value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     seconds: Option<u64>,
     /// Record the command after `--` and its descendants, and stop when it ends.
     #[arg(long, requires = "command")]
@@ -79,7 +79,7 @@ pub(super) struct Options {
     #[arg(short = 'C', value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     megabytes: Option<u64>,
     /// Begin a new file after so many seconds.
-    #[arg(short = 'G', value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short = 'G', value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     rotate: Option<u64>,
     /// Keep so many files: the oldest is overwritten (with -C, -G or --ring).
     #[arg(short = 'W', value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
@@ -179,7 +179,7 @@ pub(super) fn run(options: &Options, err: &mut dyn Write) -> Result<u8, Failure>
     let keeping = keeping(options)?;
     sys::catch_signals(options.ring.is_some());
     let waiting = match options.command.split_first() {
-        Some((program, args)) => Some(start(program, args)?),
+        Some((program, args)) => Some(start(program, args).inspect_err(|_| discard(keeping.first.as_deref()))?),
         None => None,
     };
     if let Some(waiting) = &waiting {
@@ -196,9 +196,7 @@ pub(super) fn run(options: &Options, err: &mut dyn Write) -> Result<u8, Failure>
     let (outcome, sink) =
         session::run(&settings, until, watch, sink, &mut |moment| status.tell(moment, err)).map_err(|error| {
             // Nothing was recorded: no empty capture is left behind.
-            if let Some(file) = &keeping.first {
-                let _ = std::fs::remove_file(file);
-            }
+            discard(keeping.first.as_deref());
             Failure { code: EXIT_NOT_READY, text: Some(error.to_string()) }
         })?;
     let events = outcome.events;
@@ -207,6 +205,11 @@ pub(super) fn run(options: &Options, err: &mut dyn Write) -> Result<u8, Failure>
     status.notes(&progress.notes(), err);
     let written = progress.written.load(Ordering::Relaxed);
     let unwritten = progress.unwritten.load(Ordering::Relaxed);
+    if let Some(Err(why)) = &outcome.command {
+        discard(keeping.first.as_deref());
+        let command = options.command.first().cloned().unwrap_or_default();
+        return Err(usage(format!("{}: {why}", command.display())));
+    }
     if let Some(why) = progress.why() {
         let text = format!("{}: {why}; {written} bytes were written, {unwritten} events were not", keeping.shown);
         return Err(Failure { code: EXIT_OUTPUT, text: Some(text) });
@@ -221,6 +224,13 @@ pub(super) fn run(options: &Options, err: &mut dyn Write) -> Result<u8, Failure>
         summary(&outcome, events, written, &place, err)?;
     }
     Ok(if lost > 0 { EXIT_LOSSES } else { EXIT_GOOD })
+}
+
+/// Takes away the file of a recording that never began; devices and pipes stay.
+fn discard(file: Option<&Path>) {
+    if let Some(file) = file.filter(|file| file.is_file()) {
+        let _ = std::fs::remove_file(file);
+    }
 }
 
 const SECOND: u64 = 1_000_000_000;
@@ -324,6 +334,9 @@ fn appear(filters: &Filters) -> Result<Option<Appear>, Failure> {
 fn start(program: &OsString, args: &[OsString]) -> Result<sys::Waiting, Failure> {
     let as_path = Path::new(program);
     let found = if as_path.components().count() > 1 {
+        if as_path.is_file() && !executable(as_path) {
+            return Err(usage(format!("{}: not executable", as_path.display())));
+        }
         as_path.is_file().then(|| as_path.to_owned())
     } else {
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -418,6 +431,13 @@ fn summary(outcome: &Outcome, events: u64, written: u64, shown: &str, err: &mut 
     if *closed > 0 {
         writeln!(err, "note: descriptors of {closed} processes of other users may not be seen by this user")?;
     }
+    if outcome.undescribed > 0 {
+        writeln!(
+            err,
+            "note: {} containers have no name: no file of a runtime that this user may read describes them",
+            outcome.undescribed
+        )?;
+    }
     if outcome.raw {
         writeln!(err, "note: the kernel took only programs without types (raw tracepoints)")?;
     }
@@ -430,7 +450,7 @@ fn summary(outcome: &Outcome, events: u64, written: u64, shown: &str, err: &mut 
     if let Some(why) = &outcome.kept_capabilities {
         writeln!(err, "note: capabilities could not be given up: {why}")?;
     }
-    if let Some(status) = outcome.command {
+    if let Some(Ok(status)) = &outcome.command {
         writeln!(err, "the command ended with {status}")?;
     }
     let lost = outcome.counts.lost();

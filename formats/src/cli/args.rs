@@ -254,6 +254,9 @@ pub(super) struct SalvageArgs {
 #[derive(Args, Clone, Debug)]
 pub(super) struct Target {
     /// File to write; `-` for standard output
+    ///
+    /// It grows as FILE.partial and gets its name when it is complete. A FILE.partial that a killed run left behind holds
+    /// nothing that the inputs do not: run the command again, which begins it anew, or delete it.
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     pub(super) output: PathBuf,
 
