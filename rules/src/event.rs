@@ -45,6 +45,13 @@ pub trait EventFields {
         false
     }
 
+    /// A number from which the value of a field follows: on all events on which it is the same, the value is. It spares the
+    /// making of texts that are made of numbers, such as names of flags.
+    fn number_behind(&self, field: &FieldRef) -> Option<u64> {
+        let _ = field;
+        None
+    }
+
     /// Whom the fields that outlast the event belong to; `None` where they have to be asked for anew.
     fn holder(&self) -> Option<Holder> {
         None

@@ -68,6 +68,9 @@ fn read_file(path: &Path, files: &mut Vec<RuleFile>) {
 
 /// The rule files in a file: those in a Helm values file or in manifests, sorted by key, else the file itself.
 pub fn unpack(file: RuleFile) -> Vec<RuleFile> {
+    if is_one_list(&file.bytes) {
+        return vec![file];
+    }
     let Ok(parsed) = yaml::parse(FileId(0), &file.bytes) else { return vec![file] };
     let documents: Vec<&Node> = parsed.documents.iter().map(|document| &**document).collect();
     if !documents.iter().any(|document| document.mapping().is_some()) {
@@ -87,6 +90,15 @@ pub fn unpack(file: RuleFile) -> Vec<RuleFile> {
     let Ok(text) = String::from_utf8(file.bytes) else { return Vec::new() };
     let text: Arc<str> = Arc::from(text);
     found.iter().map(|(key, content)| embedded(&file.name, &text, key, content)).collect()
+}
+
+/// Whether a file is a single document that is a list, as rule files are and the others are not, at a glance: parsing is half
+/// of the work of loading. False where that takes a closer look.
+fn is_one_list(bytes: &[u8]) -> bool {
+    let begins = |line: &[u8], mark: &[u8]| line.starts_with(mark);
+    let mut lines = bytes.split(|&byte| byte == b'\n');
+    let first = lines.by_ref().find(|line| !line.trim_ascii().is_empty() && !begins(line, b"#"));
+    first.is_some_and(|line| begins(line, b"- ")) && !lines.any(|line| begins(line, b"---") || begins(line, b"..."))
 }
 
 /// Collects embedded rule files of a document. False when it is of no kind that has them.
@@ -185,6 +197,18 @@ mod tests {
             let files = unpack(RuleFile::new("r.yaml", plain));
             assert_eq!(files.len(), 1, "{plain}");
             assert!(files[0].embedded.is_none());
+        }
+    }
+
+    #[test]
+    fn a_list_is_seen_without_parsing() {
+        for list in ["- rule: x\n", "# by us\n\n  \n- macro: m\n  condition: ---\n", "- a: 1\n- b: |\n    ---\n"] {
+            assert!(is_one_list(list.as_bytes()), "{list}");
+        }
+        for other in
+            ["", "# nothing\n", "a: 1\n", "---\n- a: 1\n", "- a: 1\n---\nkind: List\n", "- a: 1\n...\nb: 2\n", "-1\n"]
+        {
+            assert!(!is_one_list(other.as_bytes()), "{other}");
         }
     }
 

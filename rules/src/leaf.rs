@@ -179,7 +179,7 @@ impl Leaves {
             return leaf.evaluate(event);
         };
         if !known.is_at(memo.epoch) {
-            known.enter(memo.epoch, &event.extract(field));
+            known.enter(memo.epoch, event.number_behind(field), || event.extract(field));
         }
         let verdict = match known.get(asked.comparison) {
             Known::Verdict(verdict) => return Ok(verdict),

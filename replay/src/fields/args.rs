@@ -86,6 +86,22 @@ pub(crate) fn one<'e>(context: &'e EventContext<'_>, index: usize) -> Option<Cow
     Some(if resolved.is_empty() { raw(context, index, param) } else { resolved })
 }
 
+/// A number from which the text of [`one`] follows, for flags: whose parameter it is, and its value.
+pub(super) fn number_behind(event: &Event<'_>, index: usize) -> Option<u64> {
+    let param = params::param(event, index)?;
+    let is_flags = matches!(
+        param.ty,
+        ParamType::Flags8
+            | ParamType::Flags16
+            | ParamType::Flags32
+            | ParamType::Enumflags8
+            | ParamType::Enumflags16
+            | ParamType::Enumflags32
+    );
+    let value = unsigned(event.param(index)?).filter(|&value| is_flags && value < 1 << 40)?;
+    Some(u64::from(event.etype.0) << 48 | u64::from(index as u8) << 40 | value)
+}
+
 /// The raw text.
 fn raw<'e>(context: &'e EventContext<'_>, index: usize, param: &'static ParamDef) -> Cow<'e, [u8]> {
     let event = context.event;

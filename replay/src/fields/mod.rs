@@ -76,6 +76,15 @@ impl EventFields for EventContext<'_> {
         }
     }
 
+    fn number_behind(&self, field: &FieldRef) -> Option<u64> {
+        match catalogue::row_of(field.id)?.extractor {
+            Extractor::Event(EventField::EvtArg) => {
+                args::number_behind(self.event, event::argument(self.event, &field.arg)?)
+            }
+            _ => None,
+        }
+    }
+
     fn holder(&self) -> Option<Holder> {
         // An event that describes a container is about that one, whoever sent it.
         let thread = self.effects.thread.filter(|_| !self.effects.is_about_container())?;

@@ -20,6 +20,8 @@ pub(super) struct Alerts<'d> {
     matched: Vec<u32>,
     line: Vec<u8>,
     tally: Option<Tally<'d>>,
+    /// Every event is of interest, not only those with rules.
+    sees_all: bool,
     /// JSON of an alert that is to be delivered.
     carried: Option<Vec<u8>>,
 }
@@ -28,7 +30,7 @@ impl Look for Alerts<'_> {
     #[inline]
     fn wants(&self, etype: EventType) -> bool {
         // The end of a window may show on any event, and metrics count them all.
-        !self.opening.is_whole() || self.tally.is_some() || self.session.asks(etype)
+        self.sees_all || self.session.asks(etype)
     }
 
     #[inline]
@@ -94,9 +96,11 @@ impl Look for Alerts<'_> {
 impl<'d> Alerts<'d> {
     /// Begins a capture, or a part of one.
     pub(super) fn new(plan: &'d Plan) -> Self {
+        let opening = plan.window.open();
         Self {
             session: plan.rules.session(plan.form),
-            opening: plan.window.open(),
+            sees_all: !opening.is_whole() || plan.board.is_some(),
+            opening,
             matched: Vec::new(),
             line: Vec::new(),
             tally: plan.board.as_ref().map(Board::tally),

@@ -49,17 +49,20 @@ pub(crate) fn join(base: &[u8], path: &[u8]) -> Vec<u8> {
 
 /// Whether a path is absolute and as short as it can be written, so that [`join`] and its like give it back as it is.
 pub(crate) fn is_normal(path: &[u8]) -> bool {
-    if path.first() != Some(&b'/') {
-        return false;
+    let Some((b'/', after)) = path.split_first() else { return false };
+    // A slash, and a slash or dot after it: without a way out, so that it is done many bytes at a time.
+    let pairs = path.iter().zip(after);
+    let is_odd = |byte: u8, next: u8| (byte == b'/') & ((next == b'/') | (next == b'.'));
+    if !pairs.fold(false, |found, (&byte, &next)| found | is_odd(byte, next)) {
+        return after.last() != Some(&b'/');
     }
-    path.len() == 1
-        || memchr::memchr_iter(b'/', path).all(|slash| {
-            let nothing = matches!(
-                path[slash + 1..],
-                [] | [b'/', ..] | [b'.'] | [b'.', b'/', ..] | [b'.', b'.'] | [b'.', b'.', b'/', ..]
-            );
-            !nothing
-        })
+    memchr::memchr_iter(b'/', path).all(|slash| {
+        let nothing = matches!(
+            path[slash + 1..],
+            [] | [b'/', ..] | [b'.'] | [b'.', b'/', ..] | [b'.', b'.'] | [b'.', b'.', b'/', ..]
+        );
+        !nothing
+    })
 }
 
 /// The same as [`join`], without a copy where the path stands for itself.

@@ -142,11 +142,17 @@ impl State {
             self.weigh(ledger);
         }
         let mut step = Step { event, thread, fx: Effects { thread, ..Effects::default() }, ledger };
-        if row.is_deed {
-            self.check_order(&mut step);
+        // What the rare cases need, in one look.
+        let (mut is_bound, mut has_enter) = (false, false);
+        if let Some(thread) = thread.and_then(|id| self.threads.get_mut(id.0)) {
+            is_bound = row.is_deed && thread.is_bound();
+            has_enter = thread.enter.is_some();
+            if row.opens_call {
+                thread.last_enter = event.etype.0;
+            }
         }
-        if row.opens_call {
-            self.note_enter(&step);
+        if is_bound {
+            self.check_order(&mut step);
         }
         if row.about_fd {
             self.find_fd(&mut step, row);
@@ -158,9 +164,9 @@ impl State {
             handler(self, &mut step);
         }
         // Any exit ends the wait of an enter half: its own exit was lost if it has not taken it.
-        if !row.enter
+        if has_enter
+            && !row.enter
             && let Some(thread) = thread.and_then(|id| self.threads.get_mut(id.0))
-            && thread.enter.is_some()
         {
             thread.enter = None;
         }
@@ -173,13 +179,14 @@ impl State {
         if number < 0 {
             return;
         }
-        let Some(thread) = step.thread.and_then(|id| self.threads.get_mut(id.0)) else { return };
-        if thread.fresh_fd == number && step.event.etype != ppme::PPME_SYSCALL_CLOSE_X {
+        let Some(thread) = step.thread.and_then(|id| self.threads.get(id.0)) else { return };
+        let (placeholder, table) = (thread.placeholder, self.files_of(thread));
+        if thread.fresh_fd == number
+            && step.event.etype != ppme::PPME_SYSCALL_CLOSE_X
+            && let Some(thread) = step.thread.and_then(|id| self.threads.get_mut(id.0))
+        {
             thread.fresh_fd = -1;
         }
-        let Some(thread) = step.thread.and_then(|id| self.threads.get(id.0)) else { return };
-        let placeholder = thread.placeholder;
-        let table = self.files_of(thread);
         let record = table.and_then(|table| Some((table, self.tables.get(table.0)?.table.get(number)?.kind)));
         if let Some((table, kind)) = record {
             if row.needs_socket && kind.is_no_socket() && step.succeeded() {
@@ -192,12 +199,6 @@ impl State {
             step.fx.record = Some((table, number));
         } else if !placeholder && (row.enter || step.succeeded()) {
             step.ledger.count(Counter::UnknownFds);
-        }
-    }
-
-    fn note_enter(&mut self, step: &Step<'_, '_>) {
-        if let Some(thread) = step.thread.and_then(|id| self.threads.get_mut(id.0)) {
-            thread.last_enter = step.event.etype.0;
         }
     }
 }

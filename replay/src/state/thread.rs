@@ -360,6 +360,12 @@ impl Thread {
         self.clone_ts = 0;
     }
 
+    /// What it does next is bound by a clone: [`super::State::check_order`].
+    #[inline]
+    pub(crate) fn is_bound(&self) -> bool {
+        self.halves == Halves::Parents || self.awaited != 0
+    }
+
     /// Not enough is known to place it in the tree.
     pub(crate) fn is_invalid(&self) -> bool {
         self.tid < 0 || self.pid < 0 || self.ptid < 0

@@ -7,7 +7,7 @@
 //!
 //! Nothing here changes what is true: what is not kept is compared as ever.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash};
 
 use foldhash::fast::FixedState;
 
@@ -61,7 +61,10 @@ pub(super) struct Field {
 /// A text in its place.
 #[derive(Clone, Debug, Default)]
 struct Kept {
+    /// Of the number, or of the text itself.
     hash: u64,
+    /// The number that it was made of, if it was.
+    number: Option<u64>,
     text: Vec<u8>,
 }
 
@@ -120,26 +123,40 @@ impl Field {
         self.epoch == epoch
     }
 
-    /// Looks the value on an event up.
-    pub(super) fn enter(&mut self, epoch: u32, value: &Extracted<'_>) {
+    /// Looks the value on an event up: by the number that it follows from, where there is one.
+    #[inline]
+    pub(super) fn enter<'e>(&mut self, epoch: u32, number: Option<u64>, value: impl FnOnce() -> Extracted<'e>) {
         self.epoch = epoch;
-        self.now = match value {
+        if let Some(number) = number {
+            let hash = hash_of(number);
+            let at = self.place(hash);
+            if self.kept.get(at).is_some_and(|kept| kept.hash == hash && kept.number == Some(number)) {
+                self.again = self.again.saturating_add(1);
+                self.now = Now::Text(at as u32);
+                return;
+            }
+        }
+        self.now = match value() {
             Extracted::Absent => Now::Absent,
-            Extracted::One(Value::Text(text)) if text.len() <= MAX_TEXT => self.place(text),
+            Extracted::One(Value::Text(text)) if text.len() <= MAX_TEXT => self.keep(&text, number),
             _ => Now::Unkept,
         };
     }
 
-    fn place(&mut self, text: &[u8]) -> Now {
+    #[inline]
+    fn place(&self, hash: u64) -> usize {
+        hash as usize & self.places.wrapping_sub(1)
+    }
+
+    fn keep(&mut self, text: &[u8], number: Option<u64>) -> Now {
         if self.kept.is_empty() {
             self.kept.resize_with(self.places, Kept::default);
             self.bits = vec![0; 2 * self.words * self.places];
         }
-        // Never 0, which is the hash of an empty place.
-        let hash = FixedState::with_seed(0).hash_one(text) | 1 << 63;
-        let at = hash as usize & (self.places - 1);
+        let hash = number.map_or_else(|| hash_of(text), hash_of);
+        let at = self.place(hash);
         let Some(kept) = self.kept.get_mut(at) else { return Now::Unkept };
-        if kept.hash == hash && kept.text == text {
+        if kept.hash == hash && kept.number == number && kept.text == text {
             self.again = self.again.saturating_add(1);
             return Now::Text(at as u32);
         }
@@ -151,7 +168,7 @@ impl Field {
             }
             (self.new, self.again) = (0, 0);
         }
-        kept.hash = hash;
+        (kept.hash, kept.number) = (hash, number);
         kept.text.clear();
         kept.text.extend_from_slice(text);
         let begin = 2 * self.words * at;
@@ -192,6 +209,12 @@ impl Field {
     }
 }
 
+/// A hash that is never 0, which is that of an empty place.
+#[inline]
+fn hash_of<T: Hash>(of: T) -> u64 {
+    FixedState::with_seed(0).hash_one(of) | 1 << 63
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,18 +228,36 @@ mod tests {
         let mut texts = Texts::new(&[70]);
         let asked = Asked { field: 0, comparison: 69 };
         let Some(field) = texts.field(asked) else { panic!("70 comparisons are worth it") };
-        field.enter(1, &text("/etc/passwd"));
+        field.enter(1, None, || text("/etc/passwd"));
         assert!(field.is_at(1) && matches!(field.get(69), Known::Text(b"/etc/passwd")));
         field.learn(69, true);
-        field.enter(2, &text("/etc/shadow"));
+        field.enter(2, None, || text("/etc/shadow"));
         assert!(matches!(field.get(69), Known::Text(b"/etc/shadow")));
         field.learn(69, false);
-        field.enter(3, &text("/etc/passwd"));
+        field.enter(3, None, || text("/etc/passwd"));
         assert!(matches!(field.get(69), Known::Verdict(true)) && matches!(field.get(1), Known::Text(_)));
-        field.enter(4, &Extracted::Absent);
+        field.enter(4, None, || Extracted::Absent);
         assert!(matches!(field.get(69), Known::Verdict(false)));
-        field.enter(5, &text(&"x".repeat(MAX_TEXT + 1)));
+        let long = "x".repeat(MAX_TEXT + 1);
+        field.enter(5, None, || text(&long));
         assert!(matches!(field.get(69), Known::Nothing));
+    }
+
+    #[test]
+    fn a_number_stands_for_its_text() {
+        let mut texts = Texts::new(&[3]);
+        let Some(field) = texts.field(Asked { field: 0, comparison: 0 }) else { panic!("3 are worth it") };
+        field.enter(1, Some(7), || text("O_RDONLY"));
+        field.learn(0, true);
+        field.enter(2, Some(7), || panic!("it is known what 7 means"));
+        assert!(matches!(field.get(0), Known::Verdict(true)));
+        // The same text without a number, or of another one, is another matter.
+        for number in [None, Some(8)] {
+            field.enter(3, number, || text("O_RDONLY"));
+            assert!(matches!(field.get(0), Known::Text(b"O_RDONLY")));
+        }
+        field.enter(4, Some(9), || Extracted::Absent);
+        assert!(matches!(field.get(0), Known::Verdict(false)));
     }
 
     #[test]
@@ -225,7 +266,8 @@ mod tests {
         let Some(field) = texts.field(Asked { field: 0, comparison: 0 }) else { panic!("3 are worth it") };
         // More texts than places, over and over: each answer is that of its text.
         for (epoch, n) in (1..).zip((0..3000_u32).chain(0..3000)) {
-            field.enter(epoch, &text(&n.to_string()));
+            let number = n.to_string();
+            field.enter(epoch, None, || text(&number));
             match field.get(0) {
                 Known::Verdict(verdict) => assert_eq!(verdict, n % 3 == 0),
                 Known::Text(_) => field.learn(0, n % 3 == 0),

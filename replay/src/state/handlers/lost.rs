@@ -33,7 +33,7 @@ impl State {
     /// or from the clone that it called, and it does nothing after its exit.
     pub(crate) fn check_order(&mut self, step: &mut Step<'_, '_>) {
         let Some(thread) = step.thread.and_then(|id| self.threads.get_mut(id.0)) else { return };
-        if thread.halves != Halves::Parents && thread.awaited == 0 {
+        if !thread.is_bound() {
             return;
         }
         let result = if CLONES.contains(&step.event.etype) { step.event.i64(0) } else { None };
