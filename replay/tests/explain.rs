@@ -190,3 +190,14 @@ fn colours_are_ours_only() {
         assert!(!text.contains("\x1b]") && !text.contains('\x07'), "{text:?}");
     }
 }
+
+#[test]
+fn a_log_has_no_event_that_a_rule_for_system_calls_is_asked_about() {
+    let story = Story::new();
+    let log = story.root.path().join("audit.jsonl");
+    let request = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"1","stage":"ResponseComplete","verb":"get",
+        "requestReceivedTimestamp":"2026-03-02T09:00:00.000000Z","stageTimestamp":"2026-03-02T09:00:00.000000Z"}"#;
+    fs::write(&log, request.replace('\n', "")).unwrap();
+    let found = story.run(&["explain", "Shell started", log.to_str().unwrap(), "-r", "RULES"]);
+    assert!(found.out.contains("none is of the source syscall"), "{}{}", found.out, found.err);
+}

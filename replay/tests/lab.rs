@@ -318,6 +318,9 @@ fn json_junit_and_digest_say_the_same_every_time() {
     assert!(xml.contains("name=\"a&lt;b\"") && !xml.contains('\u{1b}'), "{xml}");
     let again = folder.test(&["--json", "--digest", "-j", "1"]).1;
     assert_eq!(out, again);
+    // In place of the lines.
+    let (exit, printed, _) = folder.test(&["--junit", "-"]);
+    assert_eq!((exit, printed.as_str()), (Exit::Alerts, xml.as_str()));
 }
 
 #[test]
@@ -338,6 +341,11 @@ fn a_baseline_is_noisy_or_quiet() {
     let (exit, out) = run(&["--baseline-limit", "notice"]);
     assert_eq!(exit, Exit::Alerts, "{out}");
     assert!(out.contains("too noisy") && out.contains("the baseline is noisy"), "{out}");
+    fs::write(folder.path("benign/example.scap"), "no capture").unwrap();
+    let (exit, out) = run(&[]);
+    assert_eq!(exit, Exit::Unreadable, "{out}");
+    assert!(out.contains("0 captures") && out.contains("the baseline is unknown"), "{out}");
+    fs::write(folder.path("benign/example.scap"), casebook_fixtures::EXAMPLE).unwrap();
     let (_, out) = run(&["--json"]);
     let body: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(body["baseline"]["noise"][0]["rule"], "Starts things");

@@ -220,6 +220,45 @@ fn a_case_notices_what_its_expectations_forbid() {
 }
 
 #[test]
+fn one_rule_of_several_is_looked_at() {
+    let lab = Lab::new();
+    let args = ["coverage", "-m", "-r", "rules.yaml", "--rule", "Shadow read", "work.scap"];
+    let found = lab.json(&args);
+    let names = |list: &Value| -> Vec<String> {
+        list.as_array().unwrap().iter().map(|rule| rule.as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(found["coverage"]["rules"].as_array().unwrap().len(), 1);
+    assert_eq!(found["coverage"]["rules"][0]["name"], "Shadow read");
+    for piece in found["coverage"]["pieces"].as_array().unwrap() {
+        assert_eq!(names(&piece["rules"]), ["Shadow read"]);
+    }
+    let left = found["mutation"]["survivors"].as_array().unwrap();
+    assert!(!left.is_empty() && left.iter().all(|mutant| names(&mutant["rules"]) == ["Shadow read"]), "{left:?}");
+    let unknown = lab.run(&["coverage", "-r", "rules.yaml", "--rule", "Shado read", "work.scap"]);
+    assert_eq!(unknown.exit, Exit::Usage);
+    assert!(unknown.err.contains("did you mean 'Shadow read'?"), "{}", unknown.err);
+}
+
+#[test]
+fn cases_of_several_folders_have_the_same_rules() {
+    let lab = Lab::new();
+    lab.write("cases/a/case.yaml", &CASE.replace("../", "../../"));
+    lab.write("cases/b/deep/case.yaml", &CASE.replace("../", "../../../"));
+    let found = lab.json(&["coverage", "-m", "cases/"]);
+    assert_eq!(found["coverage"]["captures"], 2);
+    assert_eq!(found["coverage"]["ruleset"], "rules.yaml");
+    assert!(!found.to_string().contains(".."), "{found}");
+}
+
+#[test]
+fn what_cannot_be_read_is_said_once_and_not_counted() {
+    let lab = Lab::new();
+    let found = lab.run(&["coverage", "-r", "rules.yaml", "gone.scap"]);
+    assert_eq!((found.exit, found.err.matches("gone.scap").count()), (Exit::Unreadable, 1), "{}", found.err);
+    assert!(found.out.contains("0 captures, 0 events"), "{}", found.out);
+}
+
+#[test]
 fn threads_make_no_difference() {
     let lab = Lab::new();
     let with = |jobs| lab.run(&["coverage", "-m", "-j", jobs, "-r", "rules.yaml", "work.scap", "attack.scap"]).out;

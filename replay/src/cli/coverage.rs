@@ -1,6 +1,7 @@
 //! `casebook-replay coverage`: what of the rules cases or captures exercise, and which changes to the rules they would
 //! not notice.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use super::args::FormArg;
 use super::captures;
 use super::exit::{self, Exit};
 use super::explain::{json_line, tell, written};
-use super::ruleset::{LabArgs, Loaded, RuleArgs};
+use super::ruleset::{LabArgs, Loaded, RuleArgs, no_rule};
 use super::talk::{say, say_lines};
 use crate::lab::case::CaseCapture;
 use crate::lab::coverage::html::{self, Section};
@@ -52,6 +53,10 @@ pub(super) struct CoverageArgs {
     #[command(flatten)]
     rules: RuleArgs,
 
+    /// Only this rule, by its name; repeat for more [default: all]
+    #[arg(long = "rule", value_name = "NAME", help_heading = "Rules")]
+    names: Vec<String>,
+
     /// Also change the rules in every small way and count the changes that a case notices
     ///
     /// A change: a comparison dropped or negated, and/or swapped, an operator replaced by its neighbour, an element taken
@@ -87,6 +92,14 @@ struct Subject<'s> {
     outcome: &'s LoadOutcome,
     captures: Vec<Source>,
     trials: Vec<Trial<'s>>,
+}
+
+impl Subject<'_> {
+    /// Number of the rule of this name.
+    fn number(&self, name: &str) -> Option<u32> {
+        let at = self.rules.rules().iter().position(|rule| rule.name == name)?;
+        u32::try_from(at).ok()
+    }
 }
 
 /// A ruleset with what was found.
@@ -191,14 +204,29 @@ fn measure(
     err: &mut (dyn Write + Send),
     terminals: Terminals,
 ) -> Exit {
+    if let Some(unknown) = args.names.iter().find(|name| subjects.iter().all(|subject| subject.number(name).is_none()))
+    {
+        let known: BTreeSet<&str> =
+            subjects.iter().flat_map(|subject| subject.rules.rules()).map(|rule| &*rule.name).collect();
+        no_rule(unknown, known, err);
+        return Exit::Usage;
+    }
     let mut all = Vec::new();
     for subject in subjects {
+        let only: BTreeSet<u32> = args.names.iter().filter_map(|name| subject.number(name)).collect();
+        let only = (!args.names.is_empty()).then_some(&only);
+        if only.is_some_and(BTreeSet::is_empty) {
+            continue; // cases of other rules
+        }
         let jobs = args.lab.jobs();
         let mut meter = args.lab.hearing(terminals).meter(&subject.captures);
         let advance = |bytes, events| meter.advance(bytes, events);
         let sources = &subject.outcome.sources;
-        let coverage = coverage::run(subject.rules, sources, &subject.captures, jobs, &advance);
-        let score = args.mutants.then(|| mutation::run(subject.rules, sources, &subject.trials, jobs, &advance));
+        let coverage = coverage::run(subject.rules, sources, only, &subject.captures, jobs, &advance);
+        let mut score = args.mutants.then(|| mutation::run(subject.rules, sources, &subject.trials, jobs, &advance));
+        if let (Some(score), Some(only)) = (&mut score, only) {
+            score.retain(only);
+        }
         meter.finish();
         coverage.reports.iter().for_each(|report| tell(report, err));
         all.push(Found { subject, coverage, score });
@@ -259,6 +287,8 @@ Examples:
       coverage and mutation score of the built-in rules over the cases of this project
   casebook-replay coverage -r falco_rules.yaml --html coverage.html evidence/
       your rules over recorded captures, as a page with the rules coloured
+  casebook-replay coverage --mutants --rule 'Shell in a pod' cases/
+      only what is about a rule that one is writing
   casebook-replay coverage --mutants --min-score 85 --survivors all cases/
       for a CI job
   casebook-replay coverage --mutants --output json cases/ | jq '.mutation.survivors[].place'

@@ -130,7 +130,7 @@ fn nearest(
                     let name = text::short(&report.name, usize::MAX);
                     text.extend([if text.is_empty() { "" } else { "\n" }, "== ", &name, "\n"]);
                 }
-                text.push_str(&text::found(&found, &explainer.rule().name, paint));
+                text.push_str(&text::found(&found, &explainer.rule().name, &explainer.rule().source, paint));
             }
             FormArg::Json => {
                 let line = json!({ "capture": report.name, "rule": explainer.note(explainer.rule()), "found": found });
@@ -145,7 +145,7 @@ fn nearest(
 /// Says what is wrong with a capture.
 pub(super) fn tell(report: &CaptureReport, err: &mut dyn Write) {
     if let Some(error) = &report.error {
-        say(err, &format!("warning: {}: {error}", report.name));
+        say(err, &format!("warning: {error}")); // it names the capture
     }
 }
 

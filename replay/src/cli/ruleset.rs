@@ -96,10 +96,15 @@ impl Loaded {
         if let (Some((only, _)), None) = (alike.next(), alike.next()) {
             return Some(only);
         }
-        say(err, &format!("error: there is no rule '{name}'"));
-        if let Some(near) = suggest::closest(name, all.iter().map(|rule| &*rule.name)) {
-            say(err, &format!("  help: did you mean '{near}'?"));
-        }
+        no_rule(name, all.iter().map(|rule| &*rule.name), err);
         None
+    }
+}
+
+/// Says that none of the rules is called so.
+pub(super) fn no_rule<'r>(name: &str, known: impl IntoIterator<Item = &'r str>, err: &mut dyn Write) {
+    say(err, &format!("error: there is no rule '{name}'"));
+    if let Some(near) = suggest::closest(name, known) {
+        say(err, &format!("  help: did you mean '{near}'?"));
     }
 }

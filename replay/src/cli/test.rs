@@ -84,7 +84,7 @@ pub(super) struct TestArgs {
     #[arg(long, help_heading = "Output")]
     json: bool,
 
-    /// Also write the results to this file, as `JUnit` XML
+    /// Also write the results to this file, as `JUnit` XML; `-` is standard output, in place of the lines
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     junit: Option<PathBuf>,
 
@@ -178,10 +178,12 @@ fn cases(args: &TestArgs, mut suite: Suite, out: &mut dyn Write, err: &mut dyn W
             Err(exit) => return exit,
         }
     }
-    if let Err(error) = print(args, &suite, &outcomes, out) {
+    let instead = args.junit.as_ref().is_some_and(|path| path.as_os_str() == "-");
+    let printed = if instead { junit::write(&suite, &outcomes, out) } else { print(args, &suite, &outcomes, out) };
+    if let Err(error) = printed.and_then(|()| out.flush()) {
         return broken(&error, err);
     }
-    if let Some(path) = &args.junit {
+    if let Some(path) = args.junit.as_ref().filter(|_| !instead) {
         let written = File::create(path).and_then(|file| {
             let mut file = BufWriter::new(file);
             junit::write(&suite, &outcomes, &mut file)?;

@@ -21,14 +21,15 @@ use super::ExcerptError;
 use crate::context::EventContext;
 use crate::engine::Replay;
 use crate::fields::Catalogue;
-use crate::fields::catalogue::SYSCALL_SOURCE;
+use crate::fields::catalogue::{K8S_AUDIT_SOURCE, SYSCALL_SOURCE};
 use crate::run::Source;
 
 /// Fields that tell the place of an event in its capture.
 const OF_PLACE: &[&str] = &["evt.num", "evt.reltime", "evt.deltatime", "evt.count"];
 
 /// Arguments for fields that need one.
-const ARGUMENTS: &[&str] = &["[0]", "[1]", "[2]", "[3]", "[4]", ".fd", ".res", "[PATH]", "[cpu]"];
+const ARGUMENTS: &[&str] =
+    &["[0]", "[1]", "[2]", "[3]", "[4]", ".fd", ".res", "[PATH]", "[cpu]", "[/user/username]", "[/objectRef]"];
 
 /// Events under way between the two replays.
 const AHEAD: usize = 256;
@@ -46,7 +47,7 @@ pub struct Proof {
     pub differing: BTreeMap<String, (u64, u64)>,
 }
 
-/// All fields that can be asked.
+/// All fields that can be asked, of system calls and of audit events: a slice may have both.
 struct Questions(Vec<(String, FieldRef, Display)>);
 
 impl Questions {
@@ -60,7 +61,8 @@ impl Questions {
             }
             let names = std::iter::once(name.to_owned());
             for name in names.chain(ARGUMENTS.iter().map(|argument| format!("{name}{argument}"))) {
-                if let Ok(field) = catalogue.parse(SYSCALL_SOURCE, &name) {
+                let parsed = catalogue.parse(SYSCALL_SOURCE, &name);
+                if let Ok(field) = parsed.or_else(|_| catalogue.parse(K8S_AUDIT_SOURCE, &name)) {
                     let display = catalogue.display(&field);
                     questions.push((name, field, display));
                 }

@@ -9,7 +9,7 @@
 
 use std::fs;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use casebook_rules::ruleset::Matching;
@@ -274,7 +274,7 @@ impl Reading<'_> {
                 let hint = "or `${NAME}/...` with a variable that `requires: {env: NAME}` names".to_owned();
                 return self.notes.wrong_with(node.span, "the path of a capture is relative to the case", Some(hint));
             }
-            let path = folder.join(environment.expand(written));
+            let path = direct(&folder.join(environment.expand(written)));
             if environment.missing.is_some() {
                 continue;
             }
@@ -306,7 +306,7 @@ impl Reading<'_> {
                 "default" if paths.is_empty() => with_default = true,
                 "default" => return self.notes.wrong(item.span, "`default` comes first: files build on it"),
                 path => {
-                    let path = folder.join(path);
+                    let path = direct(&folder.join(path));
                     if !path.exists() {
                         return self.notes.wrong(item.span, format!("{}: no such file", path.display()));
                     }
@@ -322,6 +322,23 @@ impl Reading<'_> {
             (true, None) => None,
         }
     }
+}
+
+/// `cases/a/../../rules/x.yaml` as `rules/x.yaml`: one file has one name, whichever case names it, so that cases of several
+/// folders share their rules. A folder behind a symbolic link stays: what is above it is elsewhere.
+fn direct(path: &Path) -> PathBuf {
+    let mut direct = PathBuf::new();
+    for part in path.components() {
+        let goes_back = part == Component::ParentDir
+            && matches!(direct.components().next_back(), Some(Component::Normal(_)))
+            && fs::symlink_metadata(&direct).is_ok_and(|folder| folder.is_dir());
+        if goes_back {
+            direct.pop();
+        } else {
+            direct.push(part);
+        }
+    }
+    if direct.as_os_str().is_empty() { PathBuf::from(".") } else { direct }
 }
 
 /// What a case requires, as far as it is there.

@@ -11,7 +11,7 @@ pub mod html;
 mod record;
 pub mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use casebook_rules::ast::{Right, Span};
 use casebook_rules::ruleset::RuleSet;
@@ -20,7 +20,7 @@ use serde::Serialize;
 
 use super::verdicts::{Kind, Place, Tree};
 use crate::run::Source;
-use crate::summary::CaptureReport;
+use crate::summary::{CaptureReport, Completeness};
 
 /// How often something was true and false where the evaluation came to it.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Debug)]
@@ -143,6 +143,11 @@ pub struct Coverage {
 }
 
 impl Coverage {
+    /// Captures that could be read, to their end or not.
+    pub fn read(&self) -> usize {
+        self.reports.iter().filter(|report| report.completeness != Completeness::Unreadable).count()
+    }
+
     /// Rules that were reported at least once.
     pub fn fired(&self) -> Share {
         Share { seen: self.rules.iter().filter(|rule| rule.reported > 0).count(), of: self.rules.len() }
@@ -161,10 +166,11 @@ impl Coverage {
     }
 }
 
-/// Replays captures, `jobs` at a time, and tells what of the rules they exercise.
+/// Replays captures, `jobs` at a time, and tells what of the rules they exercise; of those in `only`, if it is there.
 pub fn run(
     rules: &RuleSet,
     sources: &Sources,
+    only: Option<&BTreeSet<u32>>,
     captures: &[Source],
     jobs: usize,
     advance: &(dyn Fn(u64, u64) + Sync),
@@ -172,7 +178,7 @@ pub fn run(
     let (records, reports) = record::run(rules, captures, jobs, advance);
     let mut pieces: BTreeMap<(FileSpan, PieceKind), PieceSeen> = BTreeMap::new();
     let mut seen_rules = Vec::new();
-    for record in &records {
+    for record in records.iter().filter(|record| only.is_none_or(|only| only.contains(&record.number))) {
         let Some(rule) = rules.rules().get(record.number as usize) else { continue };
         let tree = Tree::new(rule, rules);
         let mut add = Adding { rules, sources, pieces: &mut pieces, number: record.number };

@@ -15,7 +15,7 @@ mod operators;
 mod record;
 pub mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use casebook_rules::ruleset::{Matching, RuleSet};
 use casebook_rules::source::Sources;
@@ -184,6 +184,12 @@ impl Tally {
 }
 
 impl Score {
+    /// Leaves only the mutants that change one of these rules, by number, and what they do to them.
+    pub fn retain(&mut self, rules: &BTreeSet<u32>) {
+        self.mutants.iter_mut().for_each(|mutant| mutant.rules.retain(|rule| rules.contains(rule)));
+        self.mutants.retain(|mutant| !mutant.rules.is_empty());
+    }
+
     /// All mutants together.
     pub fn total(&self) -> Tally {
         let mut tally = Tally::default();

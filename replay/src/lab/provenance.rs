@@ -33,7 +33,7 @@ pub fn page(suite: &Suite) -> String {
         (row.licence, row.source) = (case.licence.clone(), case.source.clone());
         row.captures.extend(case.captures.iter().filter_map(file));
     }
-    let synthetic = suite.cases.iter().filter(|case| case.captures.iter().all(is_synthetic)).count();
+    let written = suite.cases.iter().filter(|case| !case.captures.iter().any(is_file)).count();
     let mut text = String::from(
         "# Where the cases come from\n\n\
          <!-- Made by `casebook-replay test --provenance fixtures/cases`; a test keeps it current. -->\n\n",
@@ -41,9 +41,10 @@ pub fn page(suite: &Suite) -> String {
     // Writing to a string cannot fail.
     let _ = writeln!(
         text,
-        "{} cases: {synthetic} from event scripts in the case files themselves, {} with recorded captures.\n",
+        "{} cases: {written} written in the case files themselves (event scripts, requests to a cluster), {} with \
+         recorded captures.\n",
         suite.cases.len(),
-        suite.cases.len() - synthetic
+        suite.cases.len() - written
     );
     text.push_str("| folder | cases | technique | source | licence | captures |\n|---|---|---|---|---|---|\n");
     for ((folder, ..), row) in rows {
@@ -68,8 +69,8 @@ fn folder(case: &Case) -> String {
     end.and_then(|end| case.name.get(..end)).unwrap_or(&case.name).to_owned()
 }
 
-fn is_synthetic(capture: &CaseCapture) -> bool {
-    matches!(capture, CaseCapture::Synthetic(_))
+fn is_file(capture: &CaseCapture) -> bool {
+    matches!(capture, CaseCapture::File(_))
 }
 
 /// A capture's file name, length and digest.

@@ -72,7 +72,7 @@ fn section(section: &Section<'_>, number: usize, out: &mut String) {
         out,
         "<h2>{}</h2>\n<p>{} captures, {events} events.</p>\n<div class=\"tiles\">",
         escaped(&section.name),
-        coverage.reports.len()
+        coverage.read()
     );
     tile("rules reported", coverage.fired(), out);
     for (kind, words) in KINDS {

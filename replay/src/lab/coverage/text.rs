@@ -36,8 +36,8 @@ pub fn report(coverage: &Coverage, name: &str, paint: Paint) -> String {
         out,
         "Coverage of {}: {} {}, {events} events",
         short(name, usize::MAX),
-        coverage.reports.len(),
-        if coverage.reports.len() == 1 { "capture" } else { "captures" },
+        coverage.read(),
+        if coverage.read() == 1 { "capture" } else { "captures" },
     );
     let _ = writeln!(out, "  {}  rules reported", share(coverage.fired()));
     for (kind, words) in KINDS {
@@ -134,7 +134,7 @@ pub fn json(coverage: &Coverage, name: &str, rules: &RuleSet) -> Value {
         .collect();
     json!({
         "ruleset": name,
-        "captures": coverage.reports.len(),
+        "captures": coverage.read(),
         "events": coverage.reports.iter().map(|report| report.events).sum::<u64>(),
         "totals": totals,
         "rules": coverage.rules,

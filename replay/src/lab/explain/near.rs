@@ -38,6 +38,8 @@ pub struct Miss {
 /// What a search found in one capture.
 #[derive(Clone, Default, Serialize, Debug)]
 pub struct Found {
+    /// Events of the rule's source.
+    pub of_source: u64,
     /// Events on which the rule was reported.
     pub reported: u64,
     /// The first of them.
@@ -160,6 +162,7 @@ impl Watcher for Search<'_> {
         if context.source() != Some(self.explainer.rule().source.as_str()) {
             return ControlFlow::Continue(());
         }
+        self.found.of_source += 1;
         if !self.explainer.concerns(context) {
             return ControlFlow::Continue(());
         }

@@ -311,8 +311,8 @@ fn list_words(list: &ListNote, part: &PartNote) -> Option<String> {
     Some(text)
 }
 
-/// What a search for near misses found in one capture.
-pub fn found(found: &Found, rule: &str, paint: Paint) -> String {
+/// What a search for near misses of a rule, whose events are those of `source`, found in one capture.
+pub fn found(found: &Found, rule: &str, source: &str, paint: Paint) -> String {
     let mut out = String::new();
     let first = |event: Option<&super::EventNote>| event.map(|event| format!(", first event {}", event.num));
     let _ = writeln!(
@@ -339,7 +339,10 @@ pub fn found(found: &Found, rule: &str, paint: Paint) -> String {
     // Those that failed by one, and where there are none, those that failed by the least.
     let near: Vec<&Miss> = found.misses.iter().filter(|miss| miss.distance == nearest).collect();
     if near.is_empty() {
-        let _ = writeln!(out, "no event came near it");
+        let _ = match found.of_source {
+            0 => writeln!(out, "it was asked about no event: none is of the source {}", short(source, 60)),
+            _ => writeln!(out, "no event came near it"),
+        };
         return out;
     }
     let comparisons = if nearest == 1 { "one comparison".to_owned() } else { format!("{nearest} comparisons") };
