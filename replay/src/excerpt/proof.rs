@@ -61,8 +61,11 @@ impl Questions {
             }
             let names = std::iter::once(name.to_owned());
             for name in names.chain(ARGUMENTS.iter().map(|argument| format!("{name}{argument}"))) {
-                let parsed = catalogue.parse(SYSCALL_SOURCE, &name);
-                if let Ok(field) = parsed.or_else(|_| catalogue.parse(K8S_AUDIT_SOURCE, &name)) {
+                let parsed = catalogue.parse(SYSCALL_SOURCE, &name).ok();
+                // Lists of an audit event are compared whole.
+                let of_element = name.ends_with(']') && !name.contains("[/");
+                let of_audit = || catalogue.parse(K8S_AUDIT_SOURCE, &name).ok().filter(|_| !of_element);
+                if let Some(field) = parsed.or_else(of_audit) {
                     let display = catalogue.display(&field);
                     questions.push((name, field, display));
                 }
