@@ -288,9 +288,41 @@ __inline struct file *file_of(u32 fd)
 	struct fdtable *table = GET(GET(task, files), fdt);
 	struct file *file = 0;
 
+	if (s && fd >= DIRECT)
+		return (void *)s->file;
 	if (fd < GET(table, max_fds))
 		bpf_probe_read_kernel(&file, sizeof(file), GET(table, fd) + fd);
 	return file;
+}
+
+#define SEARCHED 512 /* descriptors */
+
+/* A descriptor of this thread that refers to the file; negative where there is none among the first. */
+__global int descriptor_of(u64 of, u64 file)
+{
+	struct task_struct *task = (void *)of;
+	struct fdtable *table = GET(GET(task, files), fdt);
+	u32 count = GET(table, max_fds);
+	u64 at = (u64)GET(table, fd);
+
+	if (!file)
+		return -1;
+	for (u32 i = 0; i < SEARCHED; i += 4) {
+		u64 files[4] = {};
+
+		/* Tables have room for multiples of 64. */
+		if (i >= count || bpf_probe_read_kernel(files, sizeof(files), (void *)(at + i * 8)))
+			break;
+		if (files[0] == file)
+			return i;
+		if (files[1] == file)
+			return i + 1;
+		if (files[2] == file)
+			return i + 2;
+		if (files[3] == file)
+			return i + 3;
+	}
+	return -1;
 }
 
 __inline struct sock *sock_of(struct file *file)

@@ -300,6 +300,7 @@ struct io_ring_ctx {
 };
 
 struct io_kiocb {
+	struct file *file;
 	u8 opcode;
 	struct io_ring_ctx *ctx;
 };
@@ -307,6 +308,7 @@ struct io_kiocb {
 /* What the kernel keeps of a request: in its first bytes, whatever the kernel. */
 struct io_open {
 	struct filename *filename;
+	u32 file_slot;
 };
 struct io_unlink {
 	struct filename *filename;

@@ -90,10 +90,11 @@ struct {
 } plans SEC(".maps");
 
 /* Portable code of a native number; 64-bit calls first, 32-bit calls from 512 on, members of the 32-bit socketcall
- * from 1024 on. 0: unknown. */
+ * from 1024 on, x32 calls with numbers of their own (512 to 547) from 1056 on. 0: unknown. */
 #define NATIVE_COMPAT 512
 #define NATIVE_SOCKETCALL 1024
-#define NATIVES 1056
+#define NATIVE_X32 1056
+#define NATIVES 1092
 #define COMPAT_SOCKETCALL 102
 
 struct {
@@ -235,6 +236,7 @@ struct scratch {
 	u32 pos;
 	u32 busy;
 	u64 task; /* whose descriptors are meant; 0: the current thread's */
+	u64 file; /* what numbers from DIRECT on refer to, 0: not known */
 	u8 buf[ROOM + ITEM_MAX + 64];
 };
 
@@ -318,6 +320,7 @@ struct pending_key {
 
 struct pending {
 	u64 task; /* who submitted it */
+	u64 request; /* kernel address, 0: not known */
 	u32 len;
 	u32 spare;
 	u8 buf[PENDING_ROOM];

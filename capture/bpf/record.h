@@ -23,6 +23,13 @@ enum record_kind {
 #define HEAD_OTHERWISE 64 /* with it: belongs into the recording also if that container is not named */
 #define HEAD_JOINED 32 /* no call: a thread that came into the recording tells who it is, in the form of a child's clone */
 
+#define HEAD_X32 128 /* x32 call with a number of its own: its structures are those of 32 bits, its registers are not */
+#define HEAD_REGISTERED 256 /* of io_uring, on a file that is registered with the ring */
+#define HEAD_DIRECT 512 /* of io_uring: what it opens gets a place of the ring's table and no descriptor */
+
+/* Numbers for places in a ring's table of files, in place of a descriptor's: from here on. */
+#define DIRECT (1 << 30)
+
 struct head {
 	u32 len; /* of the record, head included */
 	u16 kind;

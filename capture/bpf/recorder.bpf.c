@@ -42,6 +42,7 @@ __inline struct scratch *take(u32 kind, u32 code, u32 flags, u64 id, u64 wanted)
 		return 0;
 	s->busy = 1;
 	s->task = 0;
+	s->file = 0;
 	head = (void *)s->buf;
 	head->kind = kind;
 	head->code = code;
@@ -88,10 +89,13 @@ __inline void send(struct scratch *s)
 	s->busy = 0;
 }
 
+/* Structures that hold pointers and lengths of 32 bits. */
+#define SMALL (HEAD_COMPAT | HEAD_X32)
+
 /* Which call a thread makes, by the registers it made it with. */
 struct call {
 	u32 native; /* key of `natives` */
-	u32 flags; /* HEAD_COMPAT */
+	u32 flags; /* HEAD_COMPAT, HEAD_X32 */
 	u32 code;
 };
 
@@ -128,8 +132,12 @@ __inline bool call_of(struct pt_regs *regs, u64 nr, struct call *call)
 		call->flags = HEAD_COMPAT;
 	} else {
 		call->native = nr & ~X32_BIT;
-		if (call->native >= NATIVE_COMPAT)
-			call->native = 0xffff;
+		if (call->native >= NATIVE_COMPAT) {
+			bool own = nr & X32_BIT && call->native < NATIVE_COMPAT + NATIVES - NATIVE_X32;
+
+			call->native = own ? call->native - NATIVE_COMPAT + NATIVE_X32 : 0xffff;
+			call->flags = own ? HEAD_X32 : 0;
+		}
 	}
 	/* The 32-bit call that stands for all socket calls says by an argument which it is. */
 	member = call->native;
@@ -143,7 +151,7 @@ __inline bool call_of(struct pt_regs *regs, u64 nr, struct call *call)
 /* The arguments, in the order of the call's declaration. `args` is memory of a map. */
 __inline void read_args(struct pt_regs *regs, struct call *call, u64 *args)
 {
-	if (!call->flags) {
+	if (!(call->flags & HEAD_COMPAT)) {
 		args[0] = REG(regs, di);
 		args[1] = REG(regs, si);
 		args[2] = REG(regs, dx);
@@ -316,7 +324,7 @@ __global int put_fetch(u32 kind, u32 n, u32 size)
 	if (!s)
 		return 0;
 	head = (void *)s->buf;
-	compat = head->flags & HEAD_COMPAT;
+	compat = head->flags & SMALL;
 	ret = head->ret;
 	arg = nth(head->args, n);
 	next = nth(head->args, n + 1);
@@ -438,7 +446,7 @@ int call_messages(u64 *ctx)
 	wanted = (u64)head->cgroup << 32;
 	id = (u64)head->tgid << 32 | head->tid;
 	messages = head->ret;
-	size = flags & HEAD_COMPAT ? sizeof(struct msghdr32) + 4 : sizeof(struct msghdr64) + 8;
+	size = flags & SMALL ? sizeof(struct msghdr32) + 4 : sizeof(struct msghdr64) + 8;
 	for (int i = 0; i < 6; i++)
 		args[i] = head->args[i];
 	for (u32 i = 0; i < MESSAGES; i++) {
@@ -457,7 +465,7 @@ int call_messages(u64 *ctx)
 			u64 at = args[1] + (u64)i * size;
 			u32 bytes = 0;
 
-			bpf_probe_read_user(&bytes, sizeof(bytes), (void *)(at + size - (flags & HEAD_COMPAT ? 4 : 8)));
+			bpf_probe_read_user(&bytes, sizeof(bytes), (void *)(at + size - (flags & SMALL ? 4 : 8)));
 			head->args[1] = at;
 			head->ret = bytes;
 		}
@@ -510,7 +518,7 @@ int call_exec(u64 *ctx)
 		return 0;
 	head = (void *)s->buf;
 	code = head->code;
-	compat = head->flags & HEAD_COMPAT;
+	compat = head->flags & SMALL;
 	plan = bpf_map_lookup_elem(&plans, &code);
 	/* The path's place tells execve from execveat; argv follows it. */
 	at = plan ? plan->fetch[0].arg : 0;

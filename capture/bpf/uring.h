@@ -31,8 +31,8 @@ __inline u64 member_of(struct queue_entry *entry, u8 from)
 {
 	switch (from) {
 	case FROM_FD:
-		/* A number in a table of the ring is no descriptor. */
-		return entry->flags & SQE_FIXED_FILE ? (u64)-1 : (u64)entry->fd;
+		/* A number in the table of the ring is no descriptor. */
+		return entry->flags & SQE_FIXED_FILE ? DIRECT + (entry->fd & (DIRECT - 1)) : (u64)entry->fd;
 	case FROM_ADDR:
 		return entry->addr;
 	case FROM_OFF:
@@ -41,6 +41,31 @@ __inline u64 member_of(struct queue_entry *entry, u8 from)
 		return entry->len;
 	case FROM_FLAGS:
 		return entry->op_flags;
+	}
+	return 0;
+}
+
+/* Opens and relatives may put what they open into a place of the ring's table, closes may close one: its number from 1 on,
+ * 0: a descriptor is meant. */
+#define OP_ACCEPT 13
+#define OP_OPENAT 18
+#define OP_CLOSE 19
+#define OP_OPENAT2 28
+#define OP_SOCKET 45
+#define ANY_PLACE 0xffffffff
+
+__inline u32 place_of(struct queue_entry *entry)
+{
+	/* Before 5.15 the kernel did not look there. */
+	if (!FIELD_EXISTS(struct io_open, file_slot))
+		return 0;
+	switch (entry->opcode) {
+	case OP_ACCEPT:
+	case OP_OPENAT:
+	case OP_CLOSE:
+	case OP_OPENAT2:
+	case OP_SOCKET:
+		return entry->rest[0] >> 32;
 	}
 	return 0;
 }
@@ -79,9 +104,9 @@ __inline void number_and_send(struct scratch *s, s64 ret)
 }
 
 /* Keeps the record that is in the scratch until the operation ends. */
-__inline void keep_pending(struct scratch *s, u64 ring, u64 request)
+__inline void keep_pending(struct scratch *s, u64 ring, u64 name, u64 request)
 {
-	struct pending_key key = { ring, request };
+	struct pending_key key = { ring, name };
 	struct head *head = (void *)s->buf;
 	struct blank *blank;
 	u32 zero = 0, len = s->pos;
@@ -99,6 +124,7 @@ __inline void keep_pending(struct scratch *s, u64 ring, u64 request)
 		return;
 	blank->pending.len = len;
 	blank->pending.task = bpf_get_current_task();
+	blank->pending.request = request;
 	bpf_map_update_elem(&pendings, &key, &blank->pending, 0);
 }
 
@@ -158,7 +184,13 @@ __global int submitted(u64 request, u64 name)
 	head->args[2] = member_of(entry, operation->args[2]);
 	head->args[3] = member_of(entry, operation->args[3]);
 	head->args[4] = member_of(entry, operation->args[4]);
-	head->args[5] = 0;
+	head->args[5] = place_of(entry);
+	if (head->args[5] && entry->opcode == OP_CLOSE)
+		head->args[0] = DIRECT + ((head->args[5] - 1) & (DIRECT - 1));
+	else if (head->args[5])
+		head->flags |= HEAD_DIRECT;
+	if (entry->flags & SQE_FIXED_FILE)
+		head->flags |= HEAD_REGISTERED;
 	put_names(request, operation->names);
 	put_plan(code, PART_SUBMITTED);
 	if (entry->flags & SQE_SKIP_SUCCESS) {
@@ -166,9 +198,30 @@ __global int submitted(u64 request, u64 name)
 		number_and_send(s, -EINPROGRESS);
 		return 0;
 	}
-	keep_pending(s, (u64)ring, name ? name : entry->user_data);
+	keep_pending(s, (u64)ring, name ? name : entry->user_data, name);
 	s->busy = 0;
 	return 0;
+}
+
+/* What an operation did with the ring's table of files, when it ends: a registered file is told by a descriptor of the
+ * process that refers to it, where there is one; what was opened into a place, by that place. */
+__inline void of_table(struct scratch *s, struct pending *pending)
+{
+	struct head *head = (void *)s->buf;
+
+	if (head->flags & HEAD_REGISTERED && pending->request) {
+		int fd;
+
+		s->file = (u64)GET((struct io_kiocb *)pending->request, file);
+		fd = descriptor_of(pending->task, s->file);
+		if (fd >= 0)
+			head->args[0] = fd;
+	}
+	if (head->flags & HEAD_DIRECT && head->ret >= 0) {
+		u64 place = head->args[5] == ANY_PLACE ? head->ret : head->args[5] - 1;
+
+		head->ret = DIRECT + (place & (DIRECT - 1));
+	}
 }
 
 /* Not zero: the operation is known. */
@@ -201,6 +254,7 @@ __global int completed(u64 ring, u64 name, s64 result, u32 flags)
 	head->ret = result;
 	s->pos = len;
 	s->task = pending->task;
+	of_table(s, pending);
 	/* Memory of the program can be read only where it is the current one. */
 	put_plan(head->code, id >> 32 == head->tgid ? PART_COMPLETED : PART_ELSEWHERE);
 	send(s);

@@ -24,10 +24,10 @@ results = mmap.mmap(ring, word(100) + completions * 16, offset=0x8000000)
 get = lambda where, at: struct.unpack_from("I", where, at)[0]
 
 
-def operate(opcode, fd=-1, addr=0, off=0, length=0, flags=0, entry_flags=0):
+def operate(opcode, fd=-1, addr=0, off=0, length=0, flags=0, entry_flags=0, place=0):
     tail = get(submit, word(44))
     at = tail & get(submit, word(48))
-    struct.pack_into("BBHiQQIIQ24x", queue, at * 64, opcode, entry_flags, 0, fd, off, addr, length, flags, 7)
+    struct.pack_into("BBHiQQIIQHHI16x", queue, at * 64, opcode, entry_flags, 0, fd, off, addr, length, flags, 7, 0, 0, place)
     struct.pack_into("I", submit, word(64) + at * 4, at)
     struct.pack_into("I", submit, word(44), tail + 1)
     assert call(426, ring, 1, 1, 1, 0, 0) == 1, os.strerror(ctypes.get_errno())

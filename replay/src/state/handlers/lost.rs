@@ -54,12 +54,16 @@ impl State {
         }
     }
 
-    /// The kernel gives the lowest number that is free. A number that this very program opened, and that is given out
-    /// again, was closed unseen. (Of what was there before the program, lists and parents may have told too much.)
+    /// The kernel gives the lowest number that is free (but for places in a ring's table, which programs choose). A number
+    /// that this very program opened, and that is given out again, was closed unseen. (Of what was there before the
+    /// program, lists and parents may have told too much.)
     ///
     /// Only where a single thread can open and close: of several, the events may stand in another order than the
     /// numbers were given out and back.
     pub(crate) fn number_given(&mut self, step: &mut Step<'_, '_>, number: i64) {
+        if number >= RING_PLACES {
+            return;
+        }
         let Some(thread) = step.thread.and_then(|id| self.threads.get(id.0)).filter(|thread| thread.is_main()) else {
             return;
         };
@@ -95,6 +99,10 @@ impl State {
         self.losses.shown();
     }
 }
+
+/// From here on numbers stand for places in the table of files of an `io_uring`: how our recorder tells of files without a
+/// descriptor (`capture/README.md`).
+const RING_PLACES: i64 = 1 << 30;
 
 // Parameters of brk.
 const VM_SIZE: usize = 1;

@@ -247,3 +247,18 @@ fn lost_exec_told_by_the_loader() {
         assert_eq!(text(&bench.thread(20).comm), "<NA>");
     }
 }
+
+// Numbers that stand for places in a ring's table of files are chosen by programs: nothing follows for those below.
+#[test]
+fn a_place_in_a_rings_table_says_nothing_of_descriptors() {
+    const PLACE: i64 = (1 << 30) + 2;
+    let mut bench = Bench::new();
+    bench.fork(20);
+    bench.apply(&exec(20, 20, "b"));
+    bench.state.losses.shown();
+    bench.apply(&open(20, PLACE, "/etc/shadow", 1));
+    assert_eq!((bench.name(20, PLACE).as_str(), bench.has_fd(20, 5)), ("/etc/shadow", false));
+    assert_eq!(bench.ledger.get(Counter::LostOpens), 0);
+    bench.apply(&open(20, 5, "/f", 1));
+    assert!(bench.ledger.get(Counter::LostOpens) > 0, "as a descriptor does");
+}
