@@ -13,7 +13,7 @@ use aya::programs::{BtfTracePoint, Iter, RawTracePoint};
 use aya::{Btf, Ebpf, EbpfLoader};
 
 use crate::appear::Judged;
-use crate::calls::{CODES, Calls, Class, guarded_numbers, natives, operations, wanted_numbers};
+use crate::calls::{CODES, Calls, Class, guarded_numbers, guards_any, natives, operations, wanted_numbers};
 use crate::filter::{Entry, Filters, LENGTHS, Mode};
 
 static TYPED: &[u8] = aya::include_bytes_aligned!("../bpf/recorder.bpf.o");
@@ -213,10 +213,13 @@ impl Probe {
             let fd = program.fd().map_err(refused(format!("the program {name}")))?;
             classes.set(class as u32, fd, 0).map_err(refused("the map of classes"))?;
         }
-        for (name, tracepoint) in TRACEPOINTS {
+        // The costliest to attach, as every call of the machine then passes it: not where nothing is to be guarded.
+        let guards = guards_any(&settings.wanted);
+        let tracepoints = || TRACEPOINTS.iter().copied().filter(|(name, _)| guards || *name != "on_enter");
+        for (name, tracepoint) in tracepoints() {
             load_program(&mut ebpf, name, tracepoint, raw, btf)?;
         }
-        for (name, tracepoint) in TRACEPOINTS {
+        for (name, tracepoint) in tracepoints() {
             attach(&mut ebpf, name, tracepoint, raw)?;
         }
         let rings = follow_rings(&mut ebpf, raw, btf);
