@@ -405,7 +405,7 @@ mod tests {
         assert_eq!(split("[{},\n{}"), ["1 {}", "2 {}", "2 broken"], "an array that is cut");
         assert_eq!(split("[{}, ?,{}]\n{}"), ["1 {}", "1 broken", "2 {}"], "what can be no value");
         assert_eq!(
-            split("[{\"a\":\n[{}]\n[{}]"),
+            split("[{\"a\":\n{}]\n[{}]"),
             ["1 broken", "2 {}", "3 {}"],
             "a line that was cut, of lines of arrays"
         );
