@@ -390,10 +390,10 @@ fn audit_events_in_captures_and_on_standard_input_are_joined_too() {
         assert!(out.contains("alice (exec, high)"), "{name}\n{out}\n{err}");
     }
     // What standard input held.
-    let head = fs::read(files.at("audit.jsonl")).unwrap();
-    let held = Source::Input { head: head.clone().into(), whole: true };
+    let log = fs::read(files.at("audit.jsonl")).unwrap();
+    let held = Source::Input { head: log.clone().into(), whole: true };
     assert_eq!(Requests::read(&[held], &[], Clocks::default()).unwrap().requests.len(), 2);
-    let endless = Source::Input { head: head.into(), whole: false };
+    let endless = Source::Input { head: log.into(), whole: false };
     let read = Requests::read(&[endless], &[], Clocks::default()).unwrap();
     assert!(read.requests.is_empty() && read.notes[0].contains("too long to be held"), "{:?}", read.notes);
 }

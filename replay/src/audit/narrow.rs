@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(narrowed(little.clone()), text.as_bytes());
         assert_eq!(narrowed(big), text.as_bytes());
         assert_eq!(narrowed(text.clone().into_bytes()), text.as_bytes());
-        assert_eq!(narrowed(little[..little.len() - 1].to_vec()), text[..text.len() - 2].as_bytes(), "half a unit");
+        assert_eq!(narrowed(little[..little.len() - 1].to_vec()), &text.as_bytes()[..text.len() - 2], "half a unit");
         for short in [&b""[..], b"{", b"\xFF"] {
             assert_eq!(narrowed(short.to_vec()), short);
         }
