@@ -67,7 +67,8 @@ impl DeliverArgs {
 
     #[cfg(feature = "tls")]
     fn authorities(&self) -> Result<Option<Vec<u8>>, String> {
-        let read = |path| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
+        let read =
+            |path: &std::path::PathBuf| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
         self.deliver_ca.as_ref().map(read).transpose()
     }
 
