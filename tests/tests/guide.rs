@@ -84,7 +84,7 @@ fn every_command_of_the_guide_does_what_it_says() {
     assert!(said("casebook-replay explain").contains("stands earlier"));
     assert!(said("casebook-replay explain").contains("missed by one comparison"));
     assert!(said("casebook-replay test cases/").contains("2 cases: 2 passed"));
-    assert!(said("casebook-replay coverage --mutants --rule").contains("1 of 1        rules reported"));
+    assert!(said("casebook-replay coverage --mutants --rule").contains("1 of 1      rules reported"));
     assert!(said("casebook-replay test --junit").contains("digest: blake3:"));
     let xml = fs::read_to_string(folder.path().join("results.xml")).expect("the JUnit file");
     assert!(xml.contains(r#"tests="2" failures="0""#), "{xml}");
