@@ -25,8 +25,8 @@ use casebook_tests::lossy::{Options, Report, capture, corpus};
 use std::io::Write as _;
 
 /// Wrong values of ten thousand: of everything, and of what rules ask first.
-const MOST_WRONG: u64 = 15;
-const MOST_WRONG_TOLD: u64 = 10;
+const MOST_WRONG: u64 = 14;
+const MOST_WRONG_TOLD: u64 = 8;
 const MOST_WRONG_OF_RULE_FIELDS: [(&str, u64); 8] = [
     ("proc.name", 11),
     ("proc.exepath", 11),

@@ -333,7 +333,6 @@ mod tests {
     use casebook_formats::tables::ppme;
 
     use super::super::sample::{Sample, state};
-    use super::*;
 
     /// An event whose parameter `index` has this value, the ones before it unknown: its texts for `evt.args` and
     /// `evt.arg[index]`.

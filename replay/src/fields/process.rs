@@ -287,7 +287,6 @@ mod tests {
     use casebook_formats::tables::ppme;
 
     use super::super::sample::{Sample, state};
-    use super::*;
 
     /// Texts of fields on a close by thread 100 (bash below sshd below init) and by thread 200 of the sample.
     fn on(tid: i64, fields: &[&str]) -> Vec<Option<String>> {
