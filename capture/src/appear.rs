@@ -76,8 +76,8 @@ impl Appear {
                 still.push(nameless);
                 continue;
             }
-            match self.judge(&nameless.folder) {
-                Some(mode) => found.push(Judged { cgroup: nameless.cgroup, mode }),
+            match self.judge(&nameless) {
+                Some(judged) => found.push(judged),
                 None if nameless.since.elapsed() < PATIENCE && nameless.folder.exists() => {
                     // Soon at first, less and less often later.
                     nameless.next = now + nameless.since.elapsed() / 8;
@@ -138,19 +138,20 @@ impl Appear {
     }
 
     /// Which entry names it, if any? `None`: that is not known yet.
-    fn judge(&self, folder: &Path) -> Option<Option<Mode>> {
-        let Some(id) = own_id(folder) else { return Some(None) };
+    fn judge(&self, nameless: &Nameless) -> Option<Judged> {
+        let judged = |mode| Some(Judged { cgroup: nameless.cgroup, mode });
+        let Some(id) = own_id(&nameless.folder) else { return judged(None) };
         let by_id = |wanted: &&Entry<String>| may_be_id(&wanted.value) && id.starts_with(&wanted.value);
         // The longest says most; the kernel side looks at them in the same order.
         if let Some(entry) = self.wanted.iter().filter(by_id).max_by_key(|entry| entry.value.len()) {
-            return Some(Some(entry.mode));
+            return judged(Some(entry.mode));
         }
         if !self.by_name {
-            return Some(None);
+            return judged(None);
         }
         let name = describe(&self.root, &id)?;
         let named = self.wanted.iter().find(|wanted| name["name"] == wanted.value.as_str());
-        Some(named.map(|entry| entry.mode))
+        judged(named.map(|entry| entry.mode))
     }
 }
 
@@ -173,7 +174,9 @@ mod tests {
         let (old, new, other) = ("a".repeat(64), "b".repeat(64), "c".repeat(64));
         std::fs::create_dir_all(mount.join("docker").join(&old)).unwrap();
         let mut filters = Filters::default();
-        ["aaaaaa", "!web"].iter().for_each(|text| filters.container(text));
+        for text in ["aaaaaa", "!web"] {
+            filters.container(text);
+        }
         let mut appear = Appear::new(&filters, &mount, root.path()).unwrap();
         let cgroup = |path: &Path| Cgroup { id: std::fs::metadata(path).unwrap().ino() };
         let judged = |cgroup, mode| Judged { cgroup, mode };

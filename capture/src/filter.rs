@@ -248,7 +248,9 @@ mod tests {
     fn containers_are_named_by_ids_or_by_what_runtimes_call_them() {
         let filters = |texts: &[&str]| {
             let mut filters = Filters::default();
-            texts.iter().for_each(|text| filters.container(text));
+            for text in texts {
+                filters.container(text);
+            }
             filters
         };
         let some = filters(&["web", "!c0ffee", "c0ffee", "C0FFEE00C0FFEE00", "c0ffe", "0123456789ab"]);
