@@ -1,6 +1,6 @@
 //! Reading an audit log: documents to events, and everything that is none to the ledger.
 //!
-//! [`Unpacked`] bytes → [`Narrow`] → `Splitter` → [`AuditEvent`]s in the order of the log. Nothing in a log stops the reading; what
+//! [`Unpacked`] bytes → `Narrow` → `Splitter` → [`AuditEvent`]s in the order of the log. Nothing in a log stops the reading; what
 //! is passed over is counted, and the first lines concerned are remembered for the notes of the run.
 
 use std::collections::VecDeque;
