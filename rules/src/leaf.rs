@@ -95,7 +95,7 @@ pub(crate) enum RightKey {
 /// All leaves of a ruleset.
 #[derive(Default, Debug)]
 pub struct Leaves {
-    leaves: Vec<Leaf>,
+    all: Vec<Leaf>,
     index: HashMap<LeafKey, LeafId, foldhash::fast::RandomState>,
     /// Numbers of the fields that are compared as texts.
     fields: HashMap<FieldRef, u32, foldhash::fast::RandomState>,
@@ -111,12 +111,12 @@ impl Leaves {
 
     /// How many different leaves there are.
     pub fn len(&self) -> usize {
-        self.leaves.len()
+        self.all.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.leaves.is_empty()
+        self.all.is_empty()
     }
 
     /// A leaf in display form, as first written.
@@ -226,7 +226,7 @@ impl Leaves {
     }
 
     pub(crate) fn get(&self, id: LeafId) -> Option<&Leaf> {
-        self.leaves.get(id.0 as usize)
+        self.all.get(id.0 as usize)
     }
 
     /// The number of the leaf with this key, if the table has it.
@@ -235,9 +235,9 @@ impl Leaves {
     }
 
     pub(crate) fn insert(&mut self, key: LeafKey, leaf: Leaf) -> LeafId {
-        let id = LeafId(self.leaves.len() as u32);
+        let id = LeafId(self.all.len() as u32);
         let asked = self.number(&leaf);
-        self.leaves.push(Leaf { asked, ..leaf });
+        self.all.push(Leaf { asked, ..leaf });
         self.index.insert(key, id);
         id
     }
@@ -254,15 +254,11 @@ impl Leaves {
         if constant::kind(field.ty) != Kind::Text {
             return None;
         }
-        let number = match self.fields.get(field) {
-            Some(number) => *number,
-            None => {
-                let number = self.asked.len() as u32;
-                self.fields.insert(field.clone(), number);
-                self.asked.push(0);
-                number
-            }
-        };
+        let next = self.asked.len() as u32;
+        let number = *self.fields.entry(field.clone()).or_insert(next);
+        if number == next {
+            self.asked.push(0);
+        }
         let count = self.asked.get_mut(number as usize)?;
         *count += 1;
         Some(Asked { field: number, comparison: *count - 1 })
@@ -270,8 +266,8 @@ impl Leaves {
 }
 
 impl Leaf {
-    pub(crate) fn new(left: Source, test: Test, text: Box<str>, span: Span) -> Self {
-        Self { left, test, text, span, asked: None }
+    pub(crate) fn new(left: Source, test: Test, display: Box<str>, span: Span) -> Self {
+        Self { left, test, text: display, span, asked: None }
     }
 
     pub(crate) fn evaluate<E: EventFields + ?Sized>(&self, event: &E) -> Result<bool, EvalError> {
