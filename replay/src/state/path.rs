@@ -52,7 +52,7 @@ pub(crate) fn is_normal(path: &[u8]) -> bool {
     let Some((b'/', after)) = path.split_first() else { return false };
     // A slash, and a slash or dot after it: without a way out, so that it is done many bytes at a time.
     let pairs = path.iter().zip(after);
-    let is_odd = |byte: u8, next: u8| (byte == b'/') & ((next == b'/') | (next == b'.'));
+    let is_odd = |byte: u8, next: u8| byte == b'/' && matches!(next, b'/' | b'.');
     if !pairs.fold(false, |found, (&byte, &next)| found | is_odd(byte, next)) {
         return after.last() != Some(&b'/');
     }
