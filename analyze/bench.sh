@@ -88,7 +88,7 @@ echo "| size of \`casebook-analyze\` (release, stripped) | $(stat -c %s "$analyz
 if command -v cargo > /dev/null; then
     tree() { (cd "$here" && cargo tree --offline -p casebook-analyze -e normal,build --prefix none 2> /dev/null) | awk '{ print $1, $2 }' | sort -u; }
     echo "| packages it is built from | $(tree | wc -l) |"
-    echo "| HTTP clients and TLS among them | $(tree | grep -cE '^(hyper|reqwest|rustls|native-tls|openssl|ureq) ' || true) |"
+    echo "| hyper, reqwest, rustls, native-tls or openssl among them | $(tree | grep -cE '^(hyper|reqwest|rustls|native-tls|openssl) ' || true) |"
 fi
 if [ "${BUILD:-0}" = 1 ]; then
     built=$(cd "$here" && CARGO_TARGET_DIR=$work/target CARGO_INCREMENTAL=0 measure 1 cargo build --release -p casebook-analyze)

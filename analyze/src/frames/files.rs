@@ -195,10 +195,10 @@ impl Files {
                 }
             }
             Deed::Make | Deed::Unlink | Deed::Change if succeeded => {
-                let Paths { name, target, .. } = &self.paths;
+                let Paths { name, source, target, .. } = &self.paths;
                 let buffer = &mut self.buffer;
-                // Of a link, the name is that of what is linked to; the target is what is made.
-                let (first, second) = if deed == Deed::Make { (target, name) } else { (name, target) };
+                // Of links, the source is the link that is made, the target what it leads to.
+                let (first, second) = if deed == Deed::Make { (source, name) } else { (name, target) };
                 let path = path_of(first.as_ref(), context, buffer, words)
                     .or_else(|| path_of(second.as_ref(), context, buffer, words));
                 let Some(path) = path else { return };

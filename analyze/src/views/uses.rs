@@ -102,11 +102,17 @@ fn answer(
         say(err, &format!("note: {shown} of {} rows are shown; -n 0 shows all", answer.height()));
     }
     let form = Form { format: common.format, output: common.output.as_deref(), page: !common.no_pager };
-    delivered(&worth_showing(&answer.head(Some(shown)), &form), &form, exit, (out, err), terminals)
+    let size = if terminals.out { terminal_size::terminal_size() } else { None };
+    let width = size.map_or(usize::MAX, |(terminal_size::Width(columns), _)| usize::from(columns));
+    delivered(&worth_showing(&answer.head(Some(shown)), &form, width), &form, exit, (out, err), terminals)
 }
 
-/// For people, columns that say nothing here are left out: one host, no containers, no names.
-fn worth_showing(answer: &DataFrame, form: &Form<'_>) -> DataFrame {
+/// Columns that a terminal narrower than this has no room for: a ranking is of use as lines, not as records.
+const WIDE: &[(usize, &[&str])] =
+    &[(160, &["last"]), (130, &["first", "lives"]), (100, &["user_name", "protocol", "failed", "connects"])];
+
+/// For people, columns that say nothing here are left out: one host, no containers, no names; and those of [`WIDE`].
+fn worth_showing(answer: &DataFrame, form: &Form<'_>, width: usize) -> DataFrame {
     if form.format.is_some_and(|format| format != Format::Table) || form.output.is_some() {
         return answer.clone();
     }
@@ -115,7 +121,7 @@ fn worth_showing(answer: &DataFrame, form: &Form<'_>) -> DataFrame {
         "host" => view.texts(name).iter().collect::<BTreeSet<_>>().len() < 2,
         "container_id" => view.texts(name).iter().all(|id| id.is_none_or(|id| id == "host")),
         "dns_name" => view.texts(name).iter().all(Option::is_none),
-        _ => false,
+        _ => WIDE.iter().any(|(least, names)| width < *least && names.contains(&name)),
     };
     let names: Vec<String> = answer.columns().iter().map(|column| column.name().to_string()).collect();
     names.iter().filter(|name| dull(name)).fold(answer.clone(), |frame, name| frame.drop(name).unwrap_or(frame))
