@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use casebook_formats::ledger::{COUNTERS, Ledger as Counters, Severity as Weight};
+use casebook_formats::ledger::{COUNTERS, Counter, Ledger as Counters, Severity as Weight};
 use casebook_formats::seekable::SeekableFile;
 
 use super::super::model::{Capture, Finding, Ledger};
@@ -61,11 +61,20 @@ fn sentences(captures: &[Capture], findings: &[(Weight, Finding)]) -> Vec<Text> 
     );
     let (dropped, events) =
         captures.iter().fold((0u64, 0u64), |(d, e), capture| (d.saturating_add(capture.dropped), e + capture.events));
+    // A marker says that something was lost there, and not how much.
+    let marker = Counter::KernelDrops.def().name;
+    let markers = findings.iter().filter(|(_, finding)| finding.counter.raw() == marker);
+    let markers = markers.map(|(_, finding)| finding.count).sum::<u64>();
+    let dropped = dropped.saturating_sub(markers);
     if dropped > 0 {
         let share = dropped as f64 * 100.0 / dropped.saturating_add(events).max(1) as f64;
         let share = if share < 0.1 { "less than 0.1".to_owned() } else { format!("{share:.1}") };
-        let what = counted(dropped, "event or marker of lost events", "events or markers of lost events");
+        let what = counted(dropped, "lost event", "lost events");
         sentences.push(format!("The recorder reports {what}, {share} % beside {} that were read.", grouped(events)));
+    }
+    if markers > 0 {
+        let what = counted(markers, "marker", "markers");
+        sentences.push(format!("{what} in the stream: events were lost there, and how many is not told."));
     }
     if let [only] = unread.as_slice()
         && captures.len() == 1
