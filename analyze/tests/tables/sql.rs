@@ -191,3 +191,18 @@ fn an_audit_log_beside_a_capture_tells_the_kubernetes_user() {
     assert_eq!(csv(&[&capture, &log], query), "name,k8s_user_name\nnginx,\nsh,mallory\nid,mallory\n");
     assert_eq!(csv(&[&capture], query), "name,k8s_user_name\nnginx,\nsh,\nid,\n");
 }
+
+#[test]
+fn links_are_made_where_they_are_and_directories_are_only_opened() {
+    use casebook_fixtures::{Proc, Trace, flags};
+    let mut trace = Trace::new("h");
+    let shell = trace.process(Proc::new(10, "/bin/sh"));
+    trace.symlink(shell, "/etc/shadow", "/tmp/soft").link(shell, "/etc/shadow", "/tmp/hard").mkdir(shell, "/tmp/new");
+    // As recorders tell it: the bit of `O_DIRECTORY` is one of `O_TMPFILE`.
+    trace.open(shell, "/etc", flags::READ | flags::O_DIRECTORY | (1 << 13));
+    trace.create(shell, "/tmp/file");
+    let folder = tempfile::tempdir().unwrap();
+    let capture = file(folder.path(), "a.scap", &trace.finish().unwrap());
+    let told = csv(&[&capture], "SELECT path, created FROM files ORDER BY path");
+    assert_eq!(told, "path,created\n/etc,0\n/tmp/file,1\n/tmp/hard,1\n/tmp/new,1\n/tmp/soft,1\n");
+}
