@@ -2,8 +2,11 @@
 
 /// Threads at one moment.
 pub const MAX_THREADS: usize = 1 << 18;
-/// Descriptors of one table.
-pub const MAX_FDS: usize = 1 << 14;
+/// Descriptors of one table. Proxies and databases hold a hundred thousand.
+pub const MAX_FDS: usize = 1 << 17;
+/// Descriptors of a table that are looked through for the other end of a pipe: those who put their streams together are
+/// shells, and have a handful.
+pub const MAX_FDS_SEARCHED: usize = 1 << 10;
 /// Descriptors of all tables together, those that a fork copied included: a full table, forked by everybody, must not
 /// become a full table for everybody. Large hosts have some hundred thousand.
 pub const MAX_FDS_TOGETHER: usize = 1 << 21;

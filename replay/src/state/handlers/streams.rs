@@ -15,6 +15,7 @@
 //! anything ([`crate::state::doubt`]), and otherwise what they were.
 
 use crate::state::flags::{O_RDONLY, O_WRONLY};
+use crate::state::limits::MAX_FDS_SEARCHED;
 use crate::state::step::Step;
 use crate::state::table::{TableId, ThreadId};
 use crate::state::{Fd, FdKind, State};
@@ -76,7 +77,7 @@ pub(super) fn closed(state: &mut State, step: &mut Step<'_, '_>, table: TableId,
             doubted = [doubted[0] | reads, doubted[1] | writes, doubted[2] | writes];
         }
         let is_last = || !entry.table.iter().any(|(other, it)| other != number && is_same_pipe(it, fd));
-        if forked && fd.kind == FdKind::Fifo && fd.ino != 0 && is_last() {
+        if forked && fd.kind == FdKind::Fifo && fd.ino != 0 && entry.table.len() <= MAX_FDS_SEARCHED && is_last() {
             doubted = [true; 3];
         }
     }
