@@ -47,6 +47,12 @@ impl StoredEvents {
 }
 
 impl StoredEvent<'_> {
+    /// Its time, ns since the epoch; 0 and all ones are none.
+    pub fn ts(&self) -> u64 {
+        let ahead = if self.layout.flags { 6 } else { 2 };
+        self.body.get(ahead..).and_then(|bytes| bytes.first_chunk()).map_or(0, |ts| u64::from_le_bytes(*ts))
+    }
+
     /// Appends the block; with `state_only`, marked so that it feeds the state of a replay and is not shown.
     pub fn append(&self, state_only: bool, to: &mut Vec<u8>) {
         let (ahead, len_at) = if self.layout.flags { (6, 22) } else { (2, 18) };

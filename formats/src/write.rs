@@ -66,6 +66,9 @@ impl From<fds::EncodeError> for WriteError {
     }
 }
 
+/// Bytes of a block before its body: type and length.
+const START: usize = 8;
+
 /// Writes one capture to a byte sink.
 pub struct CaptureWriter<W: Write> {
     out: W,
@@ -124,6 +127,23 @@ impl<W: Write> CaptureWriter<W> {
     /// One event: time in ns since the epoch, thread (-1 for none), cpu, and its parameters as encoded values in
     /// table order. Fewer parameters than the table has make an event of an older form.
     pub fn event(&mut self, ts: u64, tid: i64, cpu: u16, etype: EventType, params: &[&[u8]]) -> Result<(), WriteError> {
+        self.flagged_event(ts, tid, cpu, etype, params, false)
+    }
+
+    /// One event that only feeds the state of a replay and is not shown; otherwise as [`CaptureWriter::event`].
+    pub fn hidden_event(&mut self, ts: u64, cpu: u16, etype: EventType, params: &[&[u8]]) -> Result<(), WriteError> {
+        self.flagged_event(ts, -1, cpu, etype, params, true)
+    }
+
+    fn flagged_event(
+        &mut self,
+        ts: u64,
+        tid: i64,
+        cpu: u16,
+        etype: EventType,
+        params: &[&[u8]],
+        state_only: bool,
+    ) -> Result<(), WriteError> {
         let def = tables::event(etype).ok_or(WriteError::UnknownType(etype.0))?;
         if params.len() > def.params.len() {
             let (given, limit) = (params.len(), def.params.len());
@@ -136,8 +156,19 @@ impl<W: Write> CaptureWriter<W> {
         }
         self.start();
         event::encode(&mut self.block, ts, tid, cpu, etype, params);
+        if state_only {
+            // The flags stand between the processor and the event.
+            let flags = self.block.len().min(START + 2);
+            self.block.splice(flags..flags, [1, 0, 0, 0]);
+        }
         let large = wide || round4(self.block.len()) + 4 > MAX_EVENT_BLOCK;
-        self.finish(if large { blocks::EV_V2_LARGE } else { blocks::EV_V2 }, def.name)
+        let number = match (state_only, large) {
+            (false, false) => blocks::EV_V2,
+            (false, true) => blocks::EV_V2_LARGE,
+            (true, false) => blocks::EVF_V2,
+            (true, true) => blocks::EVF_V2_LARGE,
+        };
+        self.finish(number, def.name)
     }
 
     /// The sink: a recorder that collects blocks in memory asks it where one begins.
@@ -154,7 +185,7 @@ impl<W: Write> CaptureWriter<W> {
     /// Room for block type and length; the body follows.
     fn start(&mut self) {
         self.block.clear();
-        self.block.resize(8, 0);
+        self.block.resize(START, 0);
     }
 
     fn finish(&mut self, number: u32, what: &'static str) -> Result<(), WriteError> {

@@ -184,7 +184,9 @@ impl Replay {
                 return Ok(true);
             }
             // Nobody looks, so nobody stops.
-            let _ = self.item(item, &mut Each(|_: &EventContext<'_>| ControlFlow::Continue(())));
+            let nobody = &mut Each(|_: &EventContext<'_>| ControlFlow::Continue(()));
+            let _ = self.item(item, nobody);
+            self.hear_of_gaps(reader.ledger(), nobody);
         }
         Ok(false)
     }
@@ -193,7 +195,7 @@ impl Replay {
         self.expect_recorded_gaps(reader);
         loop {
             let until = self.position.events + PROGRESS_INTERVAL;
-            self.hear_of_gaps(reader.ledger());
+            self.hear_of_gaps(reader.ledger(), visitor);
             while self.position.events < until {
                 let previous = self.position.last_ts;
                 let flow = match reader.plain_event() {
@@ -223,17 +225,18 @@ impl Replay {
         let Some(item) = reader.next_item()? else { return Ok(ControlFlow::Break(End::Finished)) };
         let flow = self.item(item, visitor);
         // Before a plain event nothing is left out.
-        self.hear_of_gaps(reader.ledger());
+        self.hear_of_gaps(reader.ledger(), visitor);
         Ok(flow)
     }
 
     /// Where the reader had to leave something out, the state has to doubt.
-    fn hear_of_gaps(&mut self, ledger: &Ledger) {
+    fn hear_of_gaps<V: Visitor>(&mut self, ledger: &Ledger, visitor: &mut V) {
         let gaps = [Counter::DamagedBlocks, Counter::DamagedEvents, Counter::UnknownEventTypes];
         let gaps = gaps.into_iter().map(|counter| ledger.get(counter)).fold(0, u64::saturating_add);
         if gaps > self.gaps {
             self.gaps = gaps;
             self.state.tell_of_gap();
+            visitor.gap();
         }
     }
 
@@ -271,6 +274,7 @@ impl Replay {
     fn event<V: Visitor>(&mut self, event: &Event<'_>, visitor: &mut V) -> ControlFlow<End> {
         if self.next_recorded.is_some_and(|gap| event.raw.offset >= gap) {
             self.tell_recorded_gap(event.raw.offset);
+            visitor.gap();
         }
         let previous_ts = if self.position.last_ts == 0 { event.ts } else { self.position.last_ts };
         if has_time(event.ts) {

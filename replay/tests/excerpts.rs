@@ -3,11 +3,16 @@
 // What fails in the set-up of a test is a failure of the test.
 #![allow(clippy::unwrap_used)]
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use casebook_fixtures::{Proc, Trace, Value, flags};
+use casebook_formats::ledger::Counter;
 use casebook_formats::origin;
+use casebook_formats::seekable::{Options, SeekableWriter};
+use casebook_formats::tables::ppme;
 
 /// Exit code, data and talk.
 #[derive(PartialEq, Eq, Debug)]
@@ -120,4 +125,113 @@ fn what_cannot_be_done_is_said() {
         assert!(!folder.path().join("o.scap").exists() && !folder.path().join("o.scap.partial").exists(), "{line:?}");
     }
     assert_eq!(fs::read(folder.path().join("there.scap")).unwrap(), b"x");
+}
+
+/// A shell of pid 300 that starts programs of pids 5000 and so on, and beside it a server that opens files. With `markers`,
+/// the recorder says in the middle that it lost events.
+fn story(markers: bool) -> Vec<u8> {
+    let mut trace = Trace::new("lossy");
+    let shell = trace.process(Proc::new(300, "/bin/bash").argv(&["bash"]));
+    let server = trace.process(Proc::new(400, "/usr/sbin/nginx").argv(&["nginx"]));
+    for n in 0..40 {
+        trace.wait_ms(100);
+        trace.open(server, "/var/log/access.log", flags::READ);
+        let child = trace.fork(shell);
+        trace.execve(child, "/bin/cat", &["cat", "/etc/passwd"]);
+        trace.open(child, "/etc/passwd", flags::READ);
+        trace.read(child, 77, b"root");
+        if n % 4 != 0 {
+            trace.exit(child, 0);
+        }
+        if markers && n == 20 {
+            trace.emit(-1, ppme::PPME_DROP_E, &[("ratio", Value::Int(1))]);
+            trace.wait_ms(5);
+            trace.emit(-1, ppme::PPME_DROP_X, &[("ratio", Value::Int(1))]);
+        }
+    }
+    trace.finish().unwrap()
+}
+
+/// Fields of when a process began.
+const OF_STARTS: [&str; 5] =
+    ["proc.duration:", "proc.ppid.duration:", "proc.exe_ino.ctime_duration", "proc.pid.ts:", "proc.ppid.ts:"];
+
+/// Slices of before, around and after the middle of the capture, and of processes: what they show of their events is what
+/// the whole shows, also of what nobody knows after a loss.
+fn slices_know_of_losses(folder: &Path, capture: &str) {
+    let line = "*%evt.rawtime %evt.type %proc.pid %proc.nthreads %proc.fdopencount %proc.nchilds %proc.cmdline";
+    let shown = |capture: &str, filter: &str| {
+        let mut args = vec!["events", "-q", "-p", line, capture];
+        args.extend(["--filter", filter].into_iter().filter(|_| !filter.is_empty()));
+        let got = run(folder, &args);
+        assert!([0, 5].contains(&got.code), "read, perhaps with losses: {got:?}");
+        got.out.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let all = shown(capture, "").len();
+    let (ten, half, most) = (all / 10, all / 2, all * 8 / 10);
+    let numbers = |first: usize, last: usize| {
+        let filter = format!("evt.num >= {first} and evt.num <= {last}");
+        (vec!["--events".to_owned(), format!("{first}-{last}")], filter)
+    };
+    let server = (["--pid", "400"].map(str::to_owned).to_vec(), "proc.pid = 400".to_owned());
+    let late = (["--pid", "5038"].map(str::to_owned).to_vec(), String::new());
+    let selections = [numbers(ten, half - ten), numbers(ten, most), numbers(most, all), numbers(half + ten, most)];
+    let mut told = 0;
+    for (selection, filter) in selections.into_iter().chain([server, late]) {
+        for output in ["part.scap", "part.scap.zst"] {
+            let mut args = vec!["slice", "--force", capture, "-o", output];
+            args.extend(selection.iter().map(String::as_str));
+            let sliced = run(folder, &args);
+            assert_eq!(sliced.code, 0, "{sliced:?}");
+            assert!(!sliced.err.contains("warning"), "{selection:?} {sliced:?}");
+            let differing: Vec<&str> = sliced.err.lines().filter_map(|line| line.strip_prefix("  ")).collect();
+            let of_processes = selection.contains(&"--pid".to_owned());
+            // A snapshot does not say when its processes were cloned.
+            let starts = |line: &&str| !of_processes && OF_STARTS.iter().any(|field| line.starts_with(field));
+            assert!(differing.iter().all(starts), "{selection:?} {sliced:?}");
+            let words = if differing.is_empty() { "are as in the whole" } else { "a snapshot has no place" };
+            assert!(sliced.err.contains(words), "{sliced:?}");
+            told += usize::from(run(folder, &["events", output]).err.contains("lost"));
+            if !filter.is_empty() {
+                assert_eq!(shown(output, ""), shown(capture, &filter), "{selection:?} {output}");
+            }
+        }
+    }
+    let early = shown(capture, &format!("evt.num < {}", half - ten));
+    assert!(early.iter().any(|line| !line.contains("<NA>")), "the beginning is known");
+    assert!(shown(capture, &format!("evt.num > {most}")).iter().all(|line| line.contains("<NA>")), "the end is not");
+    assert!(told > 0, "a slice of a capture with losses is one");
+}
+
+#[test]
+fn slices_of_a_capture_with_drop_markers() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("marked.scap"), story(true)).unwrap();
+    slices_know_of_losses(folder.path(), "marked.scap");
+}
+
+#[test]
+fn slices_of_a_damaged_capture() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bytes = story(false);
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 300].fill(0xA5);
+    fs::write(folder.path().join("damaged.scap"), bytes).unwrap();
+    slices_know_of_losses(folder.path(), "damaged.scap");
+}
+
+#[test]
+fn slices_of_a_recording_that_lost_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = story(false);
+    let options = Options { frame_bytes: 2048, level: 1 };
+    let file = File::create(folder.path().join("recorded.scap.zst")).unwrap();
+    let mut writer = SeekableWriter::new(file, options).unwrap();
+    let (early, late) = bytes.split_at(bytes.len() / 2);
+    writer.write_all(early).unwrap();
+    writer.cut().unwrap();
+    writer.lost(Counter::RingFull, 17);
+    writer.write_all(late).unwrap();
+    writer.finish().unwrap();
+    slices_know_of_losses(folder.path(), "recorded.scap.zst");
 }

@@ -49,7 +49,7 @@ pub struct SeekableFile {
 const DROP_MARKERS: Counter = Counter::KernelDrops;
 
 /// What a recorder counts of events that are not in the stream at all; others are there with less than they were.
-const LOST_EVENTS: [Counter; 6] = [
+pub const LOST_EVENTS: [Counter; 6] = [
     Counter::RingFull,
     Counter::ProgramBusy,
     Counter::UntrackedProcesses,

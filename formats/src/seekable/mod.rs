@@ -31,7 +31,7 @@ mod write;
 mod zstd_frame;
 
 pub(crate) use feed::{Feed, Run};
-pub use file::SeekableFile;
+pub use file::{LOST_EVENTS, SeekableFile};
 pub use frames::Frame;
 pub use loose::{FramePacker, LooseFrame};
 pub use select::Selection;

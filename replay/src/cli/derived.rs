@@ -8,16 +8,16 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use casebook_formats::custody::{self, Entry, Origin};
-use casebook_formats::ledger::{ALL, Ledger};
+use casebook_formats::ledger::{ALL, Counter, Ledger};
 use casebook_formats::origin;
-use casebook_formats::seekable::{Options, SeekableFile, SeekableWriter};
+use casebook_formats::seekable::{LOST_EVENTS, Options, SeekableFile, SeekableWriter};
 use clap::Args;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::exit::Exit;
 use super::talk::say;
-use crate::excerpt::ExcerptError;
+use crate::excerpt::{ExcerptError, Sink};
 use crate::run::Source;
 
 /// What these commands have in common.
@@ -178,27 +178,71 @@ pub(super) fn wants_lines(output: &Path) -> bool {
     form(output) == Some(Form::Lines)
 }
 
+/// A `.scap.zst` with what the recorder of its input lost: events, from the frame on that begins with a gap; the rest, from
+/// the first frame on.
+struct Framed<W: Write> {
+    writer: SeekableWriter<W>,
+    losses: Ledger,
+    /// The first frame is under way.
+    begun: bool,
+}
+
+impl<W: Write> Framed<W> {
+    fn new(writer: SeekableWriter<W>, losses: Ledger) -> Self {
+        let mut framed = Self { writer, losses, begun: false };
+        framed.tell(|counter| !LOST_EVENTS.contains(&counter));
+        framed
+    }
+
+    fn tell(&mut self, which: impl Fn(Counter) -> bool) {
+        for &counter in ALL.iter().filter(|counter| which(**counter) && self.losses.get(**counter) > 0) {
+            self.writer.lost(counter, self.losses.get(counter));
+        }
+    }
+}
+
+impl<W: Write> Write for Framed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.begun = true;
+        self.writer.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+impl<W: Write> Sink for Framed<W> {
+    fn gap(&mut self) -> io::Result<()> {
+        if self.begun {
+            self.writer.cut()?;
+        }
+        self.tell(|counter| LOST_EVENTS.contains(&counter));
+        Ok(())
+    }
+}
+
+impl Sink for BufWriter<File> {}
+
+impl Sink for GzEncoder<BufWriter<File>> {}
+
 /// Writes a capture through `fill`, packed as the name of the output says; a `.scap.zst` tells how it came to be, by what
 /// `fill` gives: the entries of its parents, and its own.
 pub(super) fn store<T>(
     args: &DerivedArgs,
     input: &Input,
     err: &mut dyn Write,
-    fill: impl FnOnce(&mut dyn Write) -> Result<(T, Vec<Entry>), ExcerptError>,
+    fill: impl FnOnce(&mut dyn Sink) -> Result<(T, Vec<Entry>), ExcerptError>,
 ) -> Result<T, Exit> {
     let partial = Passing::beside(&args.output, ".partial");
     let stored = (|| {
         let mut sink = BufWriter::with_capacity(1 << 18, File::create(partial.path())?);
         let made = match form(&args.output) {
             Some(Form::Zst) => {
-                let mut writer = SeekableWriter::new(sink, Options::default())?;
-                let losses = input.losses();
-                for &counter in ALL.iter().filter(|counter| losses.get(**counter) > 0) {
-                    writer.lost(counter, losses.get(counter));
-                }
-                let (made, entries) = fill(&mut writer)?;
-                writer.custody(entries);
-                sink = writer.finish()?.0;
+                let mut framed = Framed::new(SeekableWriter::new(sink, Options::default())?, input.losses());
+                let (made, entries) = fill(&mut framed)?;
+                framed.writer.custody(entries);
+                sink = framed.writer.finish()?.0;
                 made
             }
             Some(Form::Gz) => {

@@ -1,6 +1,5 @@
 //! `casebook-replay slice` and `minimize`: options to an excerpt, the excerpt into a file, and what there is to say of it.
 
-use std::fs::File;
 use std::io::Write;
 
 use casebook_rules::ruleset::Matching;
@@ -15,8 +14,9 @@ use crate::detect::Detector;
 use crate::excerpt::minimize::{self, Minimal, Wanted};
 use crate::excerpt::proof::{Proof, compare};
 use crate::excerpt::select::{Plan, Selection, plan, snapshot};
-use crate::excerpt::{ExcerptError, write};
+use crate::excerpt::write;
 use crate::moment::Moment;
+use crate::run::Source;
 use crate::window::Window;
 
 /// Fields that a summary of differences names.
@@ -118,7 +118,7 @@ fn cut(args: &SliceArgs, err: &mut dyn Write) -> Result<(), Exit> {
     let planned = plan(source, &selection).map_err(|error| failed(&args.file, &error, err))?;
     let start = snapshot(source, &planned).map_err(|error| failed(&args.file, &error, err))?;
     store(&args.file, &input, err, |out| {
-        write(&start, source.capture_bytes()?, &planned.blocks, out)?;
+        write(&start, source.capture_bytes()?, &planned.blocks, planned.gap(), out)?;
         Ok(((), entries(&input, &step("slice", note))?))
     })?;
     if !args.file.quiet {
@@ -127,11 +127,9 @@ fn cut(args: &SliceArgs, err: &mut dyn Write) -> Result<(), Exit> {
     if args.no_proof {
         return Ok(());
     }
-    let proof = File::open(&args.file.output)
-        .map_err(ExcerptError::Io)
-        .and_then(|file| compare(source, &planned.selected, Box::new(file)))
+    let proof = compare(source, &planned.selected, &Source::File(args.file.output.clone()))
         .map_err(|error| failed(&args.file, &error, err))?;
-    tell_proof(&proof, args.file.quiet, err);
+    tell_proof(&proof, &planned, args.file.quiet, err);
     Ok(())
 }
 
@@ -167,7 +165,21 @@ fn share(part: u64, whole: u64) -> String {
     format!("{:.2} %", part as f64 * 100.0 / whole.max(1) as f64)
 }
 
-fn tell_proof(proof: &Proof, quiet: bool, err: &mut dyn Write) {
+/// Why fields of an excerpt may be others than those of the whole.
+fn cause(proof: &Proof, plan: &Plan) -> String {
+    match plan.loss {
+        _ if !plan.has_history() => "a snapshot has no place for what they ask".to_owned(),
+        Some(loss) if proof.first().is_some_and(|first| first >= loss.num) => {
+            let num = loss.num;
+            format!(
+                "events are missing before event {num} of the whole, and what is known since then rests on more than is here"
+            )
+        }
+        _ => "they rest on what others did, of which the slice has only a part".to_owned(),
+    }
+}
+
+fn tell_proof(proof: &Proof, plan: &Plan, quiet: bool, err: &mut dyn Write) {
     if proof.is_equal() {
         if !quiet {
             say(err, &format!("proof: {} fields of {} events are as in the whole", proof.fields, proof.events));
@@ -181,10 +193,8 @@ fn tell_proof(proof: &Proof, quiet: bool, err: &mut dyn Write) {
         return;
     }
     let (differing, fields) = (proof.differing.len(), proof.fields);
-    say(
-        err,
-        &format!("note: {differing} of {fields} fields differ somewhere: a snapshot has no place for what they ask"),
-    );
+    let cause = cause(proof, plan);
+    say(err, &format!("note: {differing} of {fields} fields differ somewhere: {cause}"));
     for (name, (count, first)) in proof.differing.iter().take(FIELDS_TOLD) {
         say(err, &format!("  {name}: on {count} of {} events, first on event {first} of the whole", proof.events));
     }

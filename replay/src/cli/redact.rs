@@ -240,6 +240,8 @@ fn written(
     err: &mut (dyn Write + Send),
 ) -> Result<(Masked, Rewritten), Exit> {
     store(file, input, err, |out| {
+        // A redacted capture is the whole one: what the recorder lost is told of it from its start.
+        out.gap()?;
         let mut redactor = Redactor::new(work.key, work.policy, &work.loaded.rules);
         let rewritten = if wants_lines(&file.output) {
             let between = Passing::beside(&file.output, ".scap.partial");

@@ -30,6 +30,10 @@ pub trait Visitor {
         let _ = (event, state);
     }
 
+    /// Events are missing between the last event that it was shown or heard of and the next one: the reader had to leave
+    /// something out, or the recorder tells so beside the stream. The state knows.
+    fn gap(&mut self) {}
+
     /// Whether it wants to hear what was lost until an event at `previous`, now that one at `ts` has come.
     fn is_due(&self, previous: u64, ts: u64) -> bool {
         let _ = (previous, ts);

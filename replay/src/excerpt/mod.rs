@@ -20,7 +20,8 @@ use std::io::{self, Read, Write};
 use casebook_formats::capture::CaptureReader;
 use casebook_formats::ledger::Counter;
 use casebook_formats::stored::StoredEvents;
-use casebook_formats::write::WriteError;
+use casebook_formats::tables::ppme;
+use casebook_formats::write::{CaptureWriter, WriteError};
 
 use crate::engine::Replay;
 use snapshot::Snapshot;
@@ -33,6 +34,20 @@ pub struct Block {
     /// Only feeds the state.
     pub state_only: bool,
 }
+
+/// Where an excerpt goes.
+pub trait Sink: Write {
+    /// From here on the whole lost events. A file that tells of losses beside its stream tells so of what follows.
+    ///
+    /// # Errors
+    ///
+    /// When the sink does not take what it was given so far.
+    fn gap(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Sink for Vec<u8> {}
 
 /// Why there is no excerpt.
 #[derive(Debug, thiserror::Error)]
@@ -61,8 +76,17 @@ fn refuse_sections(replay: &Replay, reader: &CaptureReader) -> Result<(), Excerp
     ))
 }
 
+/// A marker of a gap, as recorders write it: readers of all kinds know that events are missing from here on, and none
+/// shows it. What the whole lost otherwise than by a marker (damage, the recorder's records) is told so in an excerpt.
+fn gap_marker(ts: u64) -> Result<Vec<u8>, WriteError> {
+    let mut writer = CaptureWriter::new(Vec::new());
+    // Of each one event, one was kept: nothing was left out on purpose.
+    writer.hidden_event(ts, 0, ppme::PPME_DROP_E, &[&1_u32.to_le_bytes()])?;
+    writer.into_inner()
+}
+
 /// Writes an excerpt: the snapshot, then the wanted blocks of `source` (the whole capture, packed or not) in order.
-/// `wanted` ascends.
+/// `wanted` ascends; before the first of them that stands at `gap` or after it, the excerpt tells of a gap.
 ///
 /// # Errors
 ///
@@ -71,9 +95,12 @@ pub fn write(
     snapshot: &Snapshot,
     source: Box<dyn Read + Send>,
     wanted: &[Block],
-    out: &mut dyn Write,
+    gap: Option<u64>,
+    out: &mut dyn Sink,
 ) -> Result<(), ExcerptError> {
     snapshot.write(out)?;
+    let mut gap = gap;
+    let mut last_ts = None;
     let mut events = StoredEvents::new(source)?;
     let mut wanted = wanted.iter().peekable();
     let mut bytes = Vec::new();
@@ -81,6 +108,12 @@ pub fn write(
         if event.offset != next.offset {
             continue;
         }
+        if gap.take_if(|gap| *gap <= event.offset).is_some() {
+            out.gap()?;
+            // No time of its own: it is no later than what it follows, and the first event keeps its place in time.
+            out.write_all(&gap_marker(last_ts.unwrap_or(event.ts()))?)?;
+        }
+        last_ts = Some(event.ts());
         bytes.clear();
         event.append(next.state_only, &mut bytes);
         out.write_all(&bytes)?;

@@ -5,12 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::hash::Hasher as _;
-use std::io::Read;
 use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-use casebook_formats::capture::CaptureReader;
 use casebook_rules::event::EventFields as _;
 use casebook_rules::render;
 use casebook_rules::schema::{Display, FieldRef, Schema as _};
@@ -97,11 +95,10 @@ type Answers = (u64, Vec<u64>);
 /// # Errors
 ///
 /// When one of them cannot be read.
-pub fn compare(whole: &Source, selected: &[u64], excerpt: Box<dyn Read + Send>) -> Result<Proof, ExcerptError> {
+pub fn compare(whole: &Source, selected: &[u64], excerpt: &Source) -> Result<Proof, ExcerptError> {
     let questions = Questions::all();
     let mut reader = whole.open().map_err(ExcerptError::Capture)?;
-    let mut own =
-        CaptureReader::from_reader(excerpt, "the excerpt").map_err(|error| ExcerptError::Capture(error.to_string()))?;
+    let mut own = excerpt.open().map_err(ExcerptError::Capture)?;
     let mut proof = Proof { fields: questions.0.len(), ..Proof::default() };
     let (sender, receiver) = sync_channel::<Answers>(AHEAD);
     thread::scope(|scope| {
@@ -143,6 +140,11 @@ impl Proof {
                 self.differing.entry(name.clone()).or_insert((0, *num)).0 += 1;
             }
         }
+    }
+
+    /// The first event of the whole on which a field differs.
+    pub fn first(&self) -> Option<u64> {
+        self.differing.values().map(|(_, first)| *first).min()
     }
 
     /// Nothing differs.

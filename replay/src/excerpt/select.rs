@@ -49,8 +49,38 @@ pub struct Plan {
     pub events: u64,
     /// Threads of the selection and above it, where it is one of processes.
     kin: Option<BTreeSet<i64>>,
-    /// The first event that proves another one to be missing; 0: none does.
-    witness: u64,
+    /// Where the whole first knew that events are missing.
+    pub loss: Option<Loss>,
+    /// Offset of the first block of the first event that the slice has.
+    begin: u64,
+}
+
+/// The first certain sign that events are missing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Loss {
+    /// Number of the event from which on it is known.
+    pub num: u64,
+    /// Offset of its block.
+    offset: u64,
+    /// Told before this event (damage, the recorder's records), not by the event itself.
+    is_gap: bool,
+}
+
+impl Plan {
+    /// Where the slice has to tell of a gap, as [`super::write`] wants it: where the whole has one, and where it knows of
+    /// losses by an event that the slice does not have.
+    pub fn gap(&self) -> Option<u64> {
+        let loss = self.loss?;
+        let is_shown = !loss.is_gap && self.blocks.binary_search_by_key(&loss.offset, |block| block.offset).is_ok();
+        // Not before descriptions of the start: they would be shown.
+        let begin = if self.kin.is_some() { 0 } else { self.begin };
+        (!is_shown).then(|| begin.max(loss.offset + u64::from(!loss.is_gap)))
+    }
+
+    /// Its threads come with all they did, not with a snapshot at the first event.
+    pub fn has_history(&self) -> bool {
+        self.kin.is_some()
+    }
 }
 
 /// Types that tell of containers and users: of no thread.
@@ -115,6 +145,8 @@ struct Selector<'s> {
     /// a slice without it would take the children's word for their new parent as a sign of a lost exit.
     makers: BTreeMap<i64, BTreeSet<i64>>,
     plan: Plan,
+    /// A gap was told.
+    gap: bool,
     /// Blocks before the first selected event that describe containers and users.
     before: Vec<Block>,
 }
@@ -122,7 +154,7 @@ struct Selector<'s> {
 impl Selector<'_> {
     fn add(&mut self, event: &Event<'_>, state_only: bool) {
         if self.plan.first == 0 {
-            self.plan.first = event.num;
+            (self.plan.first, self.plan.begin) = (event.num, event.raw.enter.unwrap_or(event.raw.offset));
         }
         self.plan.blocks.extend(event.raw.enter.map(|offset| Block { offset, state_only: false }));
         self.plan.blocks.push(Block { offset: event.raw.offset, state_only });
@@ -160,17 +192,17 @@ impl Selector<'_> {
     }
 
     /// From the first certain loss on, much is unknown of all threads: whoever's event shows it belongs to the history.
-    fn note_witness(&mut self, event: &Event<'_>, state: &State) {
-        if self.plan.witness == 0 && state.has_losses() {
-            self.plan.witness = event.num;
-            if let Some(thread) = state.thread(event.tid) {
-                kin_of(thread, state, &mut self.kin);
-            }
+    fn note_loss(&mut self, event: &Event<'_>, state: &State) {
+        if self.plan.loss.is_some() || !state.has_losses() {
+            return;
+        }
+        self.plan.loss = Some(Loss { num: event.num, offset: event.raw.offset, is_gap: self.gap });
+        if let Some(thread) = state.thread(event.tid).filter(|_| !self.gap) {
+            kin_of(thread, state, &mut self.kin);
         }
     }
 
     fn note_maker(&mut self, event: &Event<'_>, state: &State) {
-        self.note_witness(event, state);
         if !self.selection.is_of_processes() {
             return;
         }
@@ -236,6 +268,7 @@ impl Visitor for Selector<'_> {
             Some(thread) => self.belongs(thread, context.state),
             None => !self.selection.is_of_processes(),
         };
+        self.note_loss(event, context.state);
         self.note_maker(event, context.state);
         if belongs && self.in_time(event, context.clock.first_ts) {
             self.add(event, false);
@@ -254,6 +287,10 @@ impl Visitor for Selector<'_> {
     }
 
     fn hidden(&mut self, event: &Event<'_>, state: &State) {
+        // Descriptions at the start of a capture have to stay its first events.
+        if !DESCRIPTIONS.contains(&event.etype) {
+            self.note_loss(event, state);
+        }
         self.note_maker(event, state);
         let within = self.plan.first != 0 && !self.selection.is_of_processes();
         if within && state.feeds(event.etype) && !DESCRIPTIONS.contains(&event.etype) {
@@ -261,6 +298,10 @@ impl Visitor for Selector<'_> {
         } else {
             self.support(event, state);
         }
+    }
+
+    fn gap(&mut self) {
+        self.gap |= self.plan.loss.is_none();
     }
 }
 
@@ -278,6 +319,7 @@ pub fn plan(source: &Source, selection: &Selection) -> Result<Plan, ExcerptError
         kin: BTreeSet::new(),
         makers: BTreeMap::new(),
         plan: Plan::default(),
+        gap: false,
         before: Vec::new(),
     };
     let mut replay = Replay::new();
@@ -386,8 +428,8 @@ impl Visitor for History<'_> {
 /// Puts the whole history of its threads into a plan, in the place of a snapshot at its first event.
 fn with_history(source: &Source, plan: &mut Plan) -> Result<(), ExcerptError> {
     let Some(kin) = &plan.kin else { return Ok(()) };
-    let mut history =
-        History { kin, selected: &plan.selected, blocks: Vec::new(), witness: plan.witness, switches: BTreeMap::new() };
+    let witness = plan.loss.filter(|loss| !loss.is_gap).map_or(0, |loss| loss.num);
+    let mut history = History { kin, selected: &plan.selected, blocks: Vec::new(), witness, switches: BTreeMap::new() };
     let mut reader = source.open().map_err(ExcerptError::Capture)?;
     let end = Replay::new().run_with(&mut reader, &mut history);
     end.map_err(|error| ExcerptError::Capture(error.to_string()))?;
