@@ -64,8 +64,9 @@ fn differences(source: &Source, pid: i64, detector: &Detector) -> Vec<String> {
         Source::Memory { bytes, .. } => Box::new(Cursor::new(Arc::clone(bytes))),
         Source::Missing { .. } | Source::Input { .. } => panic!("there is no such source here"),
     };
-    write(&start, bytes, &planned.blocks, &mut slice).unwrap();
-    let proof = compare(source, &planned.selected, Box::new(Cursor::new(slice.clone()))).unwrap();
+    write(&start, bytes, &planned.blocks, planned.gap(), &mut slice).unwrap();
+    let slice = Source::Memory { name: "slice".to_owned(), bytes: Arc::from(slice) };
+    let proof = compare(source, &planned.selected, &slice).unwrap();
     assert_eq!(proof.events, planned.selected.len() as u64);
     let mut found: Vec<String> = proof
         .differing
@@ -77,7 +78,6 @@ fn differences(source: &Source, pid: i64, detector: &Detector) -> Vec<String> {
     if proof.unpaired > 0 {
         found.push(format!("pid {pid}: {} events without partner", proof.unpaired));
     }
-    let slice = Source::Memory { name: "slice".to_owned(), bytes: Arc::from(slice) };
     if alerts(source, detector, Some(&planned.selected)).unwrap() != alerts(&slice, detector, None).unwrap() {
         found.push(format!("pid {pid}: other alerts"));
     }

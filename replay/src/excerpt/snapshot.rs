@@ -129,7 +129,7 @@ fn entry(state: &State, thread: &Thread) -> ThreadEntry {
 
 fn fds(state: &State, thread: &Thread) -> Option<FdList> {
     let table = state.fd_table(thread)?;
-    let fds = table.iter().map(|(number, fd)| fd_entry(number, fd)).collect::<Vec<_>>();
+    let fds = table.iter().map(|(number, fd)| fd_entry(number, state.as_known(fd))).collect::<Vec<_>>();
     (!fds.is_empty()).then_some(FdList { tid: thread.tid, fds })
 }
 
