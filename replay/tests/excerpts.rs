@@ -235,3 +235,28 @@ fn slices_of_a_recording_that_lost_events() {
     writer.finish().unwrap();
     slices_know_of_losses(folder.path(), "recorded.scap.zst");
 }
+
+#[test]
+fn the_smallest_capture_of_an_alert_after_a_loss() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut damaged = story(false);
+    let middle = damaged.len() / 2;
+    damaged[middle..middle + 300].fill(0xA5);
+    fs::write(folder.path().join("damaged.scap"), damaged).unwrap();
+    fs::write(folder.path().join("marked.scap"), story(true)).unwrap();
+    let rule = "- rule: late\n  desc: after the middle\n  priority: INFO\n  condition: evt.type = read and proc.pid = 5039\n  \
+                output: threads %proc.nthreads open %proc.fdopencount\n";
+    fs::write(folder.path().join("late.yaml"), rule).unwrap();
+    for capture in ["damaged.scap", "marked.scap"] {
+        let minimal = run(folder.path(), &["minimize", "--force", "-r", "late.yaml", capture, "-o", "case.scap.zst"]);
+        assert_eq!(minimal.code, 0, "{minimal:?}");
+        assert!(minimal.err.contains("1 alert as before"), "{minimal:?}");
+        let alerts =
+            |capture| run(folder.path(), &["-q", "-r", "late.yaml", capture]).out.lines().next().map(str::to_owned);
+        let whole = alerts(capture);
+        assert!(whole.as_ref().unwrap().contains("threads <NA> open <NA>"), "nobody knows: {whole:?}");
+        assert_eq!(alerts("case.scap.zst"), whole);
+        let shown = run(folder.path(), &["events", "-q", "-p", "%evt.type", "case.scap.zst"]).out;
+        assert_eq!(shown, "read\n", "the marker is not shown");
+    }
+}

@@ -269,7 +269,8 @@ first event. A slice of processes begins with one at the start of the capture, a
 them did before and meanwhile, as far as it changes what is known, marked so that nobody shows it: so every field of its
 events, and every alert, is what it is in the whole. Then all fields of all events are compared with those of the whole,
 and what differs is said: in a slice of times, a snapshot has no place for some things, such as when a process of before
-was cloned. Numbers and distances of events always differ.
+was cloned. Numbers and distances of events always differ. Where the whole is damaged or its recorder lost events, a drop
+marker says so in the slice.
 
 {}",
         exit::help(exit::EXCERPT_EXITS)

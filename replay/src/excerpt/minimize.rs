@@ -124,6 +124,8 @@ struct Candidate {
     tid: i64,
     /// An alert is about it: it stays, and is shown.
     alerts: bool,
+    /// It tells of a container or a user.
+    describes: bool,
 }
 
 /// Finds the candidates.
@@ -132,6 +134,12 @@ struct Collect<'w> {
     kin: &'w BTreeSet<i64>,
     last: u64,
     found: Vec<Candidate>,
+    /// Events are known to be missing.
+    lossy: bool,
+    /// That was told before the next event: by damage, or the recorder's records.
+    told: bool,
+    /// Offset of the first event after that.
+    gap: Option<u64>,
 }
 
 impl Collect<'_> {
@@ -141,9 +149,15 @@ impl Collect<'_> {
             self.kin.contains(&event.tid)
                 || state.thread(event.tid).is_some_and(|thread| self.kin.contains(&thread.pid))
         };
-        if alerts || DESCRIPTIONS.contains(&event.etype) || (state.feeds(event.etype) && of_kin()) {
+        let begins_losses = !self.lossy && state.has_losses();
+        if begins_losses {
+            self.lossy = true;
+            self.gap = self.told.then_some(event.raw.offset);
+        }
+        let describes = DESCRIPTIONS.contains(&event.etype);
+        if alerts || describes || begins_losses || (state.feeds(event.etype) && of_kin()) {
             let (offset, enter, tid) = (event.raw.offset, event.raw.enter, event.tid);
-            self.found.push(Candidate { offset, enter, tid, alerts });
+            self.found.push(Candidate { offset, enter, tid, alerts, describes });
         }
     }
 }
@@ -158,13 +172,25 @@ impl Visitor for Collect<'_> {
     fn hidden(&mut self, event: &Event<'_>, state: &State) {
         self.see(event, state);
     }
+
+    fn gap(&mut self) {
+        self.told |= !self.lossy;
+    }
 }
 
 /// A candidate with its blocks.
 struct Piece {
     tid: i64,
     alerts: bool,
+    describes: bool,
     bytes: Vec<u8>,
+}
+
+impl Piece {
+    fn of(candidate: &Candidate) -> Self {
+        let Candidate { tid, alerts, describes, .. } = *candidate;
+        Self { tid, alerts, describes, bytes: Vec::new() }
+    }
 }
 
 /// What attempts have in common.
@@ -257,15 +283,16 @@ pub fn minimize(
     let Some(&last) = about.last() else {
         return Err(ExcerptError::Nothing("no such alert fires on this capture".to_owned()));
     };
-    let mut collect = Collect { about: &about, kin: &kin, last, found: Vec::new() };
+    let mut collect =
+        Collect { about: &about, kin: &kin, last, found: Vec::new(), lossy: false, told: false, gap: None };
     Replay::new().run_with(&mut source.open().map_err(ExcerptError::Capture)?, &mut collect).map_err(unreadable)?;
-    let candidates = collect.found;
+    let Collect { found: candidates, gap, .. } = collect;
     if candidates.len() > MAX_CANDIDATES {
         let text = "the alerts rest on too many events; choose a rule, or fewer of its alerts";
         return Err(ExcerptError::Nothing(text.to_owned()));
     }
     let mut snapshot = start_of(source, &kin)?;
-    let pieces = pieces(source, &candidates)?;
+    let pieces = pieces(source, &candidates, gap)?;
     let mut trial = Trial { detector, names, wanted, expected, attempts: 0 };
 
     let header = bytes_of(&snapshot)?;
@@ -305,8 +332,8 @@ fn bytes_of(snapshot: &Snapshot) -> Result<Vec<u8>, ExcerptError> {
     Ok(bytes)
 }
 
-/// Takes the blocks of the candidates out of the stream.
-fn pieces(source: &Source, candidates: &[Candidate]) -> Result<Vec<Piece>, ExcerptError> {
+/// Takes the blocks of the candidates out of the stream, with a marker where there is a gap.
+fn pieces(source: &Source, candidates: &[Candidate], gap: Option<u64>) -> Result<Vec<Piece>, ExcerptError> {
     // Each block, by where it stands, with the piece that it belongs to.
     let mut wanted = BTreeMap::new();
     for (number, candidate) in candidates.iter().enumerate() {
@@ -314,8 +341,7 @@ fn pieces(source: &Source, candidates: &[Candidate]) -> Result<Vec<Piece>, Excer
             wanted.insert(offset, number);
         }
     }
-    let mut pieces: Vec<Piece> =
-        candidates.iter().map(|c| Piece { tid: c.tid, alerts: c.alerts, bytes: Vec::new() }).collect();
+    let mut pieces: Vec<Piece> = candidates.iter().map(Piece::of).collect();
     let mut events = StoredEvents::new(source.capture_bytes()?)?;
     let mut left = wanted.len();
     while left > 0 {
@@ -324,8 +350,15 @@ fn pieces(source: &Source, candidates: &[Candidate]) -> Result<Vec<Piece>, Excer
         };
         let Some(piece) = wanted.get(&event.offset).and_then(|number| pieces.get_mut(*number)) else { continue };
         // Descriptions of the start are not shown anyway, and marked as such would not count as the start.
-        event.append(!piece.alerts && piece.tid >= 0, &mut piece.bytes);
+        event.append(!piece.alerts && (piece.tid >= 0 || !piece.describes), &mut piece.bytes);
         left -= 1;
+    }
+    // Not before what describes the start: it would be shown.
+    let described = candidates.iter().take_while(|candidate| candidate.describes).count();
+    if let Some(gap) = gap {
+        let at = candidates.partition_point(|candidate| candidate.offset < gap).max(described);
+        // A time of none: it belongs to no event.
+        pieces.insert(at, Piece { tid: -1, alerts: false, describes: false, bytes: super::gap_marker(0)? });
     }
     Ok(pieces)
 }
