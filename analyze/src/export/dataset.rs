@@ -30,30 +30,64 @@ pub(super) fn parquet(folder: &Path, table: &str, frame: &DataFrame, day: &str, 
         return Ok(0);
     }
     let mut files = 0;
-    for ((date, host), rows) in partitions(frame, day) {
+    for ((date, host), runs) in partitions(frame, day) {
         let place = folder.join(format!("table={table}")).join(format!("date={date}")).join(format!("host={host}"));
         fs::create_dir_all(&place)?;
-        let rows = IdxCa::from_vec(PlSmallStr::EMPTY, rows);
-        let part = frame.take(&rows)?;
+        let part = rows_of(frame, &runs)?;
         replace(&place.join(format!("{name}.parquet")), |out| print::write(&part, Format::Parquet, None, out))?;
         files += 1;
     }
     Ok(files)
 }
 
-/// Rows by day and host.
-fn partitions(frame: &DataFrame, day: &str) -> BTreeMap<(String, String), Vec<IdxSize>> {
-    let view = View::new(frame);
-    let times: Vec<Vec<Option<i64>>> = TIMES.iter().map(|name| view.ints(name)).collect();
-    let hosts = view.texts("host");
-    let mut parts: BTreeMap<(String, String), Vec<IdxSize>> = BTreeMap::new();
-    for (row, host) in hosts.iter().enumerate() {
-        let time = times.iter().find_map(|column| column[row]).and_then(|ns| u64::try_from(ns).ok());
-        let date = time.map_or_else(|| day.to_owned(), |ns| iso_time(ns)[..10].to_owned());
-        let host = host.map_or_else(|| NONE.to_owned(), safe_name);
-        parts.entry((date, host)).or_default().push(row as IdxSize);
+/// Consecutive rows: the first, and how many.
+type Run = (usize, usize);
+
+/// The day of a time in ns since 1970, counted from there.
+fn day_of(ns: u64) -> u64 {
+    ns / 86_400_000_000_000
+}
+
+/// Rows by day and host, in runs: tables are in the order of time, so that a day of a host is one run nearly always.
+fn partitions(frame: &DataFrame, day: &str) -> BTreeMap<(String, String), Vec<Run>> {
+    let mut parts: BTreeMap<(String, String), Vec<Run>> = BTreeMap::new();
+    let mut first = 0;
+    for slice in print::slices(frame) {
+        let view = View::new(&slice);
+        let times: Vec<Vec<Option<i64>>> = TIMES.iter().map(|name| view.ints(name)).collect();
+        let rows: Vec<(Option<u64>, Option<&str>)> = view
+            .texts("host")
+            .into_iter()
+            .enumerate()
+            .map(|(row, host)| {
+                (times.iter().find_map(|column| column[row]).and_then(|ns| u64::try_from(ns).ok()), host)
+            })
+            .collect();
+        let mut row = 0;
+        for run in rows.chunk_by(|(a, a_host), (b, b_host)| a.map(day_of) == b.map(day_of) && a_host == b_host) {
+            let (time, host) = run[0];
+            let date = time.map_or_else(|| day.to_owned(), |ns| iso_time(ns)[..10].to_owned());
+            let host = host.map_or_else(|| NONE.to_owned(), safe_name);
+            let runs = parts.entry((date, host)).or_default();
+            match runs.last_mut() {
+                Some((start, length)) if *start + *length == first + row => *length += run.len(),
+                _ => runs.push((first + row, run.len())),
+            }
+            row += run.len();
+        }
+        first += slice.height();
     }
     parts
+}
+
+/// The rows of some runs. One run is a view of the frame; only rows that lie apart are copied, as a table of all events
+/// takes most of the memory there is.
+fn rows_of(frame: &DataFrame, runs: &[Run]) -> Result<DataFrame, Error> {
+    if let [(start, length)] = runs {
+        return Ok(frame.slice(*start as i64, *length));
+    }
+    let rows = runs.iter().flat_map(|(start, length)| *start..start + length).map(|row| row as IdxSize).collect();
+    Ok(frame.take(&IdxCa::from_vec(PlSmallStr::EMPTY, rows))?)
 }
 
 /// A text as the name of a folder: what is not plainly a name becomes `%XX`.
@@ -104,6 +138,14 @@ impl Csv {
 
     /// Appends rows; the first capture brings the header.
     pub(super) fn add(&mut self, table: &'static str, frame: &DataFrame) -> Result<(), Error> {
+        if frame.height() == 0 {
+            return self.append(table, frame);
+        }
+        // A table of all events as text is many times the capture.
+        print::slices(frame).try_for_each(|slice| self.append(table, &slice))
+    }
+
+    fn append(&mut self, table: &'static str, frame: &DataFrame) -> Result<(), Error> {
         let mut bytes = Vec::new();
         print::write(frame, Format::Csv, None, &mut bytes)?;
         if let Some(file) = self.files.get_mut(table) {
@@ -129,6 +171,8 @@ impl Csv {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
+
     use super::*;
 
     #[test]
@@ -136,5 +180,22 @@ mod tests {
         assert_eq!(safe_name("web-1.example"), "web-1.example");
         assert_eq!(safe_name("../x"), "%2E.%2Fx");
         assert_eq!(safe_name(""), NONE);
+    }
+
+    #[test]
+    fn rows_of_a_day_are_together_wherever_they_stand() {
+        const DAY: i64 = 86_400_000_000_000;
+        let times = [1, 2, DAY + 1, DAY + 2, 3];
+        let hosts = ["a", "a", "a", "b", "a"];
+        let frame = polars::df!("time" => times, "host" => hosts).unwrap();
+        let parts = partitions(&frame, "2026-01-01");
+        let of = |date: &str, host: &str| {
+            let part = rows_of(&frame, &parts[&(date.to_owned(), host.to_owned())]).unwrap();
+            View::new(&part).ints("time").into_iter().flatten().collect::<Vec<i64>>()
+        };
+        assert_eq!(of("1970-01-01", "a"), [1, 2, 3]);
+        assert_eq!(of("1970-01-02", "a"), [DAY + 1]);
+        assert_eq!(of("1970-01-02", "b"), [DAY + 2]);
+        assert_eq!(parts.len(), 3);
     }
 }
