@@ -162,7 +162,7 @@ fn long_list(entries: usize, count: usize) -> Case {
 }
 
 fn regular_expressions(count: usize) -> Case {
-    let rules = rule("a", r"evt.type = read and fd.name regex '.*/(secret|hidden)[0-9]+/.*\.(key|pem)'");
+    let rules = rule("a", r"evt.type = read and fd.name regex '.*/(secret|hidden)[0-9]+/.*[.](key|pem)'");
     Case { name: "a regular expression on every read", rules, ..ordinary(count) }
 }
 
