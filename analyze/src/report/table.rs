@@ -229,14 +229,14 @@ table! { Audit:
 
 table! { Hit:
     "Indicator", Code, |row| Cell::Text(row.indicator.clone());
-    "Kind", Text, |row| Cell::Text(row.kind.clone());
+    "Kind", Short, |row| Cell::Text(row.kind.clone());
     "About", Text, |row| Cell::Text(row.about.clone());
-    "Found in", Code, |row| Cell::Text(row.found.clone());
-    "Value", Code, |row| Cell::Text(row.value.clone());
+    "Found in", Address, |row| Cell::Text(row.found.clone());
+    "Value", Path, |row| Cell::Text(row.value.clone());
     "Process", Code, |row| Cell::Text(row.process.clone());
     "First", Time, |row| Cell::Time(row.first);
     "Rows", Number, |row| Cell::Number(row.rows);
-    "List", Code, |row| Cell::Text(row.list.clone());
+    "List", Address, |row| Cell::Text(row.list.clone());
 }
 
 table! { RuleFile:
