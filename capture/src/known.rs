@@ -153,13 +153,12 @@ impl Known {
 mod tests {
     #![allow(clippy::unwrap_used)] // a failing test may panic
 
-    use casebook_formats::tables;
-
     use super::*;
+    use crate::calls::code_of;
     use crate::record::tests::record;
 
     fn code(name: &str) -> u16 {
-        tables::syscalls().iter().position(|call| call.name == name).unwrap() as u16
+        code_of(name).unwrap()
     }
 
     fn at(mut bytes: Vec<u8>, ts: u64, tid: u32) -> Vec<u8> {

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use casebook_formats::tables;
 
-use crate::calls::{Calls, natives};
+use crate::calls::{Calls, named};
 
 /// What the state of a replay rests on.
 const STATE: &[&str] = &[
@@ -252,12 +252,6 @@ fn of_rules(words: &[&str], calls: &Calls) -> Result<Found, SelectError> {
 #[cfg(not(feature = "rules"))]
 fn of_rules(words: &[&str], _: &Calls) -> Result<Found, SelectError> {
     Err(SelectError::NoRules(words.join(",")))
-}
-
-/// Codes of the calls of these names that this machine has.
-fn named(names: &[&str]) -> BTreeSet<u16> {
-    let here = natives().into_iter().map(|(_, code)| code).filter(|&code| code > 0);
-    here.filter(|&code| tables::syscall(code).is_some_and(|call| names.contains(&call.name))).collect()
 }
 
 #[cfg(test)]

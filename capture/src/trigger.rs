@@ -16,9 +16,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use casebook_formats::tables;
-
-use crate::calls::natives;
+use crate::calls::named;
 use crate::record::{Item, Kind, LAST, Record};
 
 /// Why a trigger cannot be used.
@@ -61,16 +59,10 @@ pub(crate) struct Triggers {
     opens: BTreeSet<u16>,
 }
 
-/// Portable codes of the calls of these names.
-fn codes(names: &[&str]) -> BTreeSet<u16> {
-    let here = natives().into_iter().map(|(_, code)| code).filter(|&code| code > 0);
-    here.filter(|&code| tables::syscall(code).is_some_and(|call| names.contains(&call.name))).collect()
-}
-
 impl Triggers {
     pub(crate) fn parse(texts: &[String]) -> Result<Self, TriggerError> {
         let all = texts.iter().map(|text| Trigger::parse(text)).collect::<Result<_, _>>()?;
-        Ok(Self { all, opens: codes(&OPENS) })
+        Ok(Self { all, opens: named(&OPENS) })
     }
 
     /// Portable codes of the calls that have to be recorded for them.
@@ -106,11 +98,11 @@ impl Trigger {
             ("open", _) => What::Open(Glob::new(rest), false),
             ("write", _) => What::Open(Glob::new(rest), true),
             ("connect" | "bind", _) => {
-                let code = codes(&[kind]).first().copied().unwrap_or_default();
+                let code = named(&[kind]).first().copied().unwrap_or_default();
                 What::Address(code, Address::parse(rest).ok_or_else(|| TriggerError::Address(text.to_owned()))?)
             }
             ("call", _) => {
-                let codes = codes(&[rest]);
+                let codes = named(&[rest]);
                 if codes.is_empty() {
                     return Err(TriggerError::Call(text.to_owned()));
                 }
@@ -123,7 +115,7 @@ impl Trigger {
 
     fn calls(&self, opens: &BTreeSet<u16>) -> BTreeSet<u16> {
         match &self.what {
-            What::Exec(_) => codes(&["execve", "execveat"]),
+            What::Exec(_) => named(&["execve", "execveat"]),
             What::Open(..) => opens.clone(),
             What::Address(code, _) => BTreeSet::from([*code]),
             What::Call(codes) => codes.clone(),
@@ -341,7 +333,7 @@ mod tests {
 
     #[test]
     fn opens_are_known_by_the_path_they_led_to() {
-        let openat = codes(&["openat"]).first().copied().unwrap();
+        let openat = named(&["openat"]).first().copied().unwrap();
         let mut file = [0; 56];
         let path: (u8, u8, &[u8]) = (Item::Path as u8, 7, b"shadow\0etc\0");
         let reads = record(1, openat, 3, [0; 6], &[path, (Item::File as u8, 7, &file)]);
@@ -356,7 +348,7 @@ mod tests {
 
     #[test]
     fn addresses_may_be_networks_ports_and_paths() {
-        let connect = codes(&["connect"]).first().copied().unwrap();
+        let connect = named(&["connect"]).first().copied().unwrap();
         let v4 = [2, 0, 0x11, 0x5c, 10, 1, 2, 3, 0, 0, 0, 0, 0, 0, 0, 0];
         let mapped = [&[10, 0, 0x11, 0x5c, 0, 0, 0, 0][..], &[0; 10], &[255, 255, 10, 1, 2, 3], &[0; 4]].concat();
         let call = |raw: &[u8]| record(1, connect, -111, [0; 6], &[(Item::Addr as u8, 1, raw)]);
@@ -385,7 +377,7 @@ mod tests {
 
     #[test]
     fn calls_and_crashes() {
-        let ptrace = codes(&["ptrace"]).first().copied().unwrap();
+        let ptrace = named(&["ptrace"]).first().copied().unwrap();
         assert!(fires("call:ptrace", &record(1, ptrace, 0, [0; 6], &[])).is_some());
         assert!(fires("call:ptrace", &record(1, ptrace, -1, [0; 6], &[])).is_none());
         let mut crash = record(3, 0, 0x8b, [0; 6], &[]);

@@ -2,7 +2,7 @@
 //!
 //! Operations that no rule can look at (timeouts, polls, advice) and those of no call with an event are left out.
 
-use casebook_formats::tables;
+use super::code_of;
 
 /// Where an argument comes from; the numbers are those of `bpf/maps.h`.
 #[derive(Clone, Copy)]
@@ -69,7 +69,7 @@ pub(crate) const OPERATION: usize = 12;
 /// Opcodes and what the kernel side has to know of them: `struct operation` of `bpf/maps.h`.
 pub(crate) fn operations() -> impl Iterator<Item = (u32, [u8; OPERATION])> {
     OPERATIONS.iter().filter_map(|(opcode, name, names, args)| {
-        let code = tables::syscalls().iter().position(|call| call.name == *name)? as u16;
+        let code = code_of(name)?;
         let mut bytes = [0; OPERATION];
         bytes[..2].copy_from_slice(&code.to_le_bytes());
         bytes[2] = *names as u8;

@@ -209,7 +209,7 @@ fn inet<const N: usize>(sock: &SockItem, given: &[u8], incoming: bool, out: &mut
 
 /// A number in the width of its parameter; larger ones are cut, as the format cuts them.
 pub(crate) fn number(out: &mut Vec<u8>, ty: ParamType, value: u64) {
-    let width = super::width(ty).unwrap_or(8).min(8);
+    let width = ty.width().unwrap_or(8).min(8);
     out.extend_from_slice(&value.to_le_bytes()[..width]);
 }
 

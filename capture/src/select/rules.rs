@@ -14,8 +14,8 @@ use casebook_rules::needs::{Needs, needs};
 use casebook_rules::schema::{ArgText, BindError, Display, FieldDef, FieldRef, Schema};
 use casebook_rules::source::RuleFile;
 
-use super::{Found, SelectError, named};
-use crate::calls::{CODES, Calls, natives};
+use super::{Found, SelectError};
+use crate::calls::{CODES, Calls, named, natives};
 
 /// Stands for events that are recorded whatever is selected.
 const ALWAYS: u16 = CODES as u16;
