@@ -4,6 +4,7 @@
 //! conversion to the normal form → [`Item`]s. Memory is bounded by the largest block, not by the file.
 
 mod item;
+mod items;
 
 use std::io::Read;
 use std::ops::Range;
@@ -23,6 +24,7 @@ use crate::resume::ReaderState;
 use crate::source::Source;
 use crate::tables::ppme;
 pub use item::{FormatError, Item, Section, Upstream};
+pub use items::Items;
 
 /// A capture being read.
 ///

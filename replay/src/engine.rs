@@ -16,7 +16,7 @@ mod visitor;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use casebook_formats::capture::{CaptureReader, FormatError, Item};
+use casebook_formats::capture::{CaptureReader, FormatError, Item, Items};
 use casebook_formats::event::Event;
 use casebook_formats::ledger::{Counter, Ledger};
 use casebook_formats::tables::ppme;
@@ -155,7 +155,7 @@ impl Replay {
     /// When the input cannot be read at all, or not further. What was replayed until then stays valid.
     pub fn run(
         &mut self,
-        reader: &mut CaptureReader,
+        reader: &mut impl Items,
         look: impl FnMut(&EventContext<'_>) -> ControlFlow<()>,
     ) -> Result<End, FormatError> {
         self.run_with(reader, &mut Each(look))
@@ -166,7 +166,7 @@ impl Replay {
     /// # Errors
     ///
     /// As [`Replay::run`].
-    pub fn run_with<V: Visitor>(&mut self, reader: &mut CaptureReader, visitor: &mut V) -> Result<End, FormatError> {
+    pub fn run_with<V: Visitor>(&mut self, reader: &mut impl Items, visitor: &mut V) -> Result<End, FormatError> {
         let end = self.events(reader, visitor);
         visitor.progress(reader.bytes_read(), self.position.events);
         end
@@ -191,7 +191,7 @@ impl Replay {
         Ok(false)
     }
 
-    fn events<V: Visitor>(&mut self, reader: &mut CaptureReader, visitor: &mut V) -> Result<End, FormatError> {
+    fn events<V: Visitor>(&mut self, reader: &mut impl Items, visitor: &mut V) -> Result<End, FormatError> {
         self.expect_recorded_gaps(reader);
         loop {
             let until = self.position.events + PROGRESS_INTERVAL;
@@ -217,11 +217,7 @@ impl Replay {
 
     /// The next item, whatever it is.
     #[inline(never)]
-    fn other<V: Visitor>(
-        &mut self,
-        reader: &mut CaptureReader,
-        visitor: &mut V,
-    ) -> Result<ControlFlow<End>, FormatError> {
+    fn other<V: Visitor>(&mut self, reader: &mut impl Items, visitor: &mut V) -> Result<ControlFlow<End>, FormatError> {
         let Some(item) = reader.next_item()? else { return Ok(ControlFlow::Break(End::Finished)) };
         let flow = self.item(item, visitor);
         // Before a plain event nothing is left out.
@@ -241,7 +237,7 @@ impl Replay {
     }
 
     /// Gaps at or before the last event have been told.
-    fn expect_recorded_gaps(&mut self, reader: &CaptureReader) {
+    fn expect_recorded_gaps(&mut self, reader: &impl Items) {
         self.recorded = Arc::clone(reader.gaps());
         let told = if self.position.events == 0 { 0 } else { self.gaps_until(self.position.offset) };
         self.next_recorded = self.recorded.get(told).copied();
@@ -402,14 +398,14 @@ impl Replay {
     }
 
     /// Anomalies so far: those of the state, and those of the reader that it reads from.
-    pub fn ledger(&self, reader: &CaptureReader) -> Ledger {
+    pub fn ledger(&self, reader: &impl Items) -> Ledger {
         let mut ledger = self.lost(reader);
         self.state.count_missing(&mut ledger);
         ledger
     }
 
     /// The same without what may still come.
-    pub(crate) fn lost(&self, reader: &CaptureReader) -> Ledger {
+    pub(crate) fn lost(&self, reader: &impl Items) -> Ledger {
         let mut ledger = reader.ledger().clone();
         ledger.merge(&reader.upstream().ledger);
         ledger.merge(&self.ledger);

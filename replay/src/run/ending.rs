@@ -1,6 +1,6 @@
 //! How the replay of a capture ended, for its report: in numbers, and in words where there is something to say.
 
-use casebook_formats::capture::{CaptureReader, FormatError};
+use casebook_formats::capture::{FormatError, Items};
 use casebook_formats::ledger::{Ledger, Origin, Severity};
 
 use crate::engine::{End, Position, Replay};
@@ -12,7 +12,7 @@ impl CaptureReport {
         &mut self,
         end: Result<End, FormatError>,
         replay: &Replay,
-        reader: &CaptureReader,
+        reader: &impl Items,
     ) -> Option<String> {
         let position = replay.position();
         (self.events, self.first_ts, self.last_ts) = (position.events, position.first_ts, position.last_ts);
