@@ -1,6 +1,6 @@
 //! One open descriptor, and the table of a process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -200,8 +200,11 @@ pub struct FdTable {
     dense: Vec<Option<Arc<Fd>>>,
     sparse: BTreeMap<i64, Arc<Fd>>,
     len: usize,
-    /// All numbers below this one have a record; how far that goes is found out when somebody asks.
+    /// All numbers of the vector below this one have a record; how far that goes is found out when somebody asks.
     full_below: i64,
+    /// How many of the numbers above the vector were looked at for free ones, and those that are free among them.
+    looked_at: i64,
+    free: BTreeSet<i64>,
 }
 
 impl FdTable {
@@ -235,7 +238,7 @@ impl FdTable {
 
     /// All records by number, as they are shared.
     pub(crate) fn shares(&self) -> impl Iterator<Item = (i64, &Arc<Fd>)> {
-        let Self { dense, sparse, len: _, full_below: _ } = self;
+        let Self { dense, sparse, len: _, full_below: _, looked_at: _, free: _ } = self;
         let dense = dense.iter().enumerate().filter_map(|(n, fd)| Some((n as i64, fd.as_ref()?)));
         dense.chain(sparse.iter().map(|(number, fd)| (*number, fd)))
     }
@@ -268,6 +271,9 @@ impl FdTable {
             }
             self.dense[index].replace(fd)
         } else {
+            if self.was_looked_at(number) {
+                self.free.remove(&number);
+            }
             self.sparse.insert(number, fd)
         };
         if before.is_none() {
@@ -285,16 +291,50 @@ impl FdTable {
         if before.is_some() {
             self.len -= 1;
             self.full_below = self.full_below.min(number.max(0));
+            if self.was_looked_at(number) {
+                self.free.insert(number);
+            }
         }
         before
     }
 
-    /// The lowest number without a record. What was found is remembered, so that asking often costs no more than once.
-    pub(crate) fn lowest_free(&mut self) -> i64 {
-        while self.get(self.full_below).is_some() {
+    fn was_looked_at(&self, number: i64) -> bool {
+        (DENSE..DENSE + self.looked_at).contains(&number)
+    }
+
+    /// The lowest numbers below `end` without a record, `at_most` so many. What was found is remembered, so that asking
+    /// often costs no more than once, whatever was opened and closed in between.
+    pub(crate) fn lowest_free(&mut self, end: i64, at_most: usize) -> Vec<i64> {
+        while self.full_below < DENSE.min(end) && self.get(self.full_below).is_some() {
             self.full_below += 1;
         }
-        self.full_below
+        let dense = self.full_below..DENSE.min(end);
+        let mut found: Vec<i64> = dense.filter(|&number| self.get(number).is_none()).take(at_most).collect();
+        if end > DENSE {
+            let before = found.len();
+            found.extend(self.free.range(..end).take(at_most - before));
+            while found.len() < at_most && DENSE + self.looked_at < end {
+                let number = DENSE + self.looked_at;
+                if !self.sparse.contains_key(&number) {
+                    self.free.insert(number);
+                    found.push(number);
+                }
+                self.looked_at += 1;
+            }
+        }
+        found
+    }
+
+    /// Numbers from `first` (or 0) to `last`, both included, for which `test` holds, ascending. Nothing else is looked at.
+    pub(crate) fn numbers_within(&self, first: i64, last: i64, test: impl Fn(&Fd) -> bool) -> Vec<i64> {
+        let first = first.max(0);
+        if first > last {
+            return Vec::new();
+        }
+        let end = last.saturating_add(1).min(self.dense.len() as i64);
+        let dense = (first..end).filter_map(|number| Some((number, self.get(number)?)));
+        let sparse = self.sparse.range(first..=last).map(|(number, fd)| (*number, fd.as_ref()));
+        dense.chain(sparse).filter(|(_, fd)| test(fd)).map(|(number, _)| number).collect()
     }
 
     /// Numbers for which `test` holds, ascending.

@@ -7,6 +7,13 @@ pub const MAX_FDS: usize = 1 << 17;
 /// Descriptors of a table that are looked through for the other end of a pipe: those who put their streams together are
 /// shells, and have a handful.
 pub const MAX_FDS_SEARCHED: usize = 1 << 10;
+/// Numbers that one open of a capture with losses leaves behind as open and unknown: the usual limit of descriptors of a
+/// process, so that what passes over more is no program. What lies beyond has no record and is as unknown, because
+/// counts of descriptors are unknown after a loss anyway.
+pub const MAX_FDS_PASSED_OVER: usize = 1 << 10;
+/// Records looked at for each event when the ends of sockets in lists of descriptors are sorted out: all are looked at,
+/// and then not again before so many events that this holds.
+pub const SETTLED_PER_EVENT: usize = 64;
 /// Descriptors of all tables together, those that a fork copied included: a full table, forked by everybody, must not
 /// become a full table for everybody. Large hosts have some hundred thousand.
 pub const MAX_FDS_TOGETHER: usize = 1 << 21;
@@ -15,6 +22,11 @@ pub const MAX_FDS_TOGETHER: usize = 1 << 21;
 pub const MAX_PATH: usize = 4096;
 /// Children of a process looked at for one that is meant by an id of another namespace.
 pub const MAX_CHILDREN_SEARCHED: usize = 4096;
+/// How often a thread may be handed over to another parent, as its own exits; after that its parent is unknown. Programs of
+/// many threads hand their children from thread to thread; no other process sees it more than a few times.
+pub const MAX_PARENTS: u16 = 1 << 10;
+/// Threads of a process looked at for a living one: who is dead and still there is its leader, or comes from a list.
+pub const MAX_THREADS_SEARCHED: usize = 1 << 10;
 /// Containers at one moment.
 pub const MAX_CONTAINERS: usize = 1 << 14;
 /// Users or groups of one container (or of the host).

@@ -176,8 +176,12 @@ pub struct State {
     pub(crate) switched: Map<u16, (u64, i64)>,
     /// Events applied so far: tells values of this event from those of earlier ones.
     pub(crate) steps: u64,
+    /// Threads of which the parent was given up as they had too many ([`limits::MAX_PARENTS`]).
+    pub(crate) parents_given_up: u64,
     /// Snapshots came in and the ends of their sockets are not sorted out yet.
     pub(crate) unsettled: bool,
+    /// Step from which on they may be sorted out again: that looks at all descriptors.
+    pub(crate) settle_again: u64,
     pub(crate) recent_exits: VecDeque<tree::RecentExit>,
     /// Thread to remove when the next event is applied.
     leaving: Option<i64>,
@@ -187,7 +191,7 @@ pub struct State {
 
 keep!(State {
     machine, interfaces, threads, by_tid, groups, tables, open_fds, users, containers, places, described,
-    containers_gone, texts, weight, changes, losses, switched, steps, unsettled, recent_exits, leaving, closing,
+    containers_gone, texts, weight, changes, losses, switched, steps, parents_given_up, unsettled, settle_again, recent_exits, leaving, closing,
 } else {
     // One for all states.
     rows: step::Rows::default(),
@@ -214,32 +218,49 @@ impl State {
         (self.changes, self.people, self.requests) = (changes, people + 1, requests);
     }
 
-    /// Counts what has not come until now and may still come: for the ledger of a finished or interrupted replay.
+    /// Counts what has not come until now and may still come, and what was given up where there was no ledger: for the ledger of a finished or interrupted replay.
     pub fn count_missing(&self, ledger: &mut Ledger) {
         let silent = self.containers.values().filter(|container| !container.has_metadata).count();
         ledger.add(Counter::MissingContainerMetadata, silent as u64);
+        ledger.add(Counter::StateLimit, self.parents_given_up);
     }
 
     /// Brings the state to the moment after `event`. First removes what the event before left: exited threads and
     /// closed descriptors, which rules on that event still had to see.
     pub fn apply(&mut self, event: &Event<'_>, ledger: &mut Ledger) -> Effects {
-        self.rest();
+        if self.unsettled && !step::is_listing(event.etype) {
+            self.settle_now_and_then();
+        }
+        self.sweep();
         self.run(event, ledger)
     }
 
     /// Brings the state to the moment between two events: what the event before ended goes.
-    #[inline]
     pub fn rest(&mut self) {
         if self.unsettled {
+            self.settle_now_and_then();
+        }
+        self.sweep();
+    }
+
+    /// Sorts the ends of sockets out, unless that was done just now.
+    #[cold]
+    fn settle_now_and_then(&mut self) {
+        if self.steps >= self.settle_again {
             self.settle();
         }
+    }
+
+    /// What the event before ended goes.
+    #[inline]
+    fn sweep(&mut self) {
         if !self.closing.is_empty() || self.leaving.is_some() {
-            self.sweep();
+            self.remove_ended();
         }
     }
 
     #[cold]
-    fn sweep(&mut self) {
+    fn remove_ended(&mut self) {
         while let Some((table, number)) = self.closing.pop() {
             self.drop_fd(table, number);
         }

@@ -8,6 +8,7 @@ use casebook_formats::snapshot::{FdEntry, FdInfo, FdList, Interface, MachineInfo
 
 use super::address::{kind_of, server_kind_of, server_text, tuple_text, unmapped};
 use super::flags::{ACTIVE, CLONE_FILES, CLOSED, L4_TCP, L4_UDP, NAME_CHANGED, O_CLOEXEC};
+use super::limits::SETTLED_PER_EVENT;
 use super::path::{as_directory, join, without_deleted_mark};
 use super::table::{TableId, ThreadId};
 use super::{Fd, FdKind, State, Thread, Tuple, Usage};
@@ -191,6 +192,7 @@ impl State {
     #[cold]
     pub(crate) fn settle(&mut self) {
         self.unsettled = false;
+        self.settle_again = self.steps + (self.open_fds / SETTLED_PER_EVENT) as u64;
         let is_listener = |fd: &Fd| matches!(fd.kind, FdKind::Ipv4Server | FdKind::Ipv6Server);
         let ports: std::collections::HashSet<u16> = self
             .tables

@@ -121,6 +121,11 @@ fn fd_param_of(def: &EventDef) -> Option<u8> {
     by_name.or_else(by_type).map(|at| at as u8)
 }
 
+/// Part of a list of what there is, read by a kernel iterator: more of the list follows.
+pub(super) fn is_listing(etype: EventType) -> bool {
+    tables::event(etype).is_some_and(|def| def.origin == EventOrigin::Iter)
+}
+
 impl State {
     /// Whether events of this type can change anything that is known.
     pub(crate) fn feeds(&self, etype: EventType) -> bool {

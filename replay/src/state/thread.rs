@@ -22,6 +22,8 @@ pub struct Thread {
     pub ptid: i64,
     /// Parent before a reaper took over, with its comm: the last parent that this capture knew.
     pub former_parent: Option<(i64, Text)>,
+    /// How many parents it has lost so far.
+    pub(crate) parents_lost: u16,
     /// Who takes the children when this thread exits, where an exit event said so; 0 and -1 unknown.
     pub reaper_tid: i64,
     /// Session; -1 unknown.
@@ -165,6 +167,7 @@ keep!(Thread {
     pid,
     ptid,
     former_parent,
+    parents_lost,
     reaper_tid,
     sid,
     pgid,
@@ -287,6 +290,7 @@ impl Thread {
             pid: -1,
             ptid: -1,
             former_parent: None,
+            parents_lost: 0,
             reaper_tid: -1,
             sid: -1,
             pgid: -1,

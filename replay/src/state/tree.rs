@@ -5,7 +5,7 @@ use std::sync::Arc;
 use casebook_formats::ledger::{Counter, Ledger};
 
 use super::keep::keep;
-use super::limits::{MAX_THREADS, RECENT_EXITS, STALE_AFTER};
+use super::limits::{MAX_PARENTS, MAX_THREADS, MAX_THREADS_SEARCHED, RECENT_EXITS, STALE_AFTER};
 use super::table::ThreadId;
 use super::{State, Thread};
 
@@ -231,12 +231,16 @@ impl State {
         for child in children {
             let Some(child_id) = self.id_of(child) else { continue };
             let Some(orphan) = self.change(child_id).filter(|orphan| orphan.ptid == tid) else { continue };
-            orphan.ptid = new_ptid;
+            orphan.parents_lost = orphan.parents_lost.saturating_add(1);
+            let is_taken = orphan.parents_lost <= MAX_PARENTS;
+            orphan.ptid = if is_taken { new_ptid } else { 0 };
             // Orphans of a thread whose process lives on have not lost their parent process.
             if reaper_tid.is_none_or(|(_, reaper_pid)| reaper_pid != pid) && orphan.former_parent.is_none() {
                 orphan.former_parent = comm.clone().map(|comm| (pid, comm));
             }
-            if let Some(reaper) = reaper.and_then(|id| self.threads.get_mut(id.0)) {
+            if !is_taken {
+                self.parents_given_up += 1;
+            } else if let Some(reaper) = reaper.and_then(|id| self.threads.get_mut(id.0)) {
                 reaper.children.insert(child);
             }
         }
@@ -271,7 +275,7 @@ impl State {
 
     fn living_member(&self, pid: i64, except: i64) -> Option<ThreadId> {
         let group = self.groups.get(&pid).filter(|group| group.alive > 0)?;
-        group.tids.values().filter(|&&tid| tid != except).find_map(|&tid| {
+        group.tids.values().take(MAX_THREADS_SEARCHED).filter(|&&tid| tid != except).find_map(|&tid| {
             let id = self.id_of(tid)?;
             self.threads.get(id.0).filter(|thread| !thread.dead).map(|_| id)
         })

@@ -34,9 +34,11 @@ pub(super) fn close_range(state: &mut State, step: &mut Step<'_, '_>) {
     }
     let Some(table) = state.table_for(id) else { return };
     let Some(entry) = state.tables.get(table.0) else { return };
-    let numbers = entry.table.numbers_where(|number, _| number >= 0 && (first..=last).contains(&(number as u64)));
+    let (first, last) = (i64::try_from(first).unwrap_or(i64::MAX), i64::try_from(last).unwrap_or(i64::MAX));
+    let only_marks = flags & CLOSE_RANGE_CLOEXEC != 0;
+    let numbers = entry.table.numbers_within(first, last, |fd| !only_marks || !fd.cloexec);
     for number in numbers {
-        if flags & CLOSE_RANGE_CLOEXEC == 0 {
+        if !only_marks {
             // At once: the event is about no single descriptor that rules would still want to see.
             state.drop_fd(table, number);
         } else if let Some(fd) = state.change_fd(table, number) {

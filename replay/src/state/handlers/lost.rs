@@ -17,7 +17,7 @@ use identity::session_told;
 pub(super) use identity::{group_told, ids_asked, ids_told, job_control_shown, parent_told};
 
 use super::exec::{close_on_exec, leave_threads_behind};
-use crate::state::limits::MAX_FDS;
+use crate::state::limits::{MAX_FDS, MAX_FDS_PASSED_OVER};
 use crate::state::path::without_deleted_mark;
 use crate::state::step::Step;
 use crate::state::table::{TableId, ThreadId};
@@ -80,17 +80,30 @@ impl State {
     }
 
     /// Lower numbers that were not given are open: what they are is not known. Only where events are missing, as there are
-    /// calls that open and that no recorder knows.
+    /// calls that open and that no recorder knows. No more than [`MAX_FDS_PASSED_OVER`] of them, the lowest ones.
     #[cold]
     fn numbers_passed_over(&mut self, step: &mut Step<'_, '_>, table: TableId, number: i64) {
         let Some(entry) = self.tables.get_mut(table.0).filter(|entry| entry.table.len() < MAX_FDS) else { return };
-        let contents = Arc::make_mut(&mut entry.table);
-        let lower = contents.lowest_free()..number.min(MAX_FDS as i64);
-        let passed: Vec<i64> = lower.filter(|&lower| contents.get(lower).is_none()).collect();
-        for lower in passed {
-            step.ledger.count(Counter::LostOpens);
-            forget_fd(self, step.ledger, table, lower);
+        let end = number.min(MAX_FDS as i64);
+        let passed = Arc::make_mut(&mut entry.table).lowest_free(end, MAX_FDS_PASSED_OVER);
+        if passed.is_empty() {
+            return;
         }
+        step.ledger.add(Counter::LostOpens, passed.len() as u64);
+        // One record for all, as nothing is known of any.
+        let fd = Arc::new(self.unknown_fd());
+        for lower in passed {
+            if !self.put_fd(table, lower, Arc::clone(&fd), step.ledger) {
+                return;
+            }
+        }
+    }
+
+    /// A descriptor that is open, and of which nothing is known.
+    fn unknown_fd(&mut self) -> Fd {
+        let mut fd = Fd::new(FdKind::Unknown, &self.texts.empty);
+        fd.version = self.next_version();
+        fd
     }
 
     /// A certain sign that an event is missing.
@@ -328,9 +341,8 @@ pub(super) fn nature_told(state: &mut State, step: &mut Step<'_, '_>) {
 }
 
 fn forget_fd(state: &mut State, ledger: &mut Ledger, table: TableId, number: i64) {
-    let mut fd = Fd::new(FdKind::Unknown, &state.texts.empty);
-    fd.version = state.next_version();
-    state.put_fd(table, number, Arc::new(fd), ledger);
+    let fd = Arc::new(state.unknown_fd());
+    state.put_fd(table, number, fd, ledger);
 }
 
 /// `EBADF` of a call that takes any open descriptor: it is closed.

@@ -200,3 +200,36 @@ fn forks_of_a_full_table_are_bounded() {
     let counted: usize = bench.state.tables.iter().map(|entry| entry.table.len()).sum();
     assert_eq!(bench.state.open_fds, counted);
 }
+
+// What a table remembers of its free numbers agrees with looking at all of them, whatever was put in and taken out.
+#[test]
+fn free_numbers_and_ranges_agree_with_a_search() {
+    let mut table = crate::state::FdTable::default();
+    let fd = |cloexec: bool| {
+        let mut fd = crate::state::Fd::new(FdKind::File, &std::sync::Arc::from(&b""[..]));
+        fd.cloexec = cloexec;
+        std::sync::Arc::new(fd)
+    };
+    let mut dice = 1_u64;
+    let mut throw = |sides: u64| {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((dice >> 33) % sides) as i64
+    };
+    for round in 0..4_000 {
+        let number = throw(700) - 5;
+        if throw(3) == 0 {
+            table.remove(number);
+        } else {
+            table.insert(number, fd(throw(2) == 0));
+        }
+        if round % 7 == 0 {
+            let (end, at_most) = (throw(800), throw(20) as usize);
+            let expected: Vec<i64> = (0..end).filter(|&n| table.get(n).is_none()).take(at_most).collect();
+            assert_eq!(table.lowest_free(end, at_most), expected, "below {end}");
+            let (first, last) = (throw(800) - 10, throw(800) - 10);
+            let expected = table.numbers_where(|n, fd| n >= 0 && (first..=last).contains(&n) && fd.cloexec);
+            assert_eq!(table.numbers_within(first, last, |fd| fd.cloexec), expected, "{first} to {last}");
+        }
+    }
+    assert_eq!(table.numbers_within(0, i64::MAX, |_| true), table.numbers_where(|n, _| n >= 0));
+}

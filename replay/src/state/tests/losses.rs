@@ -262,3 +262,26 @@ fn a_place_in_a_rings_table_says_nothing_of_descriptors() {
     bench.apply(&open(20, 5, "/f", 1));
     assert!(bench.ledger.get(Counter::LostOpens) > 0, "as a descriptor does");
 }
+
+// A capture that lies may open the highest number again and again: each time no more numbers below become open and
+// unknown than the limit says, and what lies beyond stays without a record.
+#[test]
+fn numbers_passed_over_have_a_limit() {
+    const HIGH: i64 = crate::state::limits::MAX_FDS as i64 - 1;
+    const ROUNDS: u64 = 300;
+    let limit = crate::state::limits::MAX_FDS_PASSED_OVER as i64;
+    let mut bench = Bench::new();
+    bench.fork(20);
+    bench.apply(&exec(20, 20, "b"));
+    bench.state.losses.shown();
+    let all = event(PPME_SYSCALL_CLOSE_RANGE_X, 20).num("res", 0).num("first", 0).num("last", 0xffff_ffff);
+    bench.apply(&all);
+    for _ in 0..ROUNDS {
+        bench.apply(&open(20, HIGH, "/f", 1));
+        assert_eq!(bench.state.fd_count(bench.thread(20)) as i64, limit + 1);
+        assert!(bench.has_fd(20, limit - 1) && !bench.has_fd(20, limit), "the lowest ones");
+        bench.apply(&all);
+    }
+    assert_eq!(bench.ledger.get(Counter::LostOpens), ROUNDS * limit as u64);
+    assert!(bench.state.has_losses(), "so that nobody takes the count for the truth");
+}

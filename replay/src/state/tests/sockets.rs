@@ -115,3 +115,39 @@ fn ends_of_listed_connections() {
     assert_eq!(text(&fd.name), "10.0.0.9:5555->10.0.0.1:80");
     assert!(fd.is_server && !fd.is_client);
 }
+
+// Kernel iterators list descriptors one by one: whose end is a server's is known when the list ends, not before; and in a
+// list without end, or cut to pieces by other events, it is not asked after each of them.
+#[test]
+fn ends_of_listed_sockets_are_sorted_out_after_the_list() {
+    const HEADER: i64 = (10 << 32) + 10;
+    let socket = |fd: i64, port: i64, peer: i64| {
+        let socket = event(PPME_ITER_TASK_FILE_SOCKET_INET_E, HEADER).num("fd", fd).num("sk_type", 1);
+        let socket = socket.num("sk_proto", 6).num("local_port", port).num("remote_port", peer);
+        let remote = if peer == 0 { [0; 4] } else { [10, 0, 0, 2] };
+        socket.raw("local_ip", &[10, 0, 0, 1]).raw("remote_ip", &remote)
+    };
+    let mut bench = Bench::new();
+    let role = |bench: &Bench, fd: i64| {
+        let fd = bench.state.fd(bench.thread(10), fd).unwrap();
+        (fd.is_server, fd.is_client)
+    };
+    bench.apply(&socket(5, 80, 4000));
+    bench.apply(&socket(6, 80, 0));
+    assert_eq!(role(&bench, 5), (false, false), "the list goes on");
+    bench.apply(&nothing(10));
+    assert_eq!((role(&bench, 5), role(&bench, 6)), ((true, false), (true, false)));
+    let per_event = crate::state::limits::SETTLED_PER_EVENT as i64;
+    for fd in 7..7 + 10 * per_event {
+        bench.apply(&socket(fd, 80, 4000 + fd));
+    }
+    bench.apply(&nothing(10));
+    assert_eq!(role(&bench, 7), (true, false));
+    bench.apply(&socket(5000, 80, 5000));
+    let waits = |_: &i32| {
+        bench.apply(&nothing(10));
+        role(&bench, 5000) == (false, false)
+    };
+    assert_eq!((0..100).take_while(waits).count(), 8, "all were looked at just now");
+    assert_eq!(role(&bench, 5000), (true, false));
+}

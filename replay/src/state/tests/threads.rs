@@ -348,3 +348,22 @@ fn time_on_processors() {
     bench.apply(&event(PPME_SCHEDSWITCH_6_E, 1).num("next", 10).at(2_600));
     assert_eq!(bench.state.time_on_processor(bench.thread(1)), Some((100, None)));
 }
+
+// Orphans that exits hand from one process to the next: each of them no more often than the limit says.
+#[test]
+fn orphans_are_handed_on_only_so_often() {
+    let rounds = i64::from(crate::state::limits::MAX_PARENTS) + 1;
+    let mut bench = Bench::new();
+    bench.fork(20);
+    bench.apply(&clone_half(20, 20, 10, 30, 0));
+    bench.apply(&clone_half(30, 30, 20, 0, 0));
+    for parent in 0..rounds {
+        let (old, new) = if parent % 2 == 0 { (20, 21) } else { (21, 20) };
+        bench.fork(new);
+        bench.apply(&exit(old).num("reaper_tid", new));
+        bench.apply(&nothing(10));
+        assert_eq!(bench.thread(30).ptid, if parent + 1 < rounds { new } else { 0 }, "{parent}");
+    }
+    bench.state.count_missing(&mut bench.ledger);
+    assert_eq!(bench.ledger.get(Counter::StateLimit), 1);
+}
