@@ -35,6 +35,13 @@ __inline s32 item_begin(struct scratch *s)
 		return 0;                                                                                                      \
 	pos &= ROOM - 1
 
+/* The same for an item that is a structure: `body` points to it, empty. */
+#define ITEM_BEGIN_STRUCT(type, body, s, pos, from, to)                                                                \
+	ITEM_BEGIN(s, pos, from, to);                                                                                      \
+	type *body = (void *)&s->buf[pos + sizeof(struct item)];                                                           \
+                                                                                                                       \
+	__builtin_memset(body, 0, sizeof(*body))
+
 __inline void item_end(struct scratch *s, u32 pos, u32 to, u32 len, u32 bits)
 {
 	struct item *item;

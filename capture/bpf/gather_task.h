@@ -121,12 +121,9 @@ __inline void put_memory(struct task_item *t, struct task_struct *task)
 
 __global int put_task(u64 from, u32 to)
 {
-	ITEM_BEGIN(s, pos, from, to);
+	ITEM_BEGIN_STRUCT(struct task_item, t, s, pos, from, to);
 	struct task_struct *task = (void *)from;
-	struct task_item *t;
 
-	t = (void *)&s->buf[pos + sizeof(struct item)];
-	__builtin_memset(t, 0, sizeof(*t));
 	t->start = GET(task, start_boottime);
 	t->flags = GET(task, flags);
 	put_numbers(t, task);
@@ -186,14 +183,11 @@ __inline void put_times(struct file_item *f, struct inode *inode)
 
 __global int put_file(u64 from, u32 to)
 {
-	ITEM_BEGIN(s, pos, from, to);
+	ITEM_BEGIN_STRUCT(struct file_item, f, s, pos, from, to);
 	struct file *file = (void *)from;
 	struct inode *inode;
 	struct super_block *sb;
-	struct file_item *f;
 
-	f = (void *)&s->buf[pos + sizeof(struct item)];
-	__builtin_memset(f, 0, sizeof(*f));
 	inode = GET(file, f_inode);
 	sb = GET(inode, i_sb);
 	f->ino = GET(inode, i_ino);
@@ -242,14 +236,11 @@ __global int put_unix_name(u64 from, u32 to)
 /* A socket's ends. */
 __global int put_sock(u64 from, u32 to)
 {
-	ITEM_BEGIN(s, pos, from, to);
+	ITEM_BEGIN_STRUCT(struct sock_item, i, s, pos, from, to);
 	struct sock *sk = (void *)from;
-	struct sock_item *i;
 	u16 family;
 	u64 peer = 0;
 
-	i = (void *)&s->buf[pos + sizeof(struct item)];
-	__builtin_memset(i, 0, sizeof(*i));
 	family = GET(sk, __sk_common.skc_family);
 	i->sk = from;
 	i->family = family;

@@ -380,6 +380,15 @@ __inline struct scratch *scratch_of(u32 to)
 	return bpf_map_lookup_elem(&scratches, &index);
 }
 
+/* The record that `take` began on this CPU; leaves the function where there is none. */
+#define UNDER_WAY(s, head)                                                                                             \
+	struct scratch *s = scratch_of(FOR_EVENT);                                                                         \
+	struct head *head;                                                                                                 \
+                                                                                                                       \
+	if (!s)                                                                                                            \
+		return 0;                                                                                                      \
+	head = (void *)s->buf
+
 __inline struct counters *counters(void)
 {
 	u32 zero = 0;

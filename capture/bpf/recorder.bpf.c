@@ -315,15 +315,11 @@ __global int put_pair(u64 at, u32 place)
 /* One thing that the plan of a call asks for. */
 __global int put_fetch(u32 kind, u32 n, u32 size)
 {
-	struct scratch *s = scratch_of(FOR_EVENT);
-	struct head *head;
+	UNDER_WAY(s, head);
 	u64 arg, next;
 	u32 compat, fd;
 	s64 ret;
 
-	if (!s)
-		return 0;
-	head = (void *)s->buf;
 	compat = head->flags & SMALL;
 	ret = head->ret;
 	arg = nth(head->args, n);
@@ -413,12 +409,8 @@ __global int put_plan(u32 code, u32 part)
 TRACEPOINT("sys_exit")
 int call_fetch(u64 *ctx)
 {
-	struct scratch *s = scratch_of(FOR_EVENT);
-	struct head *head;
+	UNDER_WAY(s, head);
 
-	if (!s)
-		return 0;
-	head = (void *)s->buf;
 	if (put_plan(head->code, PART_WHOLE))
 		put_guard(head->tid, head->code);
 	send(s);
@@ -432,15 +424,11 @@ int call_fetch(u64 *ctx)
 TRACEPOINT("sys_exit")
 int call_messages(u64 *ctx)
 {
-	struct scratch *s = scratch_of(FOR_EVENT);
+	UNDER_WAY(s, head);
 	u32 code, flags, size;
-	struct head *head;
 	u64 id, wanted, args[6];
 	s64 messages;
 
-	if (!s)
-		return 0;
-	head = (void *)s->buf;
 	code = head->code;
 	flags = head->flags;
 	wanted = (u64)head->cgroup << 32;
@@ -483,15 +471,11 @@ int call_messages(u64 *ctx)
 TRACEPOINT("sys_exit")
 int call_clone(u64 *ctx)
 {
-	struct scratch *s = scratch_of(FOR_EVENT);
+	UNDER_WAY(s, head);
 	u64 task = bpf_get_current_task();
-	struct head *head;
 	u32 code;
 	struct plan *plan;
 
-	if (!s)
-		return 0;
-	head = (void *)s->buf;
 	code = head->code;
 	plan = bpf_map_lookup_elem(&plans, &code);
 	/* clone3 takes its flags from a structure. */
@@ -508,15 +492,11 @@ int call_clone(u64 *ctx)
 TRACEPOINT("sys_exit")
 int call_exec(u64 *ctx)
 {
-	struct scratch *s = scratch_of(FOR_EVENT);
+	UNDER_WAY(s, head);
 	u64 task = bpf_get_current_task();
-	struct head *head;
 	struct plan *plan;
 	u32 code, compat, at;
 
-	if (!s)
-		return 0;
-	head = (void *)s->buf;
 	code = head->code;
 	compat = head->flags & SMALL;
 	plan = bpf_map_lookup_elem(&plans, &code);

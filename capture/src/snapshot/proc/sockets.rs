@@ -23,30 +23,20 @@ const STREAM: u16 = 1;
 const DATAGRAM: u16 = 2;
 const RAW: u16 = 3;
 
-/// Tables of internet sockets: file, family, kind, protocol; 0: the local port is the protocol.
-const INTERNET: [(&str, u16, u16, u16); 8] = [
-    ("tcp", AF_INET, STREAM, 6),
-    ("tcp6", AF_INET6, STREAM, 6),
-    ("udp", AF_INET, DATAGRAM, 17),
-    ("udp6", AF_INET6, DATAGRAM, 17),
-    ("raw", AF_INET, RAW, 0),
-    ("raw6", AF_INET6, RAW, 0),
-    ("icmp", AF_INET, DATAGRAM, 1),
-    ("icmp6", AF_INET6, DATAGRAM, 58),
-];
-
-/// Names of protocols as the kernel gives them, with family, kind and protocol.
-const NAMES: [(&str, u16, u16, u16); 10] = [
-    ("TCP", AF_INET, STREAM, 6),
-    ("TCPv6", AF_INET6, STREAM, 6),
-    ("UDP", AF_INET, DATAGRAM, 17),
-    ("UDPv6", AF_INET6, DATAGRAM, 17),
-    ("RAW", AF_INET, RAW, 0),
-    ("RAWv6", AF_INET6, RAW, 0),
-    ("PING", AF_INET, DATAGRAM, 1),
-    ("UNIX", AF_UNIX, DATAGRAM, 0),
-    ("UNIX-STREAM", AF_UNIX, STREAM, 0),
-    ("NETLINK", AF_NETLINK, RAW, 0),
+/// Kinds of sockets: their table in `/proc/PID/net` where it is one of internet sockets, the protocol's name as the kernel
+/// gives it, family, kind and protocol; 0: in the table the local port is the protocol.
+const KINDS: [(Option<&str>, &str, u16, u16, u16); 11] = [
+    (Some("tcp"), "TCP", AF_INET, STREAM, 6),
+    (Some("tcp6"), "TCPv6", AF_INET6, STREAM, 6),
+    (Some("udp"), "UDP", AF_INET, DATAGRAM, 17),
+    (Some("udp6"), "UDPv6", AF_INET6, DATAGRAM, 17),
+    (Some("raw"), "RAW", AF_INET, RAW, 0),
+    (Some("raw6"), "RAWv6", AF_INET6, RAW, 0),
+    (Some("icmp"), "PING", AF_INET, DATAGRAM, 1),
+    (Some("icmp6"), "PINGv6", AF_INET6, DATAGRAM, 58),
+    (None, "UNIX", AF_UNIX, DATAGRAM, 0),
+    (None, "UNIX-STREAM", AF_UNIX, STREAM, 0),
+    (None, "NETLINK", AF_NETLINK, RAW, 0),
 ];
 
 /// A socket of a table.
@@ -79,8 +69,8 @@ impl Sockets {
 /// A socket that no table has.
 fn unused(at: &Path) -> Found {
     let name = crate::sys::socket_protocol(at).unwrap_or_default();
-    let known = NAMES.iter().find(|(known, ..)| *known == name);
-    let ends = known.map(|&(_, family, kind, protocol)| SockItem { family, kind, protocol, ..SockItem::default() });
+    let known = KINDS.iter().find(|(_, known, ..)| *known == name);
+    let ends = known.map(|&(_, _, family, kind, protocol)| SockItem { family, kind, protocol, ..SockItem::default() });
     Found { ends: ends.unwrap_or_default(), name: Vec::new() }
 }
 
@@ -93,8 +83,8 @@ fn read(folder: &Path) -> BTreeMap<u64, Found> {
         text
     };
     let mut all = BTreeMap::new();
-    for (name, family, kind, protocol) in INTERNET {
-        let text = table(name);
+    for (name, _, family, kind, protocol) in KINDS {
+        let Some(text) = name.map(table) else { continue };
         all.extend(text.split(|&byte| byte == b'\n').filter_map(|line| internet(line, family, kind, protocol)));
     }
     all.extend(table("unix").split(|&byte| byte == b'\n').filter_map(unix));
