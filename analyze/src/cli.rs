@@ -25,64 +25,69 @@ use crate::views::uses::net::{self, NetArgs};
 
 /// Asks questions of captures.
 #[derive(Parser)]
-#[command(name = "casebook-analyze", version, after_help = EXIT_CODES)]
+#[command(name = "casebook-analyze", version, after_help = exits())]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
+/// How the tool ends: the codes of `casebook-replay`, with what they mean here.
+const EXITS: &[(Exit, &str)] = &[
+    (Exit::Complete, "every capture was read to its end"),
+    (Exit::Alerts, "--fail-on-hit was given, and something was found"),
+    (Exit::Usage, "the command line or the query makes no sense"),
+    (Exit::Rules, "the rules have errors; nothing was read"),
+    (Exit::Unreadable, "a capture is missing, unreadable or no capture; all others were read"),
+    (Exit::Incomplete, "a capture is cut off or damaged, or tables had no room; the rest is there (see the ledger)"),
+    (Exit::Output, "the output could not be written"),
+    (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
+];
+
 /// What every command's help ends with.
-pub const EXIT_CODES: &str = "\
-Exit codes:
-  0    every capture was read to its end
-  1    --fail-on-hit was given, and something was found
-  2    the command line or the query makes no sense
-  3    the rules have errors; nothing was read
-  4    a capture is missing, unreadable or no capture; all others were read
-  5    a capture is cut off or damaged, or tables had no room; the rest is there (see the ledger)
-  6    the output could not be written
-  141  the reader of the output went away (as in `| head`)";
+fn exits() -> String {
+    command_line::exit_codes(EXITS)
+}
 
 #[derive(Subcommand)]
 enum Command {
     /// Ask captures in SQL, or in an interactive shell
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exits())]
     Sql(SqlArgs),
     /// Write a report that people read: one HTML file, or JSON, or Markdown
-    #[command(after_help = [report_cli::AFTER_HELP, EXIT_CODES].join("\n"))]
+    #[command(after_help = [report_cli::AFTER_HELP, &exits()].join("\n"))]
     Report(ReportArgs),
     /// Count events by fields: by default event type, process, container and user
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exits())]
     Stats(StatsArgs),
     /// Show what is new against benign captures: programs, parents, ports, destinations, writes, users, containers
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exits())]
     Baseline(BaselineArgs),
     /// Write tables for other programs: Parquet, CSV, ECS, OCSF, Timesketch, Perfetto
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exits())]
     Export(ExportArgs),
     /// Look for indicators of compromise: addresses, domains, paths, names, hashes
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exits())]
     Ioc(IocArgs),
     /// Show the flows of packet files with the processes and containers that owned them
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exits())]
     Packets(PacketsArgs),
     /// Show which files processes opened, read and changed, the weightiest first
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exits())]
     Files(FilesArgs),
     /// Show whom processes talked to and where they listen, with bytes, times and names, the weightiest first
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exits())]
     Net(NetArgs),
     /// Show the bytes that processes read and wrote, as far as the capture holds them
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exits())]
     Follow(FollowArgs),
     /// Draw how long calls took over time, where the capture tells (both halves of a call)
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exits())]
     Spectrogram(SpectrogramArgs),
     /// Show what happened in the order of time, across captures
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exits())]
     Timeline(TimelineArgs),
     /// Show who started whom, with times, users, containers and alerts
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exits())]
     Tree(TreeArgs),
 }
 

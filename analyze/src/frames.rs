@@ -38,6 +38,7 @@ mod files;
 mod filler;
 mod lives;
 mod network;
+mod rows;
 mod steady;
 mod table;
 mod view;

@@ -4,6 +4,7 @@
 //! move a cursor, run in a spreadsheet or end a line early.
 
 pub mod arrow;
+pub mod form;
 mod pager;
 pub mod table;
 pub mod text;

@@ -1,5 +1,6 @@
-//! What every tool's command line does alike before the tool begins: help, version, errors of use, and `--generate`,
-//! which prints completions for shells and man pages from the same clap table that parses the arguments.
+//! What every tool's command line does alike before the tool begins: help with its table of exit codes, version, errors of
+//! use, and `--generate`, which prints completions for shells and man pages from the same clap table that parses the
+//! arguments.
 //!
 //! A tool calls [`parse`]; who packages tools that do without this module (the recorder) calls [`generate`] with their
 //! table. Nothing here knows a tool.
@@ -7,6 +8,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
@@ -80,6 +82,15 @@ pub fn parse<C: Parser>(
         }),
         Err(error) => Err(refuse(&error, out, err)),
     }
+}
+
+/// A table of exit codes as the text that a tool's help ends with.
+pub fn exit_codes<E: Copy + Into<u8>>(table: &[(E, &str)]) -> String {
+    let lines = table.iter().map(|(exit, meaning)| {
+        let code: u8 = (*exit).into();
+        format!("  {code:>3}  {meaning}\n")
+    });
+    iter::once("Exit codes:\n".to_owned()).chain(lines).collect()
 }
 
 /// Prints what clap has to say instead of running the tool.

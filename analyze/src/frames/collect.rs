@@ -346,11 +346,11 @@ impl<'a> Collector<'a> {
         self.lives.finish(state, words, sink)?;
         let mut refused = self.left_out + self.dns_refused;
         if let Some(files) = self.files.take() {
-            refused += files.refused;
+            refused += files.refused();
             files.finish(words, sink)?;
         }
         if let Some(network) = self.network.take() {
-            refused += network.refused;
+            refused += network.refused();
             network.finish(&self.named, words, sink)?;
         }
         if let Some((mut all, table)) = self.containers.take() {

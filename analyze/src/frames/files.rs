@@ -1,6 +1,5 @@
 //! The table `files`: what each process did to each path.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use casebook_formats::event::EventType;
@@ -9,10 +8,10 @@ use casebook_replay::context::EventContext;
 use casebook_replay::state::FdKind;
 use casebook_rules::event::{EventFields as _, Extracted};
 use casebook_rules::value::Value;
-use foldhash::fast::FixedState;
 
 use super::Error;
 use super::cells::{Cell, Field};
+use super::rows::Rows;
 use super::table::{Builder, Sink};
 use super::words::Words;
 
@@ -101,12 +100,8 @@ struct Paths {
 pub(super) struct Files {
     table: Builder,
     paths: Paths,
-    /// By process life (0: unknown) and path, with the place of the row.
-    places: HashMap<(u64, u32), usize, FixedState>,
-    keys: Vec<(u64, u32)>,
-    uses: Vec<Use>,
-    /// Uses for which there was no room.
-    pub(super) refused: u64,
+    /// By process life (0: unknown) and path.
+    uses: Rows<(u64, u32), Use>,
     buffer: Vec<u8>,
 }
 
@@ -132,8 +127,12 @@ impl Files {
             raw_name: field("evt.rawarg.name"),
             mode: field("evt.rawarg.mode"),
         };
-        let (places, keys, uses) = (HashMap::default(), Vec::new(), Vec::new());
-        Self { table, paths, places, keys, uses, refused: 0, buffer: Vec::new() }
+        Self { table, paths, uses: Rows::new(MAX_ROWS), buffer: Vec::new() }
+    }
+
+    /// Uses for which there was no room.
+    pub(super) fn refused(&self) -> u64 {
+        self.uses.refused
     }
 
     /// Bytes of what is kept until the end.
@@ -244,20 +243,7 @@ impl Files {
         let who = doer(words);
         let key = (who.upid.unwrap_or(0), path);
         let ts = context.event.ts;
-        let place = match self.places.get(&key) {
-            Some(&place) => place,
-            None if self.uses.len() >= MAX_ROWS => {
-                self.refused += 1;
-                return None;
-            }
-            None => {
-                self.places.insert(key, self.uses.len());
-                self.keys.push(key);
-                self.uses.push(Use::new(who, ts));
-                self.uses.len() - 1
-            }
-        };
-        let used = self.uses.get_mut(place)?;
+        let used = self.uses.at(key, || Use::new(who, ts))?;
         used.last = used.last.max(ts);
         used.first = used.first.min(ts);
         Some(used)
@@ -265,7 +251,7 @@ impl Files {
 
     /// Writes the table.
     pub(super) fn finish(mut self, words: &mut Words, sink: &mut dyn Sink) -> Result<(), Error> {
-        for ((upid, path), used) in self.keys.iter().zip(&self.uses) {
+        for ((upid, path), used) in self.uses.iter() {
             let made = |column: &str| match column {
                 "upid" => Cell::from((*upid != 0).then_some(*upid)),
                 "path" => Cell::Word(*path),

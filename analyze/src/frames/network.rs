@@ -13,6 +13,7 @@ use foldhash::fast::FixedState;
 use super::Error;
 use super::cells::Cell;
 use super::files::Doer;
+use super::rows::Rows;
 use super::table::{Builder, Sink};
 use super::words::Words;
 
@@ -85,16 +86,17 @@ struct Use {
 /// The table being counted.
 pub(super) struct Network {
     table: Builder,
-    places: HashMap<Key, usize, FixedState>,
-    keys: Vec<Key>,
-    uses: Vec<Use>,
-    /// Uses for which there was no room.
-    pub(super) refused: u64,
+    uses: Rows<Key, Use>,
 }
 
 impl Network {
     pub(super) fn new(table: Builder) -> Self {
-        Self { table, places: HashMap::default(), keys: Vec::new(), uses: Vec::new(), refused: 0 }
+        Self { table, uses: Rows::new(MAX_ROWS) }
+    }
+
+    /// Uses for which there was no room.
+    pub(super) fn refused(&self) -> u64 {
+        self.uses.refused
     }
 
     /// Bytes of what is kept until the end.
@@ -163,21 +165,8 @@ impl Network {
 
     /// The row of a key; none when there is no room for another one. `ts` 0: open, and nothing happened yet.
     fn used(&mut self, key: Key, who: Doer, ts: u64) -> Option<&mut Use> {
-        let place = match self.places.get(&key) {
-            Some(&place) => place,
-            None if self.uses.len() >= MAX_ROWS => {
-                self.refused += 1;
-                return None;
-            }
-            None => {
-                self.places.insert(key, self.uses.len());
-                self.keys.push(key);
-                let Doer { proc_name, container_id, .. } = who;
-                self.uses.push(Use { proc_name, container_id, ..Use::default() });
-                self.uses.len() - 1
-            }
-        };
-        let used = self.uses.get_mut(place)?;
+        let Doer { proc_name, container_id, .. } = who;
+        let used = self.uses.at(key, || Use { proc_name, container_id, ..Use::default() })?;
         if ts != 0 && ts != u64::MAX {
             used.first = if used.first == 0 { ts } else { used.first.min(ts) };
             used.last = used.last.max(ts);
@@ -192,7 +181,7 @@ impl Network {
         words: &mut Words,
         sink: &mut dyn Sink,
     ) -> Result<(), Error> {
-        for (key, used) in self.keys.iter().zip(&self.uses) {
+        for (key, used) in self.uses.iter() {
             // An unspecified address says nothing: of a listener, the client is nobody yet.
             let client = key.ends.map(|(client, _)| client).filter(|_| key.role != Role::Listener);
             let server = key.ends.map(|(_, server)| server);

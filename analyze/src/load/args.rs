@@ -140,6 +140,21 @@ impl LoadArgs {
         self.load_as(wanted, true, err, terminals)
     }
 
+    /// The same, as [`LoadArgs::load_with_rules`] where `asks_rules`, else as [`LoadArgs::load`].
+    ///
+    /// # Errors
+    ///
+    /// As [`LoadArgs::load`].
+    pub fn load_asking(
+        &self,
+        asks_rules: bool,
+        wanted: Wanted,
+        err: &mut dyn Write,
+        terminals: Terminals,
+    ) -> Result<Loaded, Exit> {
+        if asks_rules { self.load_with_rules(wanted, err, terminals) } else { self.load(wanted, err, terminals) }
+    }
+
     fn load_as(
         &self,
         wanted: Wanted,

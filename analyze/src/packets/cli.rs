@@ -10,9 +10,9 @@ use polars::prelude::DataFrame;
 use super::read::{Packets, read};
 use crate::frames::View;
 use crate::load::{LoadArgs, say};
-use crate::print::Format;
+use crate::print::form::Form;
 use crate::sql::Session;
-use crate::sql::cli::{Form, asked_once};
+use crate::sql::cli::asked_once;
 
 /// One line a flow and owner.
 const FLOWS: &str = "\
@@ -41,13 +41,8 @@ pub struct PacketsArgs {
     #[arg(long, value_name = "SELECT", default_value = FLOWS, hide_default_value = true)]
     query: String,
 
-    /// Form of the answer [default: by the ending of -o, else a table]
-    #[arg(long, value_name = "FORM", help_heading = "Output")]
-    format: Option<Format>,
-
-    /// File for the answer instead of standard output
-    #[arg(short = 'o', long, value_name = "FILE", help_heading = "Output")]
-    output: Option<PathBuf>,
+    #[command(flatten)]
+    form: Form,
 }
 
 /// Runs `packets`.
@@ -61,8 +56,7 @@ pub fn run(args: &PacketsArgs, out: &mut dyn Write, err: &mut dyn Write, termina
         Err(exit) => return Ok(exit),
     };
     let mut session = Session::new(args.load.clone(), packets, false);
-    let form = Form { format: args.format, output: args.output.as_deref(), page: true };
-    asked_once(&mut session, &args.query, &form, (out, err), terminals)
+    asked_once(&mut session, &args.query, &args.form, (out, err), terminals)
 }
 
 /// Reads packet files; none where none are named.

@@ -6,14 +6,12 @@ use std::path::{Path, PathBuf};
 
 use casebook_replay::cli::{Exit, Terminals};
 use clap::Args;
-use polars::prelude::DataFrame;
 
 use super::saved::{self, QUERIES};
 use super::{MAX_QUERY, Refused, Session, shell};
-use crate::frames::Error;
 use crate::load::{LoadArgs, say};
 use crate::packets;
-use crate::print::{self, Format};
+use crate::print::form::{Form, delivered};
 
 /// First words of a query: the last argument is one when it begins so and names no file.
 const STARTS: &[&str] = &["select", "with", "show", "explain", "from", "values", "("];
@@ -40,17 +38,8 @@ pub struct SqlArgs {
     #[arg(long, value_name = "FILE")]
     packets: Vec<PathBuf>,
 
-    /// Form of the answer [default: by the ending of -o, else a table]
-    #[arg(long, value_name = "FORM", help_heading = "Output")]
-    format: Option<Format>,
-
-    /// File for the answer instead of standard output
-    #[arg(short = 'o', long, value_name = "FILE", help_heading = "Output")]
-    output: Option<PathBuf>,
-
-    /// Print to a terminal without a pager
-    #[arg(long, help_heading = "Output")]
-    no_pager: bool,
+    #[command(flatten)]
+    form: Form,
 }
 
 /// What was asked.
@@ -86,25 +75,14 @@ pub fn run(args: &SqlArgs, out: &mut dyn Write, err: &mut dyn Write, terminals: 
         Asked::Query(query) => query,
         Asked::Shell => return shell::run(&mut session, out, err, terminals),
     };
-    let form = Form { format: args.format, output: args.output.as_deref(), page: !args.no_pager };
-    asked_once(&mut session, &query, &form, (out, err), terminals)
-}
-
-/// How an answer is to be written.
-pub(crate) struct Form<'a> {
-    /// By default by the ending of the file, else a table.
-    pub(crate) format: Option<Format>,
-    /// Standard output where there is none.
-    pub(crate) output: Option<&'a Path>,
-    /// Long ones through the pager, on a terminal.
-    pub(crate) page: bool,
+    asked_once(&mut session, &query, &args.form, (out, err), terminals)
 }
 
 /// Asks one question, and writes the answer to `out`; talk goes to `err`.
 pub(crate) fn asked_once(
     session: &mut Session,
     query: &str,
-    form: &Form<'_>,
+    form: &Form,
     (out, err): (&mut dyn Write, &mut dyn Write),
     terminals: Terminals,
 ) -> io::Result<Exit> {
@@ -115,26 +93,6 @@ pub(crate) fn asked_once(
             Ok(Exit::Usage)
         }
         Err(Refused::Load(exit)) => Ok(exit),
-    }
-}
-
-/// Writes an answer; gives `exit` when that can be done.
-pub(crate) fn delivered(
-    answer: &DataFrame,
-    form: &Form<'_>,
-    exit: Exit,
-    (out, err): (&mut dyn Write, &mut dyn Write),
-    terminals: Terminals,
-) -> io::Result<Exit> {
-    match deliver(answer, form, out, terminals) {
-        Ok(()) => Ok(exit),
-        // A pipe may go away; a file that cannot be written is told by its name.
-        Err(Error::Io(error)) if form.output.is_none() => Err(error),
-        Err(error) => {
-            let name = form.output.map(|path| format!("{}: ", path.display())).unwrap_or_default();
-            say(err, &format!("error: {name}{error}"));
-            Ok(Exit::Output)
-        }
     }
 }
 
@@ -189,19 +147,4 @@ fn read(path: &Path) -> Result<String, String> {
     let file = fs::File::open(path).map_err(told)?;
     file.take(MAX_QUERY as u64 + 1).read_to_string(&mut text).map_err(told)?;
     Ok(text)
-}
-
-/// Writes an answer where it was asked for.
-fn deliver(answer: &DataFrame, form: &Form<'_>, out: &mut dyn Write, terminals: Terminals) -> Result<(), Error> {
-    let by_name = form.output.and_then(|path| Format::of_name(&path.to_string_lossy()));
-    let format = form.format.or(by_name).unwrap_or(Format::Table);
-    if let Some(path) = form.output {
-        let mut file = io::BufWriter::new(fs::File::create(path)?);
-        print::write(answer, format, None, &mut file)?;
-        return Ok(file.flush()?);
-    }
-    if format.is_binary() && terminals.out {
-        return Err(Error::Arrow("binary data is not written to a terminal: use -o FILE or a pipe".to_owned()));
-    }
-    print::show(answer, format, terminals.out, form.page, out)
 }

@@ -140,12 +140,7 @@ pub fn run(args: &TimelineArgs, out: &mut dyn Write, err: &mut dyn Write, termin
     let by_alert = args.around.as_ref().is_some_and(|around| Moment::from_str(around).is_err());
     let asks_rules = by_alert || args.kinds.contains(&Kind::Alert);
     let wanted = if by_alert { wanted.and(Wanted::tables(&["alerts"])) } else { wanted };
-    let loaded = if asks_rules {
-        args.load.load_with_rules(wanted, err, terminals)
-    } else {
-        args.load.load(wanted, err, terminals)
-    };
-    let loaded = match loaded {
+    let loaded = match args.load.load_asking(asks_rules, wanted, err, terminals) {
         Ok(loaded) => loaded,
         Err(exit) => return Ok(exit),
     };

@@ -61,12 +61,7 @@ pub fn run(args: &TreeArgs, out: &mut dyn Write, err: &mut dyn Write, terminals:
     let wanted = Wanted::tables(&["captures"])
         .columns("processes", forest::COLUMNS)
         .columns("alerts", &["upid", "rule", "priority", "severity"]);
-    let loaded = if args.alerts {
-        args.load.load_with_rules(wanted, err, terminals)
-    } else {
-        args.load.load(wanted, err, terminals)
-    };
-    let loaded = match loaded {
+    let loaded = match args.load.load_asking(args.alerts, wanted, err, terminals) {
         Ok(loaded) => loaded,
         Err(exit) => return Ok(exit),
     };

@@ -8,7 +8,6 @@ pub mod net;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::path::PathBuf;
 
 use casebook_replay::cli::{Exit, Terminals};
 use clap::Args;
@@ -18,7 +17,7 @@ use super::forest::{self, Forest};
 use crate::frames::{Frames, View, Wanted};
 use crate::load::{LoadArgs, say};
 use crate::print::Format;
-use crate::sql::cli::{Form, delivered};
+use crate::print::form::{Form, delivered};
 use crate::sql::{self, Refused};
 
 /// Which processes, and how the answer is written: options of both views.
@@ -44,17 +43,8 @@ struct Common {
     #[arg(short = 'n', long = "count", value_name = "COUNT", default_value_t = 50, help_heading = "Output")]
     count: usize,
 
-    /// Form of the answer [default: by the ending of -o, else a table]
-    #[arg(long, value_name = "FORM", help_heading = "Output")]
-    format: Option<Format>,
-
-    /// File for the answer instead of standard output
-    #[arg(short = 'o', long, value_name = "FILE", help_heading = "Output")]
-    output: Option<PathBuf>,
-
-    /// Print to a terminal without a pager
-    #[arg(long, help_heading = "Output")]
-    no_pager: bool,
+    #[command(flatten)]
+    form: Form,
 }
 
 /// One way of grouping: what is selected before the counts, and by which columns.
@@ -101,10 +91,9 @@ fn answer(
     if shown < answer.height() && !load.quiet {
         say(err, &format!("note: {shown} of {} rows are shown; -n 0 shows all", answer.height()));
     }
-    let form = Form { format: common.format, output: common.output.as_deref(), page: !common.no_pager };
     let size = if terminals.out { terminal_size::terminal_size() } else { None };
     let width = size.map_or(usize::MAX, |(terminal_size::Width(columns), _)| usize::from(columns));
-    delivered(&worth_showing(&answer.head(Some(shown)), &form, width), &form, exit, (out, err), terminals)
+    delivered(&worth_showing(&answer.head(Some(shown)), &common.form, width), &common.form, exit, (out, err), terminals)
 }
 
 /// Columns that a terminal narrower than this has no room for: a ranking is of use as lines, not as records.
@@ -112,7 +101,7 @@ const WIDE: &[(usize, &[&str])] =
     &[(160, &["last"]), (130, &["first", "lives"]), (100, &["user_name", "protocol", "failed", "connects"])];
 
 /// For people, columns that say nothing here are left out: one host, no containers, no names; and those of [`WIDE`].
-fn worth_showing(answer: &DataFrame, form: &Form<'_>, width: usize) -> DataFrame {
+fn worth_showing(answer: &DataFrame, form: &Form, width: usize) -> DataFrame {
     if form.format.is_some_and(|format| format != Format::Table) || form.output.is_some() {
         return answer.clone();
     }

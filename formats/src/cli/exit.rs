@@ -1,8 +1,9 @@
 //! Exit codes: one table, from which `--help` takes its text.
 
-use std::fmt::Write as _;
 use std::io;
 use std::process::ExitCode;
+
+use crate::command_line::exit_codes;
 
 /// How the tool ended. The numbers are part of the interface and stay.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,6 +62,12 @@ impl Exit {
     }
 }
 
+impl From<Exit> for u8 {
+    fn from(exit: Exit) -> Self {
+        exit as u8
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         ExitCode::from(exit as u8)
@@ -69,10 +76,5 @@ impl From<Exit> for ExitCode {
 
 /// The table as help text.
 pub(super) fn help() -> String {
-    let mut text = String::from("Exit codes:\n");
-    for (exit, meaning) in EXITS {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "  {:>3}  {meaning}", *exit as u8);
-    }
-    text
+    exit_codes(EXITS)
 }

@@ -1,8 +1,9 @@
-//! Exit codes: one table, from which `--help` takes its text.
+//! Exit codes: a table for each command whose meanings differ, from which `--help` takes its text.
 
-use std::fmt::Write as _;
 use std::io;
 use std::process::ExitCode;
+
+pub(super) use casebook_formats::command_line::exit_codes as help;
 
 /// How the tool ended. The numbers are part of the interface and stay.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +29,11 @@ pub enum Exit {
     BrokenPipe = 141,
 }
 
+/// Rows that mean the same wherever they stand.
+const NO_RULES: (Exit, &str) = (Exit::Rules, "the rules have errors and do not load");
+const UNWRITTEN: (Exit, &str) = (Exit::Output, "the output could not be written");
+const BROKEN_PIPE: (Exit, &str) = (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)");
+
 /// What `--help` says about each; where several apply, the first of 2, 3, 6, 4, 5, 7, 1 wins.
 pub(super) const EXITS: &[(Exit, &str)] = &[
     (Exit::Complete, "every capture was replayed to its end, with or without alerts"),
@@ -36,15 +42,21 @@ pub(super) const EXITS: &[(Exit, &str)] = &[
     (Exit::Rules, "a rule file, --filter or a selection has errors; nothing was replayed"),
     (Exit::Unreadable, "a capture is missing, unreadable or no capture; all others were replayed"),
     (Exit::Incomplete, "a capture is cut off or damaged; all that can be read was replayed (see the ledger)"),
-    (Exit::Output, "the output could not be written"),
+    UNWRITTEN,
     (Exit::Undelivered, "alerts did not arrive where --deliver sent them; the output is complete"),
-    (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
+    BROKEN_PIPE,
 ];
 
 impl Exit {
     /// How a failed write to the output ends the tool.
     pub(super) fn of_output(error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe { Self::BrokenPipe } else { Self::Output }
+    }
+}
+
+impl From<Exit> for u8 {
+    fn from(exit: Exit) -> Self {
+        exit as u8
     }
 }
 
@@ -59,9 +71,9 @@ pub(super) const LINT_EXITS: &[(Exit, &str)] = &[
     (Exit::Complete, "the rules load, and nothing was found that --deny names"),
     (Exit::Alerts, "something was found that --deny names"),
     (Exit::Usage, "the command line makes no sense, or names a rule or code that does not exist"),
-    (Exit::Rules, "the rules have errors and do not load"),
-    (Exit::Output, "the output could not be written"),
-    (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
+    NO_RULES,
+    UNWRITTEN,
+    BROKEN_PIPE,
 ];
 
 /// The codes of `events`.
@@ -71,8 +83,8 @@ pub(super) const EVENTS_EXITS: &[(Exit, &str)] = &[
     (Exit::Rules, "--filter or -p has errors; nothing was read"),
     (Exit::Unreadable, "a capture is missing, unreadable or no capture; all others were read"),
     (Exit::Incomplete, "a capture is cut off or damaged; all that can be read was printed (see the ledger)"),
-    (Exit::Output, "the output could not be written"),
-    (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
+    UNWRITTEN,
+    BROKEN_PIPE,
 ];
 
 /// The codes of `ps` and `fds`.
@@ -81,19 +93,19 @@ pub(super) const STILL_EXITS: &[(Exit, &str)] = &[
     (Exit::Usage, "the command line makes no sense, or the moment or process is not there"),
     (Exit::Unreadable, "the capture is missing, unreadable or no capture"),
     (Exit::Incomplete, "the capture is cut off or damaged before the moment (see the ledger)"),
-    (Exit::Output, "the output could not be written"),
-    (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
+    UNWRITTEN,
+    BROKEN_PIPE,
 ];
 
 /// The codes of `explain`.
 pub(super) const EXPLAIN_EXITS: &[(Exit, &str)] = &[
     (Exit::Complete, "the rule was explained"),
     (Exit::Usage, "the command line makes no sense, or the rule or event is not there"),
-    (Exit::Rules, "the rules have errors and do not load"),
+    NO_RULES,
     (Exit::Unreadable, "a capture is missing, unreadable or no capture"),
     (Exit::Incomplete, "a capture is cut off or damaged; all that can be read was looked at"),
-    (Exit::Output, "the output could not be written"),
-    (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
+    UNWRITTEN,
+    BROKEN_PIPE,
 ];
 
 /// The codes of `test`.
@@ -104,7 +116,7 @@ pub(super) const TEST_EXITS: &[(Exit, &str)] = &[
     (Exit::Rules, "a case or its rules have errors; nothing was run"),
     (Exit::Unreadable, "a capture of a case or baseline cannot be read; all others were run"),
     (Exit::Output, "an output could not be written"),
-    (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
+    BROKEN_PIPE,
 ];
 
 /// The codes of `coverage`.
@@ -112,18 +124,18 @@ pub(super) const COVERAGE_EXITS: &[(Exit, &str)] = &[
     (Exit::Complete, "everything was looked at, and nothing is below what --min-score asks for"),
     (Exit::Alerts, "the mutation score is below --min-score"),
     (Exit::Usage, "the command line makes no sense, or a case is not as cases are written"),
-    (Exit::Rules, "the rules have errors and do not load"),
+    NO_RULES,
     (Exit::Unreadable, "a capture is missing, unreadable or no capture; all others were looked at"),
     (Exit::Incomplete, "a capture is cut off or damaged; all that can be read was looked at"),
-    (Exit::Output, "the output could not be written"),
-    (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
+    UNWRITTEN,
+    BROKEN_PIPE,
 ];
 
 /// The codes of `slice` and `minimize`.
 pub(super) const EXCERPT_EXITS: &[(Exit, &str)] = &[
     (Exit::Complete, "the output was written"),
     (Exit::Usage, "the command line makes no sense, nothing is selected, or no such alert fires"),
-    (Exit::Rules, "the rules have errors and do not load"),
+    NO_RULES,
     (Exit::Unreadable, "the capture is missing, unreadable, no capture or several"),
     (Exit::Output, "the output could not be written, or is there already"),
 ];
@@ -133,10 +145,10 @@ pub(super) const REDACT_EXITS: &[(Exit, &str)] = &[
     (Exit::Complete, "the output was written, and the rules say the same of it"),
     (Exit::Alerts, "the output was written, and alerts changed (listed in the manifest)"),
     (Exit::Usage, "the command line makes no sense, or the policy or the key is none; nothing was written"),
-    (Exit::Rules, "the rules have errors and do not load"),
+    NO_RULES,
     (Exit::Unreadable, "the capture is missing, unreadable or no capture"),
     (Exit::Output, "an output could not be written, or is there already"),
-    (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
+    BROKEN_PIPE,
 ];
 
 /// The codes of `index`.
@@ -146,7 +158,7 @@ pub(super) const INDEX_EXITS: &[(Exit, &str)] = &[
     (Exit::Usage, "the command line makes no sense"),
     (Exit::Unreadable, "a capture is missing, damaged or no sealed .scap.zst; all others were indexed"),
     (Exit::Output, "the checkpoints or the output could not be written"),
-    (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
+    BROKEN_PIPE,
 ];
 
 /// The codes of `diff`.
@@ -157,8 +169,8 @@ pub(super) const DIFF_EXITS: &[(Exit, &str)] = &[
     (Exit::Rules, "rules have errors and do not load"),
     (Exit::Unreadable, "a capture is missing, unreadable or no capture; all others were looked at"),
     (Exit::Incomplete, "a capture is cut off or damaged; all that can be read was looked at"),
-    (Exit::Output, "the output could not be written"),
-    (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
+    UNWRITTEN,
+    BROKEN_PIPE,
 ];
 
 /// The codes of `tune`.
@@ -166,19 +178,9 @@ pub(super) const TUNE_EXITS: &[(Exit, &str)] = &[
     (Exit::Complete, "there is a proposal"),
     (Exit::Alerts, "there is none"),
     (Exit::Usage, "the command line makes no sense, or there is no such rule"),
-    (Exit::Rules, "the rules have errors and do not load"),
+    NO_RULES,
     (Exit::Unreadable, "a capture is missing, unreadable or no capture; all others were looked at"),
     (Exit::Incomplete, "a capture is cut off or damaged; all that can be read was looked at"),
-    (Exit::Output, "the output could not be written"),
-    (Exit::BrokenPipe, "the reader of the output went away (as in `| head`)"),
+    UNWRITTEN,
+    BROKEN_PIPE,
 ];
-
-/// A table as help text.
-pub(super) fn help(exits: &[(Exit, &str)]) -> String {
-    let mut text = String::from("Exit codes:\n");
-    for (exit, meaning) in exits {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "  {:>3}  {meaning}", *exit as u8);
-    }
-    text
-}
