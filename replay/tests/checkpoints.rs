@@ -4,41 +4,16 @@
 // What fails in the set-up of a test is a failure of the test.
 #![allow(clippy::unwrap_used)]
 
+mod program;
+
 use std::fs::{self, File};
-use std::io::{Cursor, Read, Write};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use casebook_formats::ledger::Counter;
 use casebook_formats::seekable::{Options, SeekableWriter};
+use program::{Outcome, example, run};
 use tempfile::TempDir;
-
-/// Exit code, data and talk.
-#[derive(PartialEq, Eq, Debug)]
-struct Outcome {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-fn run(folder: &Path, args: &[&str]) -> Outcome {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_casebook-replay"));
-    let output = command.current_dir(folder).args(args).stdin(Stdio::null()).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Outcome { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
-}
-
-fn example() -> Vec<u8> {
-    let mut raw = Vec::new();
-    let packed = casebook_fixtures::EXAMPLE;
-    match packed {
-        [0x1f, 0x8b, ..] => flate2::read::MultiGzDecoder::new(Cursor::new(packed)).read_to_end(&mut raw).unwrap(),
-        _ => {
-            zstd::stream::read::Decoder::new(packed).map_or(0, |mut decoder| decoder.read_to_end(&mut raw).unwrap_or(0))
-        }
-    };
-    if raw.is_empty() { packed.to_vec() } else { raw }
-}
 
 fn store(path: &Path, raw: &[u8]) {
     let options = Options { frame_bytes: 4096, level: 1 };

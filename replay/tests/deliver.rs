@@ -1,6 +1,8 @@
 //! Delivery: alerts to servers of our own that take, refuse, break and sleep; what arrives, what is counted, what is said.
 #![allow(clippy::unwrap_used)] // sockets and files of the tests
 
+mod program;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -9,24 +11,15 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use casebook_replay::cli::{self, Exit, Terminals};
+use casebook_replay::cli::Exit;
+use program::{Answer, within};
 use serde_json::Value as Json;
 
 /// Alerts of the built-in example.
 const ALERTS: usize = 31;
 
-struct Run {
-    exit: Exit,
-    out: String,
-    err: String,
-}
-
-fn run(options: &[&str]) -> Run {
-    let args = ["casebook-replay", "--example"].iter().chain(options).map(|text| (*text).to_owned());
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let exit = cli::run_on(args, &mut out, &mut err, Terminals::default());
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Run { exit, out: text(out), err: text(err) }
+fn run(options: &[&str]) -> Answer {
+    within(&[&["--example"], options].concat())
 }
 
 /// The alerts and summary without delivery, as JSON lines.
@@ -41,7 +34,7 @@ fn alerts() -> Vec<Json> {
 }
 
 /// What the summary says about the one target.
-fn report(run: &Run) -> Json {
+fn report(run: &Answer) -> Json {
     let last: Json = serde_json::from_str(run.out.lines().last().unwrap()).unwrap();
     last["summary"]["deliveries"][0].clone()
 }

@@ -3,37 +3,18 @@
 // What fails in the set-up of a test is a failure of the test.
 #![allow(clippy::unwrap_used)]
 
+mod program;
+
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use casebook_fixtures::{Proc, Trace, Value, flags};
 use casebook_formats::ledger::Counter;
 use casebook_formats::origin;
 use casebook_formats::seekable::{Options, SeekableWriter};
 use casebook_formats::tables::ppme;
-
-/// Exit code, data and talk.
-#[derive(PartialEq, Eq, Debug)]
-struct Outcome {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-fn run(folder: &Path, args: &[&str]) -> Outcome {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_casebook-replay"));
-    let output = command.current_dir(folder).args(args).stdin(Stdio::null()).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Outcome { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
-}
-
-fn bench() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("example.scap"), casebook_fixtures::EXAMPLE).unwrap();
-    folder
-}
+use program::{bench, run};
 
 const LINE: &str =
     "*%evt.rawtime %evt.type %proc.pid %proc.cmdline %proc.aname[2] %fd.name %user.name %container.name %evt.res";

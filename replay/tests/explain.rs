@@ -2,22 +2,19 @@
 //! The expected texts stand in `explain/*.txt`; `CASEBOOK_BLESS=1` writes them anew, for a look at what changed.
 #![allow(clippy::unwrap_used)] // a test ends at the first surprise
 
+mod program;
+
 use std::fs;
 use std::path::PathBuf;
 
 use casebook_fixtures::{Exec, Proc, Trace, flags};
 use casebook_replay::cli::{self, Exit, Terminals};
+use program::{Answer, within};
 use serde_json::Value;
 use tempfile::TempDir;
 
 struct Story {
     root: TempDir,
-}
-
-struct Outcome {
-    exit: Exit,
-    out: String,
-    err: String,
 }
 
 impl Story {
@@ -46,18 +43,18 @@ impl Story {
         Self { root: folder }
     }
 
-    fn run(&self, args: &[&str]) -> Outcome {
+    fn run(&self, args: &[&str]) -> Answer {
         let path = |name: &str| self.root.path().join(name).display().to_string();
         let (capture, rules) = (path("story.scap"), path("rules.yaml"));
-        let args = ["casebook-replay"].iter().chain(args).map(|&arg| match arg {
-            "CAPTURE" => capture.clone(),
-            "RULES" => rules.clone(),
-            other => other.to_owned(),
-        });
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let exit = cli::run_on(args, &mut out, &mut err, Terminals::default());
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(&rules, "rules.yaml");
-        Outcome { exit, out: text(out), err: text(err).replace(&capture, "story.scap") }
+        let args: Vec<String> = args
+            .iter()
+            .map(|&arg| match arg {
+                "CAPTURE" => capture.clone(),
+                "RULES" => rules.clone(),
+                other => other.to_owned(),
+            })
+            .collect();
+        within(&args).without(&format!("{}/", self.root.path().display()))
     }
 
     /// Number of the event on which a program was started with this command line.
@@ -67,7 +64,7 @@ impl Story {
         found.out.trim().to_owned()
     }
 
-    fn explain(&self, rule: &str, cmdline: &str, more: &[&str]) -> Outcome {
+    fn explain(&self, rule: &str, cmdline: &str, more: &[&str]) -> Answer {
         let event = self.start(cmdline);
         let mut args = vec!["explain", rule, "-r", "RULES", "--event", &event];
         args.extend(more);
@@ -81,7 +78,7 @@ fn data(name: &str) -> PathBuf {
 }
 
 /// Compares an output with its file.
-fn golden(name: &str, found: &Outcome) {
+fn golden(name: &str, found: &Answer) {
     assert_eq!(found.exit, Exit::Complete, "{}", found.err);
     assert_eq!(found.err, "");
     let path = data(&format!("{name}.txt"));

@@ -1,12 +1,15 @@
 //! `casebook-replay test` as people use it: cases in a folder, lines and exit codes.
 #![allow(clippy::unwrap_used)] // a test ends at the first surprise
 
+mod program;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use casebook_replay::cli::{self, Exit, Terminals};
+use casebook_replay::cli::Exit;
+use program::{Answer, within};
 
 /// The head of most cases.
 const HEAD: &str = "purpose: what this is for\nsynthetic:\n  processes:\n    root: {exe: /bin/bash}\n";
@@ -54,11 +57,8 @@ impl Folder {
 
     fn test(&self, args: &[&str]) -> (Exit, String, String) {
         let path = self.0.path().to_str().unwrap();
-        let all = [&["casebook-replay", "test", path], args].concat();
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let exit = cli::run_on(all, &mut out, &mut err, Terminals::default());
-        let text = |bytes| String::from_utf8(bytes).unwrap().replace(&format!("{path}/"), "");
-        (exit, text(out), text(err))
+        let Answer { exit, out, err } = within(&[&["test", path], args].concat()).without(&format!("{path}/"));
+        (exit, out, err)
     }
 }
 
@@ -332,9 +332,8 @@ fn a_baseline_is_noisy_or_quiet() {
     let (benign, rules) = (folder.path("benign"), folder.path("rules.yaml"));
     let (benign, rules) = (benign.to_str().unwrap(), rules.to_str().unwrap());
     let run = |args: &[&str]| {
-        let all = [&["casebook-replay", "test", "--baseline", benign, "-r", rules], args].concat();
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        (cli::run_on(all, &mut out, &mut err, Terminals::default()), String::from_utf8(out).unwrap())
+        let answer = within(&[&["test", "--baseline", benign, "-r", rules], args].concat());
+        (answer.exit, answer.out)
     };
     let (exit, out) = run(&[]);
     assert_eq!(exit, Exit::Complete, "{out}");
@@ -385,10 +384,9 @@ fn watching_runs_again_when_a_case_changes() {
 fn pages_are_current() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
     let page = |args: &[&str]| {
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let exit = cli::run_on([&["casebook-replay", "test"], args].concat(), &mut out, &mut err, Terminals::default());
-        assert_eq!(exit, Exit::Complete);
-        String::from_utf8(out).unwrap()
+        let answer = within(&[&["test"], args].concat());
+        assert_eq!(answer.exit, Exit::Complete);
+        answer.out
     };
     let cases = fixtures.join("cases");
     for (name, text) in

@@ -2,9 +2,12 @@
 //! values, from the values file to the alert.
 #![allow(clippy::unwrap_used)] // what fails in the set-up of a test is a failure of the test
 
+mod program;
+
 use std::path::{Path, PathBuf};
 
-use casebook_replay::cli::{Exit, Terminals, run_on};
+use casebook_replay::cli::Exit;
+use program::within;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -36,19 +39,6 @@ const RULES: &str = "\
   tags: [T1059]
 ";
 
-struct Tool {
-    exit: Exit,
-    out: String,
-    err: String,
-}
-
-fn tool(args: &[&str]) -> Tool {
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let args = std::iter::once("casebook-replay").chain(args.iter().copied());
-    let exit = run_on(args, &mut out, &mut err, Terminals::default());
-    Tool { exit, out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
-}
-
 fn file(folder: &TempDir, name: &str, text: &str) -> String {
     let path: PathBuf = folder.path().join(name);
     std::fs::write(&path, text).unwrap();
@@ -59,9 +49,9 @@ fn file(folder: &TempDir, name: &str, text: &str) -> String {
 fn rules_in_helm_values_load_on_top_of_the_default_ones_and_fire() {
     let folder = tempfile::tempdir().unwrap();
     let values = file(&folder, "values.yaml", VALUES);
-    let checked = tool(&["lint", "--default-rules", &values]);
+    let checked = within(&["lint", "--default-rules", &values]);
     assert_eq!((checked.exit, &*checked.err), (Exit::Complete, ""), "{}", checked.out);
-    let all = tool(&["run", "--default-rules", "-r", &values, "--rule-matching", "all", "--example", "-q"]);
+    let all = within(&["run", "--default-rules", "-r", &values, "--rule-matching", "all", "--example", "-q"]);
     assert_eq!(all.exit, Exit::Complete, "{}", all.err);
     let alerts: Vec<&str> = all.out.lines().filter(|line| line.contains("Curl command executed: curl ")).collect();
     assert!(!alerts.is_empty() && alerts.iter().all(|line| line.contains(" Warning ")), "{}", all.out);
@@ -73,7 +63,7 @@ fn exit_codes_are_those_of_the_help() {
     let folder = tempfile::tempdir().unwrap();
     let rules = file(&folder, "rules.yaml", RULES);
     let broken = file(&folder, "broken.yaml", "- rule: x\n  desc: d\n");
-    let exit = |args: &[&str]| tool(args).exit;
+    let exit = |args: &[&str]| within(args).exit;
     assert_eq!(exit(&["lint", &rules]), Exit::Complete);
     assert_eq!(exit(&["lint", "--deny", "warnings", &rules]), Exit::Alerts);
     assert_eq!(exit(&["lint", "--deny", "warnings", "--allow", "CB_NEVER_TRUE", &rules]), Exit::Complete);
@@ -83,14 +73,14 @@ fn exit_codes_are_those_of_the_help() {
     assert_eq!(exit(&["lint", &broken]), Exit::Rules);
     assert_eq!(exit(&["lint", "--show", "compiled", &broken]), Exit::Rules);
     assert_eq!(exit(&["lint", "/nonexistent/rules.yaml"]), Exit::Rules);
-    let misspelt = tool(&["lint", "--deny", "CB_NEVER_TRU", &rules]);
+    let misspelt = within(&["lint", "--deny", "CB_NEVER_TRU", &rules]);
     assert_eq!(misspelt.exit, Exit::Usage);
     assert!(misspelt.err.contains("did you mean CB_NEVER_TRUE?"), "{}", misspelt.err);
 }
 
 #[test]
 fn the_default_ruleset_is_clean() {
-    let found = tool(&["lint", "--deny", "warnings"]);
+    let found = within(&["lint", "--deny", "warnings"]);
     assert_eq!(found.exit, Exit::Complete, "{}", found.out);
 }
 
@@ -98,14 +88,14 @@ fn the_default_ruleset_is_clean() {
 fn json_counts_and_points() {
     let folder = tempfile::tempdir().unwrap();
     let rules = file(&folder, "rules.yaml", RULES);
-    let json: Value = serde_json::from_str(&tool(&["lint", "--format", "json", &rules]).out).unwrap();
+    let json: Value = serde_json::from_str(&within(&["lint", "--format", "json", &rules]).out).unwrap();
     assert_eq!(json["summary"], serde_json::json!({ "errors": 0, "warnings": 1, "notes": 1 }));
     let finding = &json["diagnostics"][0];
     assert_eq!(finding["code"], "CB_NEVER_TRUE");
     assert_eq!(finding["place"]["line"], 3);
     let (start, end) = (finding["place"]["start"].as_u64().unwrap(), finding["place"]["end"].as_u64().unwrap());
     assert_eq!(&RULES[start as usize..end as usize], "proc.name = b");
-    let sarif: Value = serde_json::from_str(&tool(&["lint", "--format", "sarif", &rules]).out).unwrap();
+    let sarif: Value = serde_json::from_str(&within(&["lint", "--format", "sarif", &rules]).out).unwrap();
     assert_eq!(sarif["runs"][0]["results"].as_array().unwrap().len(), 2);
     assert_eq!(sarif["runs"][0]["results"][1]["level"], "note");
 }
@@ -115,7 +105,7 @@ fn what_rules_come_to_can_be_read() {
     let folder = tempfile::tempdir().unwrap();
     let values = file(&folder, "values.yaml", VALUES);
     let show = |what: &str| {
-        let shown = tool(&["lint", "--default-rules", &values, "--show", what, "--rule", "DetectCurl*"]);
+        let shown = within(&["lint", "--default-rules", &values, "--show", what, "--rule", "DetectCurl*"]);
         assert_eq!(shown.exit, Exit::Complete, "{}", shown.err);
         shown.out
     };
@@ -127,27 +117,27 @@ fn what_rules_come_to_can_be_read() {
     );
     assert!(show("compiled").contains("proc.name == curl"));
     assert_eq!(show("evttypes").lines().nth(1), Some("  execve, execveat"));
-    let unknown = tool(&["lint", "--show", "compiled", "--rule", "No such rule"]);
+    let unknown = within(&["lint", "--show", "compiled", "--rule", "No such rule"]);
     assert_eq!(unknown.exit, Exit::Usage);
 }
 
 #[test]
 fn codes_are_explained() {
-    let explained = tool(&["lint", "--explain", "load_err_validate"]);
+    let explained = within(&["lint", "--explain", "load_err_validate"]);
     assert!(explained.out.starts_with("LOAD_ERR_VALIDATE (error): "), "{}", explained.out);
-    assert_eq!(tool(&["lint", "--explain", "nonsense"]).exit, Exit::Usage);
+    assert_eq!(within(&["lint", "--explain", "nonsense"]).exit, Exit::Usage);
 }
 
 #[test]
 fn fields_are_listed_in_every_form() {
-    let docs = tool(&["fields", "--docs"]).out;
+    let docs = within(&["fields", "--docs"]).out;
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("FIELDS.md");
     assert_eq!(docs, std::fs::read_to_string(page).unwrap());
-    let json: Value = serde_json::from_str(&tool(&["fields", "--format", "json", "--class", "fd"]).out).unwrap();
+    let json: Value = serde_json::from_str(&within(&["fields", "--format", "json", "--class", "fd"]).out).unwrap();
     let names: Vec<&str> = json.as_array().unwrap().iter().map(|field| field["name"].as_str().unwrap()).collect();
     assert!(names.contains(&"fd.name") && names.iter().all(|name| name.starts_with("fd.")), "{names:?}");
-    let audit = tool(&["fields", "--source", "k8s_audit", "--format", "markdown"]).out;
+    let audit = within(&["fields", "--source", "k8s_audit", "--format", "markdown"]).out;
     assert!(audit.contains("| `ka.verb` |") && !audit.contains("| `proc.name` |"));
-    assert_eq!(tool(&["fields", "--class", "nonsense"]).exit, Exit::Usage);
-    assert_eq!(tool(&["fields", "nosuchfieldatall"]).exit, Exit::Usage);
+    assert_eq!(within(&["fields", "--class", "nonsense"]).exit, Exit::Usage);
+    assert_eq!(within(&["fields", "nosuchfieldatall"]).exit, Exit::Usage);
 }

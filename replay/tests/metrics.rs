@@ -1,13 +1,16 @@
 //! Metrics of a capture that is replayed in parts: the same file as in one go, losses and their times included.
 #![allow(clippy::unwrap_used)] // files of a temporary folder, and captures made here
 
+mod program;
+
 use std::fs::{self, File};
 use std::io::Write;
 
 use casebook_fixtures::{Container, Proc, Trace, Value, flags};
 use casebook_formats::seekable::{Options, SeekableWriter};
 use casebook_formats::tables::ppme;
-use casebook_replay::cli::{self, Exit, Terminals};
+use casebook_replay::cli::Exit;
+use program::within;
 
 /// Shells in a pod, reads of descriptors that nobody opened, and drop markers, over minutes.
 fn capture() -> Vec<u8> {
@@ -40,10 +43,9 @@ fn parts_make_no_difference() {
     writer.write_all(&capture()).unwrap();
     writer.finish().unwrap();
     let run = |args: &[&str]| {
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let exit = cli::run_on([&["casebook-replay"], args].concat(), &mut out, &mut err, Terminals::default());
-        assert_eq!(exit, Exit::Complete, "{}", String::from_utf8_lossy(&err));
-        String::from_utf8(err).unwrap()
+        let answer = within(args);
+        assert_eq!(answer.exit, Exit::Complete, "{}", answer.err);
+        answer.err
     };
     let said = run(&["index", &capture_path]);
     assert!(!said.contains("0 checkpoints"), "{said}");

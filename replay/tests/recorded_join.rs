@@ -2,9 +2,12 @@
 //! server, and what our recorder saw on the node. The people in it did what `fixtures/vm/cluster/guest` says.
 #![allow(clippy::unwrap_used)] // a recording that is there
 
+mod program;
+
 use std::fs;
 
-use casebook_replay::cli::{self, Exit, Terminals};
+use casebook_replay::cli::Exit;
+use program::within;
 use serde_json::{Value as Json, json};
 
 const CAPTURE: &str =
@@ -12,10 +15,9 @@ const CAPTURE: &str =
 const LOG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/cases/recorded/T1609-kubectl-exec/audit.jsonl");
 
 fn run(args: &[&str]) -> String {
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let exit = cli::run_on([&["casebook-replay"], args].concat(), &mut out, &mut err, Terminals::default());
-    assert_eq!(exit, Exit::Complete, "{}", String::from_utf8_lossy(&err));
-    String::from_utf8(out).unwrap()
+    let answer = within(args);
+    assert_eq!(answer.exit, Exit::Complete, "{}", answer.err);
+    answer.out
 }
 
 /// What programs came into the pod's container from outside, with the user behind each.

@@ -3,12 +3,14 @@
 // What fails in the set-up of a test is a failure of the test.
 #![allow(clippy::unwrap_used)]
 
+mod program;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Cursor, Read};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 
 use casebook_formats::capture::CaptureReader;
@@ -29,29 +31,11 @@ use casebook_replay::run::Source;
 use casebook_rules::default_rules::default_rules;
 use casebook_rules::load::{LoadOptions, load};
 use casebook_rules::ruleset::{Matching, RuleSet};
+use program::{run, run_with};
 
-/// Exit code, data and talk.
-#[derive(PartialEq, Eq, Debug)]
-struct Outcome {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-fn run_with(folder: &Path, args: &[&str], input: Stdio) -> Outcome {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_casebook-replay"));
-    let output = command.current_dir(folder).args(args).stdin(input).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Outcome { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
-}
-
-fn run(folder: &Path, args: &[&str]) -> Outcome {
-    run_with(folder, args, Stdio::null())
-}
-
+/// With a key to redact by.
 fn bench() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("example.scap"), casebook_fixtures::EXAMPLE).unwrap();
+    let folder = program::bench();
     fs::write(folder.path().join("key"), "07".repeat(32)).unwrap();
     folder
 }

@@ -1,11 +1,14 @@
 //! `coverage`, `diff` and `tune` on a small machine: what the numbers say, and that what is printed works.
 #![allow(clippy::unwrap_used)] // a test ends at the first surprise
 
+mod program;
+
 use std::fs;
 use std::path::PathBuf;
 
 use casebook_fixtures::{Proc, Trace, flags};
-use casebook_replay::cli::{self, Exit, Terminals};
+use casebook_replay::cli::Exit;
+use program::{Answer, within};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -30,12 +33,6 @@ const RULES: &str = r"
 
 struct Lab {
     root: TempDir,
-}
-
-struct Outcome {
-    exit: Exit,
-    out: String,
-    err: String,
 }
 
 impl Lab {
@@ -70,7 +67,7 @@ impl Lab {
     }
 
     /// Runs the tool; arguments with a dot or a slash are files of the lab.
-    fn run(&self, args: &[&str]) -> Outcome {
+    fn run(&self, args: &[&str]) -> Answer {
         let place = |arg: &&str| match *arg {
             file if file.contains(".scap")
                 || file.contains(".yaml")
@@ -81,12 +78,8 @@ impl Lab {
             }
             other => other.to_owned(),
         };
-        let args = std::iter::once("casebook-replay".to_owned()).chain(args.iter().map(place));
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let exit = cli::run_on(args, &mut out, &mut err, Terminals::default());
         let folder = format!("{}/", self.root.path().display());
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(&folder, "");
-        Outcome { exit, out: text(out), err: text(err) }
+        within(&args.iter().map(place).collect::<Vec<_>>()).without(&folder)
     }
 
     fn json(&self, args: &[&str]) -> Value {
