@@ -179,18 +179,6 @@ impl SeekableFile {
         &self.ledger
     }
 
-    /// Place of the frame that holds this offset of the uncompressed stream.
-    pub fn frame_of(&self, raw_offset: u64) -> Option<usize> {
-        let at = self.frames.partition_point(|frame| frame.raw_end() <= raw_offset);
-        self.frames.get(at).filter(|frame| frame.raw_offset <= raw_offset).map(|_| at)
-    }
-
-    /// Place of the first frame that can hold an event at `ts` or later: everything before it is older. `None` when the
-    /// file ends before.
-    pub fn first_at(&self, ts: u64) -> Option<usize> {
-        self.frames.iter().position(|frame| frame.latest >= ts || frame.irregular)
-    }
-
     /// Places of the frames that [`SeekableFile::select`] reads.
     pub fn choose(&self, selection: &Selection) -> Result<Vec<usize>, FormatError> {
         selection.choose(&*self.storage, &self.frames).map_err(|source| FormatError::Io {
