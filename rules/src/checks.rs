@@ -68,7 +68,6 @@ impl<'c> CheckCompiler<'c> {
             Right::Nothing | Right::Constant(_) | Right::List(..) => None,
         };
         let constants = compile::constants(check);
-        self.check_constants(check, &left, constants)?;
         let key = LeafKey {
             left: left.source.clone(),
             op,
@@ -79,9 +78,11 @@ impl<'c> CheckCompiler<'c> {
                 (None, _) => RightKey::Constants(constants.iter().map(|c| c.bytes.clone().into()).collect()),
             },
         };
+        // Constants of a comparison that is there were checked when it came.
         if let Some(id) = self.leaves.find(&key) {
             return Ok(id);
         }
+        self.check_constants(check, &left, constants)?;
         let test = match right {
             Some(right) => Test::Right { op, list: left.list, ty: left.ty, right: right.source },
             None => test(check, &left, constants).map_err(|why| vec![error(span, Kind::BadConstant, why)])?,

@@ -21,8 +21,10 @@ pub(crate) fn constant(schema: &dyn Schema, source: &str, op: Operator, constant
     }
     // White space is left out of the comparison wherever it stands.
     let stripped: String = shown.chars().filter(|c| !(c.is_ascii_whitespace() || *c == '\x0b')).collect();
-    match condition::parse_operand(&stripped) {
-        Ok((Operand::Field(field), len)) if len == stripped.len() && bind::is_known(schema, source, &field) => {
+    // Names of fields have a dot and begin with no slash: most constants need not be parsed.
+    let may_be_field = stripped.contains('.') && !stripped.starts_with('/');
+    match may_be_field.then(|| condition::parse_operand(&stripped)) {
+        Some(Ok((Operand::Field(field), len))) if len == stripped.len() && bind::is_known(schema, source, &field) => {
             add(HintKind::FieldAsConstant, format!("`{shown}` is a text here; a field is written `val({stripped})`"));
         }
         _ if spells_call(&stripped) => {

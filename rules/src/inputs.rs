@@ -153,6 +153,7 @@ fn embedded(outer: &str, text: &Arc<str>, key: &str, content: &Scalar) -> RuleFi
         bytes: content.value.clone().into_bytes(),
         problem: None,
         embedded: Some(Embedded { name: outer.to_owned(), text: Arc::clone(text), map }),
+        goes_on: false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Loading: rule files in, a ruleset and diagnostics out.
 //!
-//! Files go into one growing collection, which is compiled after each of them. Falco stops at the first error; here
+//! Files go into one growing collection, which is compiled after each of them (but for parts of one thing,
+//! [`RuleFile::goes_on`]). Falco stops at the first error; here
 //! everything is read and compiled that can be, so that one run shows all errors, with Falco's first one first. What
 //! refers to something that has an error is not reported again.
 
@@ -189,8 +190,10 @@ impl<'l> Loader<'l> {
     fn file(&mut self, id: FileId, file: &RuleFile) {
         let first = self.out.len();
         self.collect(id, file);
-        self.built =
-            build::build(&self.collector, self.schema, self.options, self.sources, &self.broken, &mut self.out);
+        if !file.goes_on {
+            self.built =
+                build::build(&self.collector, self.schema, self.options, self.sources, &self.broken, &mut self.out);
+        }
         for diagnostic in self.out.iter_mut().skip(first) {
             diagnostic.file = Some(id);
         }

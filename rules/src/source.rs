@@ -51,12 +51,14 @@ pub struct RuleFile {
     pub problem: Option<Problem>,
     /// Where it comes from when it is part of another file.
     pub embedded: Option<Embedded>,
+    /// The next file goes with it: rules are built when that has been read, too.
+    pub goes_on: bool,
 }
 
 impl RuleFile {
     /// A file of its own.
     pub fn new(name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
-        Self { name: name.into(), bytes: bytes.into(), problem: None, embedded: None }
+        Self { name: name.into(), bytes: bytes.into(), problem: None, embedded: None, goes_on: false }
     }
 
     /// A file that could not be read; loading reports it where its turn comes.
