@@ -159,9 +159,21 @@ impl Detector {
     /// Begins a capture.
     pub fn session(&self, form: Form) -> Session<'_> {
         let gate = self.filter.as_ref().map(Filter::gate);
-        let asks = (0..tables::EVENT_TYPES as u16).map(|etype| self.asks(EventType(etype))).collect();
-        Session { detector: self, form, memo: self.rules.memo(), gate, asks }
+        let interest = |asks| if asks { Interest::Untried } else { Interest::None };
+        let interest = (0..tables::EVENT_TYPES as u16).map(|etype| interest(self.asks(EventType(etype)))).collect();
+        Session { detector: self, form, memo: self.rules.memo(), gate, interest }
     }
+}
+
+/// Whether rules can be true on events of a type.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Interest {
+    /// There are none, or the type alone decides that all are false.
+    None,
+    /// There are some; no event of the type has come yet.
+    Untried,
+    /// Some can be.
+    Some,
 }
 
 /// One capture's evaluation.
@@ -170,15 +182,15 @@ pub struct Session<'d> {
     form: Form,
     memo: Memo,
     gate: Option<Gate<'d>>,
-    /// Whether events of a type have rules, by its number.
-    asks: Box<[bool]>,
+    /// By the number of the event type.
+    interest: Box<[Interest]>,
 }
 
 impl Session<'_> {
     /// Whether [`Session::matching`] can come to anything on events of a type.
     #[inline]
     pub fn asks(&self, etype: EventType) -> bool {
-        self.asks.get(usize::from(etype.0)) != Some(&false)
+        self.interest.get(usize::from(etype.0)) != Some(&Interest::None)
     }
 
     /// Puts the numbers of the rules to report into `matched`, in load order. An evaluation that Falco would abort
@@ -188,21 +200,33 @@ impl Session<'_> {
         matched.clear();
         let etype = context.event.etype;
         let Detector { rules, source, matching, .. } = self.detector;
+        if !self.asks(etype) {
+            return;
+        }
         let source = if etype == ppme::PPME_PLUGINEVENT_E { source_of(rules, context) } else { *source };
         let Some(source) = source else { return };
-        if rules.candidates(source, etype.0).is_empty() || !self.passes(context, ledger) {
+        if etype == ppme::PPME_PLUGINEVENT_E && rules.candidates(source, etype.0).is_empty() {
+            return;
+        }
+        if !self.passes(context, ledger) {
             return;
         }
         if rules.matching(context, etype.0, source, *matching, &mut self.memo, matched).is_err() {
             ledger.count(Counter::EvaluationErrors);
         }
-        // The type alone may decide that all of its rules are false; a filter may still have to count its errors.
-        if self.gate.is_none()
-            && etype != ppme::PPME_PLUGINEVENT_E
-            && rules.is_silent(source, etype.0)
-            && let Some(asks) = self.asks.get_mut(usize::from(etype.0))
-        {
-            *asks = false;
+        if self.interest.get(usize::from(etype.0)) == Some(&Interest::Untried) {
+            self.tried(etype, source);
+        }
+    }
+
+    /// An event of a type has come for the first time: the type alone may decide that all of its rules are false. A filter
+    /// may still have to count its errors.
+    #[cold]
+    fn tried(&mut self, etype: EventType, source: SourceId) {
+        let silent =
+            self.gate.is_none() && etype != ppme::PPME_PLUGINEVENT_E && self.detector.rules.is_silent(source, etype.0);
+        if let Some(interest) = self.interest.get_mut(usize::from(etype.0)) {
+            *interest = if silent { Interest::None } else { Interest::Some };
         }
     }
 
@@ -232,6 +256,7 @@ impl Session<'_> {
         json: Option<&mut Vec<u8>>,
     ) {
         let Some(rule) = self.detector.rules.rules().get(rule as usize) else { return };
+        let wants_json = self.form == Form::Json || json.is_some();
         // An audit log does not say on which host it was written.
         let hostname = String::from_utf8_lossy(&context.state.machine.hostname);
         let mut message = Vec::new();
@@ -241,7 +266,8 @@ impl Session<'_> {
             rule: &rule.name,
             source: &rule.source,
             priority: rule.priority,
-            tags: rule.tags.iter().map(String::as_str).collect(),
+            // Lines do not name them.
+            tags: if wants_json { rule.tags.iter().map(String::as_str).collect() } else { Vec::new() },
             hostname: &hostname,
             message,
             fields: BTreeMap::new(),
@@ -254,7 +280,7 @@ impl Session<'_> {
         if self.form == Form::Text {
             line.extend_from_slice(alert.text(AlertOptions::default()).as_bytes());
         }
-        if self.form == Form::Json || json.is_some() {
+        if wants_json {
             alert.fields = rule.output.render_fields(context).into_iter().collect();
             let text = alert.json(AlertOptions::default());
             if self.form == Form::Json {

@@ -165,6 +165,10 @@ impl Alert<'_> {
 
 /// Text with control characters, double quotes and backslashes escaped as inside a JSON string.
 pub fn escape(text: &str) -> String {
+    // Most texts have nothing to escape.
+    if !text.bytes().any(|byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
+        return text.to_owned();
+    }
     let quoted = Value::from(text).to_string();
     quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
 }

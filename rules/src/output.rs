@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use crate::ast::{Field, Operand, Span};
 use crate::compile::{CompileError, CompileErrorKind, DEPRECATED_FIELDS};
 use crate::condition;
-use crate::event::EventFields;
+use crate::event::{EventFields, Extracted};
 use crate::operand::Source;
 use crate::print;
 use crate::render;
@@ -224,6 +224,17 @@ impl Printed {
     fn text<E: EventFields + ?Sized>(&self, event: &E, into: &mut Vec<u8>) -> bool {
         if self.never {
             return false;
+        }
+        // The common case, a field with one value that has no limit, needs no list.
+        if let (Source::Field(field), false) = (&self.source, self.list) {
+            match event.extract(field) {
+                Extracted::Absent => return false,
+                Extracted::One(value @ (Value::Text(_) | Value::I64(_) | Value::U64(_))) => {
+                    render::value(&value, self.display(event), into);
+                    return true;
+                }
+                Extracted::One(_) | Extracted::Many(_) => {}
+            }
         }
         // Where a condition would abort, an output has nothing to show.
         let Ok(Some(values)) = self.source.values(event) else { return false };
