@@ -1,5 +1,7 @@
 //! The event as rules see it: a source of field values.
 
+use std::borrow::Cow;
+
 use smallvec::SmallVec;
 
 use crate::schema::{Display, FieldRef};
@@ -26,6 +28,106 @@ pub struct Holder {
     pub version: u64,
 }
 
+/// Facts of an event from which values of its fields follow, in the order in which they were asked for. Two events of one
+/// type with equal facts have equal values of those fields.
+#[derive(Default, Debug)]
+pub struct Facts<'e> {
+    /// What each fact is, four bits each.
+    pub(crate) shape: u64,
+    numbers: [u64; Facts::NUMBERS],
+    count: usize,
+    pub(crate) texts: [Cow<'e, [u8]>; Facts::TEXTS],
+    texts_count: usize,
+}
+
+impl<'e> Facts<'e> {
+    /// Most numbers among the facts of an event.
+    pub const NUMBERS: usize = 8;
+    /// Most texts among them.
+    pub const TEXTS: usize = 2;
+
+    /// Codes of facts in `shape`; up to 8 is the length of a parameter.
+    const ABSENT: u64 = 9;
+    const NUMBER: u64 = 10;
+    const TEXT: u64 = 11;
+    const SAME: u64 = 12;
+
+    #[inline]
+    fn put(&mut self, code: u64) {
+        self.shape = self.shape << 4 | code;
+    }
+
+    /// Adds a fact that is not there.
+    #[inline]
+    pub fn absent(&mut self) {
+        self.put(Self::ABSENT);
+    }
+
+    /// Adds a number.
+    #[inline]
+    pub fn number(&mut self, number: u64) {
+        self.numeric(Self::NUMBER, number);
+    }
+
+    #[inline]
+    fn numeric(&mut self, code: u64, number: u64) {
+        self.put(code);
+        if let Some(place) = self.numbers.get_mut(self.count) {
+            *place = number;
+        }
+        self.count += 1;
+    }
+
+    /// Adds bytes that are no more than a number has; false where they are more, and nothing follows from the facts.
+    #[inline]
+    #[must_use]
+    pub fn bytes(&mut self, bytes: Option<&[u8]>) -> bool {
+        let Some(bytes) = bytes else {
+            self.absent();
+            return true;
+        };
+        let number = match *bytes {
+            [] => 0,
+            [byte] => u64::from(byte),
+            [a, b] => u64::from(u16::from_le_bytes([a, b])),
+            [a, b, c, d] => u64::from(u32::from_le_bytes([a, b, c, d])),
+            [a, b, c, d, e, f, g, h] => u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+            _ => return false,
+        };
+        self.numeric(bytes.len() as u64, number);
+        true
+    }
+
+    /// Adds a text.
+    #[inline]
+    pub fn text(&mut self, text: Option<Cow<'e, [u8]>>) {
+        let Some(text) = text else { return self.absent() };
+        self.put(Self::TEXT);
+        if let Some(place) = self.texts.get_mut(self.texts_count) {
+            *place = text;
+        }
+        self.texts_count += 1;
+    }
+
+    /// Adds a text that is the one before it.
+    #[inline]
+    pub fn same_text(&mut self) {
+        self.put(Self::SAME);
+    }
+
+    /// The numbers.
+    #[inline]
+    pub(crate) fn numbers(&self) -> &[u64] {
+        self.numbers.get(..self.count).unwrap_or(&[])
+    }
+
+    /// Whether there was room for everything.
+    #[inline]
+    pub(crate) fn is_whole(&self) -> bool {
+        self.count <= Self::NUMBERS && self.texts_count <= Self::TEXTS
+    }
+}
+
 /// An event with its state, as a rule sees it.
 pub trait EventFields {
     /// The value of a field. Must not have side effects.
@@ -49,6 +151,19 @@ pub trait EventFields {
     /// making of texts that are made of numbers, such as names of flags.
     fn number_behind(&self, field: &FieldRef) -> Option<u64> {
         let _ = field;
+        None
+    }
+
+    /// The facts from which the value of a field follows on all events of this one's type, as a set of bits of the
+    /// implementation's own; `None` where it may follow from anything else. Never empty.
+    fn follows_from(&self, field: &FieldRef) -> Option<u32> {
+        let _ = field;
+        None
+    }
+
+    /// The facts of a union of such sets; `None` where they cannot be told on this event.
+    fn facts(&self, wanted: u32) -> Option<Facts<'_>> {
+        let _ = wanted;
         None
     }
 

@@ -4,6 +4,7 @@
 //! puts each comparison into a common table, [`Leaves`], where equal ones share a number; [`Memo`] remembers which
 //! numbers were answered for the event at hand.
 
+mod alike;
 mod lasting;
 mod texts;
 
@@ -16,6 +17,7 @@ use crate::matcher::{self, Matcher};
 use crate::operand::Source;
 use crate::schema::{FieldRef, FieldType};
 use crate::value::Value;
+pub(crate) use alike::{Alike, MAX_OWN, Verdicts};
 use lasting::{Entered, Lasting};
 use texts::{Asked, Known, Texts};
 
@@ -327,11 +329,13 @@ pub struct Memo {
     epoch: u32,
     lasting: Lasting,
     texts: Texts,
+    /// Answers on events that came alike, by program.
+    pub(crate) alike: Vec<Alike>,
 }
 
 impl Default for Memo {
     fn default() -> Self {
-        Self { slots: Vec::new(), epoch: 1, lasting: Lasting::default(), texts: Texts::default() }
+        Self { slots: Vec::new(), epoch: 1, lasting: Lasting::default(), texts: Texts::default(), alike: Vec::new() }
     }
 }
 
@@ -343,6 +347,7 @@ impl Memo {
             epoch: 1,
             lasting: Lasting::new(leaves.len()),
             texts: Texts::new(&leaves.asked),
+            alike: Vec::new(),
         }
     }
 

@@ -11,6 +11,9 @@
 //! - Where a comparison has been answered on every way to a step, its answer is followed at once. A rule that asks
 //!   what an earlier one has asked and found false is not entered at all.
 //!
+//! Of what is left, comparisons whose fields follow from a few facts of the event are asked once of all events that are
+//! alike in these (`leaf/alike.rs`).
+//!
 //! Nothing is put in another order, so what is asked, and where an evaluation ends in an error, stays as written.
 
 mod switch;
@@ -21,7 +24,7 @@ use foldhash::fast::RandomState;
 
 use crate::compile::{Condition, FALSE, Step, TRUE};
 use crate::event::{EventFields, Extracted};
-use crate::leaf::{EvalError, LeafId, Leaves, Memo};
+use crate::leaf::{Alike, EvalError, LeafId, Leaves, MAX_OWN, Memo, Verdicts};
 use crate::schema::FieldRef;
 use switch::{Found, Switch, switches};
 
@@ -52,6 +55,8 @@ enum What {
     Again(LeafId),
     /// About the process alone: the answer outlasts the event.
     Lasting(LeafId),
+    /// The answer follows from facts of the event; its number among such comparisons.
+    Own { leaf: LeafId, number: u32 },
     /// One of many comparisons of the same field, that are looked up together.
     Switch { switch: u32, position: u32, leaf: LeafId },
     /// A rule is true.
@@ -63,6 +68,8 @@ enum What {
 pub(crate) struct Program {
     lines: Box<[Line]>,
     switches: Vec<Switch>,
+    /// The facts that the answers of [`What::Own`] follow from; none where there is no such step.
+    facts: u32,
 }
 
 impl Program {
@@ -84,7 +91,8 @@ impl Program {
             mark_lasting(&mut lines, leaves, event);
         }
         let switches = switches(&mut lines, leaves);
-        Self { lines: lines.into(), switches }
+        let facts = event.map_or(0, |event| mark_own(&mut lines, leaves, event));
+        Self { lines: lines.into(), switches, facts }
     }
 
     /// Whether there is nothing to ask.
@@ -93,7 +101,8 @@ impl Program {
         self.lines.is_empty()
     }
 
-    /// Adds the rules that are true on an event to `out`; only the first one where `first`.
+    /// Adds the rules that are true on an event to `out`; only the first one where `first`. `place` is the program's own
+    /// in the memory.
     ///
     /// # Errors
     /// The first evaluation that Falco would abort.
@@ -103,16 +112,76 @@ impl Program {
         leaves: &Leaves,
         event: &E,
         memo: &mut Memo,
+        place: usize,
         first: bool,
         out: &mut Vec<u32>,
     ) -> Result<(), EvalError> {
-        let mut at = 0;
-        while let Some(line) = self.lines.get(at as usize) {
+        let Some(kept) = self.enter(event, memo, place) else {
+            return self.steps(leaves, event, memo, None, first, out);
+        };
+        let Some(before) = memo.alike.get(place).map(|alike| alike.verdicts(kept)) else { return Ok(()) };
+        let mut verdicts = before;
+        let result = self.steps(leaves, event, memo, Some(&mut verdicts), first, out);
+        if verdicts != before
+            && let Some(alike) = memo.alike.get_mut(place)
+        {
+            alike.learn(kept, verdicts);
+        }
+        result
+    }
+
+    /// Where verdicts on events like this one are kept.
+    #[inline]
+    fn enter<E: EventFields + ?Sized>(&self, event: &E, memo: &mut Memo, place: usize) -> Option<usize> {
+        if self.facts == 0 {
+            return None;
+        }
+        if memo.alike.len() <= place {
+            memo.alike.resize_with(place + 1, Alike::default);
+        }
+        let alike = memo.alike.get_mut(place).filter(|alike| alike.is_in_use())?;
+        alike.enter(&event.facts(self.facts)?)
+    }
+
+    #[inline]
+    fn steps<E: EventFields + ?Sized>(
+        &self,
+        leaves: &Leaves,
+        event: &E,
+        memo: &mut Memo,
+        mut verdicts: Option<&mut Verdicts>,
+        first: bool,
+        out: &mut Vec<u32>,
+    ) -> Result<(), EvalError> {
+        let mut at = verdicts.as_ref().map_or(0, |verdicts| verdicts.start);
+        // Whether facts alone have led here, on all events that are alike.
+        let mut by_facts = verdicts.is_some();
+        loop {
+            if let Some(verdicts) = &mut verdicts {
+                at = self.follow(at, verdicts);
+                if by_facts {
+                    verdicts.start = at;
+                }
+            }
+            let Some(line) = self.lines.get(at as usize) else { return Ok(()) };
             let verdict = match line.what {
+                What::Own { leaf, number } => {
+                    let verdict = match &mut verdicts {
+                        Some(verdicts) => {
+                            let verdict = leaves.evaluate_known(leaf, event, memo)?;
+                            verdicts.set(number, verdict);
+                            verdict
+                        }
+                        None => leaves.ask(leaf, event, memo)?,
+                    };
+                    at = if verdict { line.yes } else { line.no };
+                    continue;
+                }
                 What::Once(leaf) => leaves.evaluate_known(leaf, event, memo)?,
                 What::Again(leaf) => leaves.ask(leaf, event, memo)?,
                 What::Lasting(leaf) => leaves.ask_lasting(leaf, event, memo)?,
                 What::Switch { switch, position, leaf } => {
+                    by_facts = false;
                     match self.switches.get(switch as usize).map(|switch| switch.find(event, position)) {
                         Some(Found::Line(line)) => {
                             at = self.lines.get(line as usize).map_or(END, |line| line.yes);
@@ -134,8 +203,19 @@ impl Program {
                 }
             };
             at = if verdict { line.yes } else { line.no };
+            by_facts = false;
         }
-        Ok(())
+    }
+
+    /// Where the verdicts that are known lead from a step.
+    #[inline]
+    fn follow(&self, mut at: u32, verdicts: &Verdicts) -> u32 {
+        while let Some(Line { what: What::Own { number, .. }, yes, no }) = self.lines.get(at as usize)
+            && let Some(verdict) = verdicts.get(*number)
+        {
+            at = if verdict { *yes } else { *no };
+        }
+        at
     }
 }
 
@@ -223,6 +303,40 @@ fn mark_lasting<E: EventFields + ?Sized>(lines: &mut [Line], leaves: &Leaves, ev
             line.what = What::Lasting(leaf);
         }
     }
+}
+
+/// Comparisons whose answers follow from facts of the event: gives these facts; none where looking them up costs more
+/// than asking.
+fn mark_own<E: EventFields + ?Sized>(lines: &mut [Line], leaves: &Leaves, event: &E) -> u32 {
+    let mut facts = 0;
+    let mut numbers: HashMap<LeafId, u32, RandomState> = HashMap::default();
+    for line in &*lines {
+        if let What::Once(leaf) | What::Again(leaf) = line.what
+            && numbers.len() < MAX_OWN
+            && let Some(from) = follows_from(leaf, leaves, event)
+        {
+            facts |= from;
+            let next = numbers.len() as u32;
+            numbers.entry(leaf).or_insert(next);
+        }
+    }
+    if facts == 0 || numbers.len() <= facts.count_ones() as usize {
+        return 0;
+    }
+    for line in lines {
+        if let What::Once(leaf) | What::Again(leaf) = line.what
+            && let Some(&number) = numbers.get(&leaf)
+        {
+            line.what = What::Own { leaf, number };
+        }
+    }
+    facts
+}
+
+/// The facts from which all fields of a leaf follow.
+fn follows_from<E: EventFields + ?Sized>(leaf: LeafId, leaves: &Leaves, event: &E) -> Option<u32> {
+    let fields = leaves.fields(leaf);
+    fields.iter().try_fold(0, |facts, field| Some(facts | event.follows_from(field)?)).filter(|facts| *facts != 0)
 }
 
 /// What the event type decides.
@@ -316,7 +430,7 @@ impl Ways {
             let line = lines[at];
             let number = match line.what {
                 What::Once(leaf) | What::Again(leaf) | What::Lasting(leaf) => self.numbers.get(&leaf).copied(),
-                What::Report(_) | What::Switch { .. } => None,
+                What::Report(_) | What::Own { .. } | What::Switch { .. } => None,
             };
             let both = matches!(line.what, What::Report(_));
             let yes = self.lead(&mut before, &lines, line.yes, &answers, number.map(|number| (number, true)));

@@ -302,7 +302,8 @@ impl RuleSet {
         memo.start_event();
         let Some(program) = index.programs.get(at).or(index.programs.last()) else { return Ok(()) };
         let program = program.get_or_init(|| self.program(rules, of_one_type));
-        program.run(&self.leaves, event, memo, mode == Matching::First, out)
+        let place = usize::from(source.0) * index.programs.len() + at.min(index.by_type.len());
+        program.run(&self.leaves, event, memo, place, mode == Matching::First, out)
     }
 
     /// Whether events of a type have been met, and none of its rules can be true on any of them.

@@ -88,18 +88,27 @@ pub(crate) fn one<'e>(context: &'e EventContext<'_>, index: usize) -> Option<Cow
 
 /// A number from which the text of [`one`] follows, for flags: whose parameter it is, and its value.
 pub(super) fn number_behind(event: &Event<'_>, index: usize) -> Option<u64> {
-    let param = params::param(event, index)?;
-    let is_flags = matches!(
-        param.ty,
-        ParamType::Flags8
-            | ParamType::Flags16
-            | ParamType::Flags32
-            | ParamType::Enumflags8
-            | ParamType::Enumflags16
-            | ParamType::Enumflags32
-    );
-    let value = unsigned(event.param(index)?).filter(|&value| is_flags && value < 1 << 40)?;
+    if !is_named_number(event, index) {
+        return None;
+    }
+    let value = unsigned(event.param(index)?).filter(|&value| value < 1 << 40)?;
     Some(u64::from(event.etype.0) << 48 | u64::from(index as u8) << 40 | value)
+}
+
+/// Whether the text of [`one`] follows from the parameter's own number: flags, whose names it is.
+pub(super) fn is_named_number(event: &Event<'_>, index: usize) -> bool {
+    let param = params::def(event).and_then(|def| def.params.get(index));
+    param.is_some_and(|param| {
+        matches!(
+            param.ty,
+            ParamType::Flags8
+                | ParamType::Flags16
+                | ParamType::Flags32
+                | ParamType::Enumflags8
+                | ParamType::Enumflags16
+                | ParamType::Enumflags32
+        )
+    })
 }
 
 /// The raw text.

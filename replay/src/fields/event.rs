@@ -17,8 +17,8 @@ use super::{args, cow, fixed, key, names, owned, params, print, signed, truth, u
 use crate::context::EventContext;
 use crate::state::FdKind;
 use io::{ErrorKind, buffer, error_count, error_of, io_direction, io_length, is_file, is_internet};
-pub(super) use open::UNKNOWN_DIRECTORY;
 use open::{O_RDONLY, O_WRONLY, absolute_path, creates_executable, creates_file, open_flags};
+pub(super) use open::{UNKNOWN_DIRECTORY, flags_position};
 
 use time::NS;
 

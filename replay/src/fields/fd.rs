@@ -16,11 +16,11 @@ use crate::state::flags::{AT_FDCWD, L4_ICMP, L4_NA, L4_RAW, L4_TCP, L4_UDP};
 use crate::state::{Fd, FdKind, Thread, Tuple};
 
 /// What all fields of this class look at.
-struct Subject<'e> {
+pub(super) struct Subject<'e> {
     thread: &'e Thread,
     /// Number; -1 where the call made none.
-    number: i64,
-    record: Option<&'e Fd>,
+    pub(super) number: i64,
+    pub(super) record: Option<&'e Fd>,
 }
 
 /// Whether events of this one's type are about a descriptor.
@@ -30,7 +30,7 @@ pub(super) fn is_about_one(event: &Event<'_>) -> bool {
 }
 
 /// The descriptor of the event; `None` for events that are not about descriptors and for unknown threads.
-fn subject<'e>(context: &'e EventContext<'_>) -> Option<Subject<'e>> {
+pub(super) fn subject<'e>(context: &'e EventContext<'_>) -> Option<Subject<'e>> {
     if !is_about_one(context.event) {
         return None;
     }
@@ -115,7 +115,7 @@ fn chained(thread: &Thread, name: &[u8]) -> Vec<u8> {
 }
 
 /// `fd.name`: of the record, or of what the call was asked to make.
-fn name<'e>(context: &'e EventContext<'_>, record: Option<&'e Fd>) -> Option<Cow<'e, [u8]>> {
+pub(super) fn name<'e>(context: &'e EventContext<'_>, record: Option<&'e Fd>) -> Option<Cow<'e, [u8]>> {
     match record {
         Some(fd) => Some(Cow::Borrowed(&fd.name)),
         None => name_from_call(context, false),
@@ -145,7 +145,7 @@ fn directory<'e>(context: &'e EventContext<'_>, record: Option<&'e Fd>) -> Optio
 }
 
 /// Name by the parameters of a call that left no record, mostly because it failed; empty for calls without one.
-fn name_from_call<'e>(context: &'e EventContext<'_>, raw: bool) -> Option<Cow<'e, [u8]>> {
+pub(super) fn name_from_call<'e>(context: &'e EventContext<'_>, raw: bool) -> Option<Cow<'e, [u8]>> {
     let event = context.event;
     if params::def(event)?.dir == casebook_formats::tables::Direction::Enter {
         return None;

@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 
-use casebook_rules::event::{EventFields, Extracted, Holder};
+use casebook_rules::event::{EventFields, Extracted, Facts, Holder};
 use casebook_rules::render;
 use casebook_rules::schema::{Display, FieldArg, FieldRef, Schema};
 use casebook_rules::value::Value;
@@ -18,6 +18,7 @@ use smallvec::SmallVec;
 use crate::context::EventContext;
 
 mod address;
+mod alike;
 pub(crate) mod args;
 pub(crate) mod audit;
 pub mod catalogue;
@@ -83,6 +84,14 @@ impl EventFields for EventContext<'_> {
             }
             _ => None,
         }
+    }
+
+    fn follows_from(&self, field: &FieldRef) -> Option<u32> {
+        alike::follows_from(self.event, field)
+    }
+
+    fn facts(&self, wanted: u32) -> Option<Facts<'_>> {
+        alike::facts(self, wanted)
     }
 
     fn holder(&self) -> Option<Holder> {

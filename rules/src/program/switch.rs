@@ -141,7 +141,7 @@ fn lookup(leaf: &Leaf) -> Option<(&FieldRef, &TextTest)> {
 fn asked(line: &Line) -> Option<LeafId> {
     match line.what {
         What::Once(leaf) | What::Again(leaf) | What::Lasting(leaf) => Some(leaf),
-        What::Report(_) | What::Switch { .. } => None,
+        What::Report(_) | What::Own { .. } | What::Switch { .. } => None,
     }
 }
 

@@ -7,6 +7,7 @@ use std::cell::RefCell;
 
 use super::*;
 use crate::compile::condition_from_text;
+use crate::event::Facts;
 use crate::sample::{Event, SOURCE, Sample};
 use crate::schema::Schema;
 
@@ -32,6 +33,28 @@ impl EventFields for Typed {
         let etype = Sample::new().field(SOURCE, "evt.type").map(|(id, _)| id);
         (Some(field.id) == etype).then(|| self.event.extract(field))
     }
+
+    /// Names of descriptors and parents are facts; the process is not.
+    fn follows_from(&self, field: &FieldRef) -> Option<u32> {
+        let is = |name| Sample::new().field(SOURCE, name).is_some_and(|(id, _)| id == field.id);
+        [("fd.name", 1), ("proc.pname", 2)].into_iter().find(|(name, _)| is(name)).map(|(_, fact)| fact)
+    }
+
+    fn facts(&self, wanted: u32) -> Option<Facts<'_>> {
+        let mut facts = Facts::default();
+        for (fact, name) in [(1, "fd.name"), (2, "proc.pname")] {
+            if wanted & fact == 0 {
+                continue;
+            }
+            let schema = Sample::new();
+            let (id, _) = schema.field(SOURCE, name)?;
+            match self.event.extract(&schema.bind(SOURCE, id, crate::schema::ArgText::None).ok()?) {
+                Extracted::One(crate::value::Value::Text(text)) => facts.text(Some(text)),
+                _ => facts.absent(),
+            }
+        }
+        Some(facts)
+    }
 }
 
 fn compiled(texts: &[&str]) -> (Leaves, Vec<Condition>) {
@@ -51,7 +74,7 @@ fn run(program: &Program, leaves: &Leaves, event: &Typed, first: bool) -> (Vec<u
     let (mut memo, mut out) = (Memo::new(leaves), Vec::new());
     memo.start_event();
     event.asked.take();
-    program.run(leaves, event, &mut memo, first, &mut out).unwrap();
+    program.run(leaves, event, &mut memo, 0, first, &mut out).unwrap();
     (out, event.asked.take())
 }
 
@@ -132,7 +155,7 @@ fn an_abort_comes_where_it_came() {
     let event = Typed::new(Event::new().text("proc.name", "a").text("proc.pname", "p").many("fd.ip", ends));
     let (mut memo, mut out) = (Memo::new(&leaves), Vec::new());
     let program = program(&leaves, &conditions, None);
-    assert_eq!(program.run(&leaves, &event, &mut memo, false, &mut out), Err(EvalError::TwoEndsIntersects));
+    assert_eq!(program.run(&leaves, &event, &mut memo, 0, false, &mut out), Err(EvalError::TwoEndsIntersects));
     assert_eq!(out, [0]);
 }
 
@@ -158,4 +181,58 @@ fn many_comparisons_of_a_field_are_one_lookup() {
     assert_eq!(run(&program, &leaves, &nobody, false).0, one_by_one(&leaves, &conditions, &nobody).0);
     let one = Typed::new(Event::new().text("proc.name", "m").text("fd.name", "y"));
     assert!(run(&program, &leaves, &one, false).1.len() < 5);
+}
+
+#[test]
+fn events_that_are_alike_are_asked_once() {
+    let mut texts: Vec<String> = (0..5).map(|n| format!("fd.name endswith {n} and proc.name = a")).collect();
+    texts.extend(TEXTS.map(str::to_owned));
+    texts.push("fd.name endswith .so and proc.pname exists".to_owned());
+    texts.push("proc.name = b and (fd.name endswith 2 or proc.pname = p)".to_owned());
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let (leaves, conditions) = compiled(&texts);
+    let first = Typed::new(Event::new().text("evt.type", "open"));
+    let program = program(&leaves, &conditions, Some(&first));
+    assert_eq!(program.facts, 3);
+    let mut memo = Memo::new(&leaves);
+    let own: Vec<u16> =
+        ["fd.name", "proc.pname"].into_iter().filter_map(|name| Some(Sample::new().field(SOURCE, name)?.0)).collect();
+    for round in 0..3 {
+        for file in ["x", "f1", "f2", "libc.so"] {
+            for process in ["a", "b"] {
+                for parent in [None, Some("p"), Some("q")] {
+                    let mut event = Event::new().text("evt.type", "open").text("fd.name", file);
+                    event = event.text("proc.name", process);
+                    event = parent.into_iter().fold(event, |event, parent| event.text("proc.pname", parent));
+                    let event = Typed::new(event);
+                    let wanted = one_by_one(&leaves, &conditions, &event).0;
+                    for first in [false, true] {
+                        let mut out = Vec::new();
+                        memo.start_event();
+                        event.asked.take();
+                        program.run(&leaves, &event, &mut memo, 7, first, &mut out).unwrap();
+                        let asked = event.asked.take();
+                        let wanted = if first { &wanted[..wanted.len().min(1)] } else { &wanted[..] };
+                        assert_eq!(out, wanted, "{round} {file} {process} {parent:?}");
+                        let again = round > 0 && asked.iter().any(|field| own.contains(field));
+                        assert!(!again, "{file} {process} {parent:?} was asked about {asked:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn few_comparisons_are_not_worth_their_facts() {
+    let event = Typed::new(Event::new().text("fd.name", "x"));
+    for (texts, facts) in [
+        (&["fd.name = x"][..], 0),
+        (&["fd.name = x and proc.pname = y"], 0),
+        (&["fd.name = x", "fd.name = y", "proc.pname = y"], 3),
+        (&["proc.name = x", "proc.name = y"], 0),
+    ] {
+        let (leaves, conditions) = compiled(texts);
+        assert_eq!(program(&leaves, &conditions, Some(&event)).facts, facts, "{texts:?}");
+    }
 }

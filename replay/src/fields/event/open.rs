@@ -20,13 +20,18 @@ const O_TMPFILE: u64 = 1 << 13;
 /// Execute permission for anybody, `0111` (the portable mode bits are those of Linux).
 const ANY_EXEC: u64 = 0o111;
 
+/// Position of the open flags among the parameters of the calls that have them.
+pub(in crate::fields) fn flags_position(etype: EventType) -> Option<usize> {
+    match etype {
+        ppme::PPME_SYSCALL_OPEN_X | ppme::PPME_SYSCALL_OPEN_BY_HANDLE_AT_X => Some(2),
+        ppme::PPME_SYSCALL_OPENAT_2_X | ppme::PPME_SYSCALL_OPENAT2_X => Some(3),
+        _ => None,
+    }
+}
+
 /// Open flags of the calls that have them; 0 where they are not known.
 pub(super) fn open_flags(event: &Event<'_>) -> Option<u64> {
-    Some(match event.etype {
-        ppme::PPME_SYSCALL_OPEN_X | ppme::PPME_SYSCALL_OPEN_BY_HANDLE_AT_X => event.u64(2).unwrap_or(0),
-        ppme::PPME_SYSCALL_OPENAT_2_X | ppme::PPME_SYSCALL_OPENAT2_X => event.u64(3).unwrap_or(0),
-        _ => return None,
-    })
+    Some(event.u64(flags_position(event.etype)?).unwrap_or(0))
 }
 
 /// The call made the file.
