@@ -3,6 +3,7 @@
 //! Pipeline: byte source → decompression → blocks (with resynchronisation) → snapshots and raw events →
 //! conversion to the normal form → [`Item`]s. Memory is bounded by the largest block, not by the file.
 
+mod at_hand;
 mod item;
 mod items;
 
@@ -14,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::blocks::event::{self, Fault};
 use crate::blocks::frame::{Block, Blocks, event_at};
 use crate::blocks::{self, EventLayout, Kind, List, fds, interfaces, machine, section, threads, users};
-use crate::convert::{Converter, Normal, Outcome, Pass};
+use crate::convert::{Converter, Normal, Outcome};
 use crate::event::{Event, EventType, RawEvent};
 use crate::halves::Halves;
 use crate::ledger::{Counter, Ledger};
@@ -23,6 +24,7 @@ use crate::look;
 use crate::resume::ReaderState;
 use crate::source::Source;
 use crate::tables::ppme;
+pub use at_hand::Take;
 pub use item::{FormatError, Item, Section, Upstream};
 pub use items::Items;
 
@@ -69,14 +71,8 @@ struct Delivered {
     payload: Range<usize>,
 }
 
-/// An event of today's form, still in the window.
-struct Plain {
-    head: event::Head,
-    enter_ts: Option<u64>,
-    offset: u64,
-    /// Where its block begins in the window.
-    start: usize,
-}
+/// An event had to be left out.
+struct LeftOut;
 
 /// The stored header, without its borrowed parts.
 #[derive(Clone, Copy)]
@@ -307,16 +303,8 @@ impl CaptureReader {
             if let Some(plain) = self.plain() {
                 return Ok(Some(Item::Event(self.lend_plain(&plain))));
             }
-            let offset = self.blocks.offset();
-            if offset < self.pause.min(self.boundary)
-                && !self.pending_section
-                && let Some((layout, body)) = self.blocks.any_event()
-            {
-                self.is_scap = true;
-                match self.event(&body, layout, offset) {
-                    Some(delivered) => return Ok(Some(Item::Event(self.lend(&delivered)))),
-                    None => continue,
-                }
+            if let Some(delivered) = self.event_at_hand() {
+                return Ok(Some(Item::Event(self.lend(&delivered))));
             }
             match self.step()? {
                 Step::Event(delivered) => return Ok(Some(Item::Event(self.lend(&delivered)))),
@@ -334,45 +322,6 @@ impl CaptureReader {
     pub fn plain_event(&mut self) -> Option<Event<'_>> {
         let plain = self.plain()?;
         Some(self.lend_plain(&plain))
-    }
-
-    // Its result would be copied twice otherwise, for every event.
-    #[allow(clippy::inline_always)]
-    #[inline(always)]
-    fn plain(&mut self) -> Option<Plain> {
-        let offset = self.blocks.offset();
-        if offset >= self.pause.min(self.boundary) || self.pending_section {
-            return None;
-        }
-        let block = self.blocks.next_event()?;
-        let head = event::head(block)?;
-        let payload = block.get(event::PAYLOAD..head.end)?;
-        let Pass { enter_ts } = self.converter.pass(head.etype, head.tid, head.nparams as usize, payload)?;
-        let (len, start) = (block.len(), self.blocks.start());
-        self.blocks.take_event(len);
-        self.is_scap = true;
-        self.events += 1;
-        self.watch(head.ts, head.etype);
-        Some(Plain { head, enter_ts, offset, start })
-    }
-
-    #[allow(clippy::inline_always)] // as above
-    #[inline(always)]
-    fn lend_plain(&self, plain: &Plain) -> Event<'_> {
-        let Plain { head, enter_ts, offset, start } = *plain;
-        let payload = self.blocks.bytes(start + event::PAYLOAD..start + head.end);
-        Event {
-            num: self.events,
-            ts: head.ts,
-            tid: head.tid,
-            cpu: head.cpu,
-            etype: head.etype,
-            state_only: false,
-            enter_ts,
-            data: payload,
-            ranges: self.converter.passed(),
-            raw: RawEvent { offset, enter: self.converter.used(), etype: head.etype.0, nparams: head.nparams, payload },
-        }
     }
 
     #[inline]
@@ -416,7 +365,8 @@ impl CaptureReader {
                 if offset >= self.boundary {
                     self.carry(offset).map_err(|error| self.io(error))?;
                 }
-                Ok(self.event(&body, layout, offset).map_or(Step::Nothing, |event| Step::Event(Box::new(event))))
+                let event = self.event(&body, layout, offset).ok().flatten();
+                Ok(event.map_or(Step::Nothing, |event| Step::Event(Box::new(event))))
             }
             Ok(Some(block)) => self.snapshot(&block),
             Ok(None) => match self.next_run()? {
@@ -427,25 +377,19 @@ impl CaptureReader {
         }
     }
 
+    /// What a stored event comes to: nothing where it is merged into a later one, or of no use. One that had to be left
+    /// out was counted, and is an error.
     #[inline]
-    fn event(&mut self, body: &Range<usize>, layout: EventLayout, offset: u64) -> Option<Delivered> {
+    fn event(&mut self, body: &Range<usize>, layout: EventLayout, offset: u64) -> Result<Option<Delivered>, LeftOut> {
         let stored = match event::decode(self.blocks.bytes(body.clone()), layout) {
             Ok(stored) => stored,
-            Err(fault) => {
-                self.ledger.count(match fault {
-                    Fault::Damaged => Counter::DamagedEvents,
-                    Fault::UnknownType => Counter::UnknownEventTypes,
-                });
-                return None;
-            }
+            Err(Fault::Damaged) => return Err(self.leave_out(Counter::DamagedEvents)),
+            Err(Fault::UnknownType) => return Err(self.leave_out(Counter::UnknownEventTypes)),
         };
         let normal = match self.converter.convert(&stored, offset, &mut self.ledger) {
             Outcome::Deliver(normal) => normal,
-            Outcome::Gone => return None,
-            Outcome::Damaged => {
-                self.ledger.count(Counter::DamagedEvents);
-                return None;
-            }
+            Outcome::Gone => return Ok(None),
+            Outcome::Damaged => return Err(self.leave_out(Counter::DamagedEvents)),
         };
         let payload = body.start + stored.payload_at;
         let delivered = Delivered {
@@ -463,7 +407,13 @@ impl CaptureReader {
         };
         self.events += 1;
         self.watch(delivered.head.ts, normal.etype);
-        Some(delivered)
+        Ok(Some(delivered))
+    }
+
+    #[cold]
+    fn leave_out(&mut self, counter: Counter) -> LeftOut {
+        self.ledger.count(counter);
+        LeftOut
     }
 
     /// Counts what the events say about the recording itself.

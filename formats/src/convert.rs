@@ -8,7 +8,7 @@
 //! they pass through the conversion table; bytes are copied once, at the end, and only when a parameter comes from
 //! elsewhere than the event's own payload.
 
-use crate::blocks::event::Stored;
+use crate::blocks::event::{Head, Stored};
 use crate::container;
 use crate::event::{EventType, ParamRange};
 use crate::halves::{Ended, Half, Halves};
@@ -41,32 +41,45 @@ struct Plan {
     params: u8,
     /// A call's half: enter halves are remembered, exit halves end them.
     call: bool,
-    /// Lengths of its parameters take four bytes.
-    wide: bool,
+    /// Counts of parameters with which [`Converter::pass`] takes it; none, where the two are the wrong way round.
+    plain: (u8, u8),
 }
 
+/// No count at all.
+const NEVER: (u8, u8) = (1, 0);
+
 static PLANS: [Plan; EVENT_TYPES] = {
-    let mut plans = [Plan { class: Class::Unused, params: 0, call: false, wide: false }; EVENT_TYPES];
+    let mut plans = [Plan { class: Class::Unused, params: 0, call: false, plain: NEVER }; EVENT_TYPES];
     let mut id = 0;
     while id < EVENT_TYPES {
         let def = tables::event_at(id);
         let enter = matches!(def.dir, Direction::Enter);
         let old = def.flags.has(EventFlags::OLD_VERSION);
+        let class = if def.flags.has(EventFlags::UNUSED) {
+            Class::Unused
+        } else if !def.flags.has(EventFlags::CONVERTER_MANAGED) {
+            if old { Class::OldEnter } else { Class::Pass }
+        } else if enter {
+            Class::Enter
+        } else if old {
+            Class::OldExit
+        } else {
+            Class::Exit
+        };
+        let params = def.params.len() as u8;
         plans[id] = Plan {
-            class: if def.flags.has(EventFlags::UNUSED) {
-                Class::Unused
-            } else if !def.flags.has(EventFlags::CONVERTER_MANAGED) {
-                if old { Class::OldEnter } else { Class::Pass }
-            } else if enter {
-                Class::Enter
-            } else if old {
-                Class::OldExit
-            } else {
-                Class::Exit
-            },
-            params: def.params.len() as u8,
+            class,
+            params,
             call: matches!(def.origin, EventOrigin::Syscall),
-            wide: def.flags.has(EventFlags::LARGE_PAYLOAD),
+            plain: match class {
+                // Lengths of four bytes.
+                _ if def.flags.has(EventFlags::LARGE_PAYLOAD) => NEVER,
+                // What the recorder lost is counted.
+                _ if matches!(EventType(id as u16), ppme::PPME_DROP_E | ppme::PPME_DROP_X) => NEVER,
+                Class::Pass => (0, params),
+                Class::Exit => (params, params),
+                _ => NEVER,
+            },
         };
         id += 1;
     }
@@ -98,9 +111,10 @@ pub(crate) struct Normal {
 }
 
 /// An event that is of today's form as it is stored.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pass {
-    pub enter_ts: Option<u64>,
+pub(crate) struct Pass<'c> {
+    pub ranges: &'c [ParamRange],
+    /// What waits, where anything does: [`leave`] is still to be called.
+    pub halves: Option<&'c mut Halves>,
 }
 
 /// What became of a stored event.
@@ -119,7 +133,6 @@ pub(crate) enum Outcome {
 pub(crate) struct Converter {
     halves: Halves,
     ranges: Vec<ParamRange>,
-    /// Those of an event that passed as it was.
     passed: Passed,
     scratch: Vec<u8>,
     values: Vec<Value>,
@@ -130,16 +143,40 @@ pub(crate) struct Converter {
     used: Option<u64>,
 }
 
-/// Parameters of an event of today's form: a place for each, so that nothing has to grow.
-struct Passed {
-    ranges: [ParamRange; MAX_PARAMS],
-    count: usize,
-}
+/// Parameters of the event that passed last: a place for each, so that nothing has to grow.
+struct Passed([ParamRange; MAX_PARAMS]);
 
 impl Default for Passed {
     fn default() -> Self {
-        Self { ranges: [ParamRange::default(); MAX_PARAMS], count: 0 }
+        Self([ParamRange::default(); MAX_PARAMS])
     }
+}
+
+impl Passed {
+    /// Turns the `count` lengths that `payload` begins with into ranges; `None` where they reach beyond its end.
+    #[allow(clippy::inline_always)] // part of `Converter::pass`
+    #[inline(always)]
+    fn lay_out(&mut self, payload: &[u8], count: usize) -> Option<&[ParamRange]> {
+        let lengths = payload.get(..2 * count)?.as_chunks::<2>().0;
+        let ranges = self.0.get_mut(..count)?;
+        let mut start = 2 * count as u32;
+        for (range, len) in ranges.iter_mut().zip(lengths) {
+            let len = u32::from(u16::from_le_bytes(*len));
+            *range = ParamRange { start, len };
+            start += len;
+        }
+        (start as usize <= payload.len()).then_some(ranges)
+    }
+}
+
+/// What waits of the thread of an event that passed is done with: the call is over, or the thread is.
+pub(crate) fn leave(halves: &mut Halves, tid: i64, etype: EventType) -> Option<Ended> {
+    let is_call = PLANS.get(usize::from(etype.0)).is_some_and(|plan| plan.call);
+    let ended = if is_call { halves.end(tid, etype) } else { None };
+    if etype == ppme::PPME_PROCEXIT_1_E {
+        halves.forget(tid);
+    }
+    ended
 }
 
 /// What is left of an event after its conversion chain.
@@ -152,10 +189,10 @@ enum Verdict {
 }
 
 impl Converter {
-    /// Parameters of the event that passed last.
+    /// Parameters of the event that passed last, of which there were so many.
     #[inline]
-    pub(crate) fn passed(&self) -> &[ParamRange] {
-        self.passed.ranges.get(..self.passed.count).unwrap_or_default()
+    pub(crate) fn passed(&self, count: usize) -> &[ParamRange] {
+        self.passed.0.get(..count).unwrap_or_default()
     }
 
     /// Parameters of the event converted last.
@@ -201,36 +238,18 @@ impl Converter {
         ts
     }
 
-    /// Takes an event that is of today's form, as nearly all are: leaves its parameters in [`Converter::passed`] and gives
-    /// the time of its enter half. `payload` has no other lengths than those of `count` parameters. `None`, and nothing is
-    /// changed that matters: it needs [`Converter::convert`].
-    #[inline]
-    pub(crate) fn pass(&mut self, etype: EventType, tid: i64, count: usize, payload: &[u8]) -> Option<Pass> {
-        let plan = *PLANS.get(usize::from(etype.0))?;
-        let table = usize::from(plan.params);
-        let is_current = match plan.class {
-            Class::Pass => count <= table,
-            Class::Exit => count == table,
-            _ => false,
-        };
-        if !is_current || plan.wide {
+    /// Takes an event that is of today's form, as nearly all are. `None`, and nothing is changed that matters: it needs
+    /// [`Converter::convert`].
+    // In a loop over events, which keeps in registers what it would else hand over and take back.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
+    pub(crate) fn pass(&mut self, head: &Head, payload: &[u8]) -> Option<Pass<'_>> {
+        let Plan { plain: (least, most), .. } = *PLANS.get(usize::from(head.etype.0))?;
+        if head.nparams < u32::from(least) || head.nparams > u32::from(most) {
             return None;
         }
-        let mut start = 2 * count;
-        let lengths = payload.get(..start)?;
-        for (range, len) in self.passed.ranges.iter_mut().zip(lengths.as_chunks::<2>().0) {
-            let len = u16::from_le_bytes(*len);
-            *range = ParamRange { start: start as u32, len: u32::from(len) };
-            start += usize::from(len);
-        }
-        if start > payload.len() {
-            return None;
-        }
-        self.passed.count = count;
-        self.used = None;
-        let enter_ts = if plan.call { self.end(tid, etype) } else { None };
-        self.after(etype, tid);
-        Some(Pass { enter_ts })
+        let ranges = self.passed.lay_out(payload, head.nparams as usize)?;
+        Some(Pass { ranges, halves: if self.halves.is_empty() { None } else { Some(&mut self.halves) } })
     }
 
     /// Brings an event to the normal form; its block begins at offset `at` of the uncompressed stream.

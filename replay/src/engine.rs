@@ -16,7 +16,7 @@ mod visitor;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use casebook_formats::capture::{CaptureReader, FormatError, Item, Items};
+use casebook_formats::capture::{CaptureReader, FormatError, Item, Items, Take};
 use casebook_formats::event::Event;
 use casebook_formats::ledger::{Counter, Ledger};
 use casebook_formats::tables::ppme;
@@ -27,7 +27,7 @@ use crate::context::{Clock, EventContext};
 use crate::moment::Moment;
 use crate::state::State;
 use crate::state::keep::keep;
-use roles::{Role, Roles};
+use roles::{Interest, Interests};
 use visitor::Each;
 pub use visitor::Visitor;
 
@@ -43,6 +43,39 @@ pub enum End {
     SpanOver,
     /// The visitor asked for it.
     Stopped,
+}
+
+/// Why the events at hand are not gone on with.
+enum Pause {
+    End(End),
+    /// The visitor wants to hear what was lost; the time of the event before.
+    Due {
+        previous: u64,
+    },
+}
+
+/// A visitor looks at the events at hand.
+struct Looking<'r, V> {
+    replay: &'r mut Replay,
+    visitor: &'r mut V,
+    interests: &'r mut Interests,
+}
+
+impl<V: Visitor> Take for Looking<'_, V> {
+    type Break = Pause;
+
+    #[allow(clippy::inline_always)] // the whole of a replay's loop in one function
+    #[inline(always)]
+    fn event(&mut self, event: &Event<'_>) -> ControlFlow<Pause> {
+        let previous = self.replay.position.last_ts;
+        if let ControlFlow::Break(end) = self.replay.event(event, self.visitor, self.interests) {
+            return ControlFlow::Break(Pause::End(end));
+        }
+        if self.visitor.is_due(previous, self.replay.position.last_ts) {
+            return ControlFlow::Break(Pause::Due { previous });
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// How far a replay has come.
@@ -75,8 +108,10 @@ pub struct Replay {
     position: Position,
     span: Option<u64>,
     until: Option<Moment>,
-    /// Events later than this end the replay; known with the first time of the capture.
-    deadline: Option<u64>,
+    /// Events later than this end the replay, or are the first with a time.
+    deadline: u64,
+    /// Events at this offset or beyond it want more than the way of every event ([`Replay::attend`]).
+    attention: u64,
     /// An event came that does not describe the state at the start.
     started: bool,
     /// Latest time of an event so far; events need not be in order.
@@ -85,7 +120,6 @@ pub struct Replay {
     gaps: u64,
     /// The visitor was shown the state before the first event of this section.
     introduced: bool,
-    roles: Roles,
     /// Gaps that the recorder told of, as the reader knows them.
     recorded: Arc<[u64]>,
     /// Offset of the first of them that has not come yet.
@@ -96,11 +130,10 @@ keep!(Replay { state, ledger, position, started, latest, gaps } else {
     // What was asked for, not what was found.
     span: None,
     until: None,
-    deadline: None,
+    deadline: 0,
+    attention: 0,
     // What a visitor was shown, and the next one is another.
     introduced: false,
-    // One for all replays.
-    roles: Roles::default(),
     // The reader's.
     recorded: Arc::default(),
     next_recorded: None,
@@ -134,18 +167,11 @@ impl Replay {
         self
     }
 
-    /// The capture begins at `first_ts`.
-    #[cold]
-    fn begin(&mut self, first_ts: u64) {
-        self.position.first_ts = first_ts;
-        self.deadline = self.deadline_from(first_ts);
-    }
-
     /// The last time at which events are replayed, of an input that begins at `first_ts`.
-    fn deadline_from(&self, first_ts: u64) -> Option<u64> {
+    fn deadline_from(&self, first_ts: u64) -> u64 {
         let span_end = self.span.map(|span| first_ts.saturating_add(span).saturating_sub(1));
         let until = self.until.map(|moment| moment.at(first_ts));
-        [span_end, until].into_iter().flatten().min()
+        [span_end, until].into_iter().flatten().min().unwrap_or(u64::MAX)
     }
 
     /// Shows every event of the capture to `look`, in order.
@@ -179,13 +205,14 @@ impl Replay {
     /// As [`Replay::run`].
     pub(crate) fn until(&mut self, reader: &mut CaptureReader, num: u64) -> Result<bool, FormatError> {
         self.expect_recorded_gaps(reader);
+        // Nobody looks, so nobody stops.
+        let nobody = &mut Each(|_: &EventContext<'_>| ControlFlow::Continue(()));
+        let mut interests = Interests::of(nobody);
         while let Some(item) = reader.next_item()? {
             if matches!(&item, Item::Event(event) if event.num >= num) {
                 return Ok(true);
             }
-            // Nobody looks, so nobody stops.
-            let nobody = &mut Each(|_: &EventContext<'_>| ControlFlow::Continue(()));
-            let _ = self.item(item, nobody);
+            let _ = self.item(item, nobody, &mut interests);
             self.hear_of_gaps(reader.ledger(), nobody);
         }
         Ok(false)
@@ -193,34 +220,45 @@ impl Replay {
 
     fn events<V: Visitor>(&mut self, reader: &mut impl Items, visitor: &mut V) -> Result<End, FormatError> {
         self.expect_recorded_gaps(reader);
+        self.hear_of_gaps(reader.ledger(), visitor);
+        let mut interests = Interests::of(visitor);
+        let mut told = self.position.events;
         loop {
-            let until = self.position.events + PROGRESS_INTERVAL;
-            self.hear_of_gaps(reader.ledger(), visitor);
-            while self.position.events < until {
-                let previous = self.position.last_ts;
-                let flow = match reader.plain_event() {
-                    Some(event) => self.event(&event, visitor),
-                    None => self.other(reader, visitor)?,
-                };
-                if let ControlFlow::Break(end) = flow {
-                    return Ok(end);
+            let mut looking = Looking { replay: self, visitor, interests: &mut interests };
+            let due = match reader.events_at_hand(&mut looking) {
+                ControlFlow::Break(Pause::End(end)) => return Ok(end),
+                ControlFlow::Break(Pause::Due { previous }) => Some(previous),
+                ControlFlow::Continue(()) => {
+                    let previous = self.position.last_ts;
+                    if let ControlFlow::Break(end) = self.other(reader, visitor, &mut interests)? {
+                        return Ok(end);
+                    }
+                    visitor.is_due(previous, self.position.last_ts).then_some(previous)
                 }
-                if visitor.is_due(previous, self.position.last_ts) {
-                    // What was lost before the first event was lost by then.
-                    let until = if previous == 0 { self.position.last_ts } else { previous };
-                    visitor.lost(until, &self.lost(reader));
-                }
+            };
+            if let Some(previous) = due {
+                // What was lost before the first event was lost by then.
+                let until = if previous == 0 { self.position.last_ts } else { previous };
+                visitor.lost(until, &self.lost(reader));
             }
-            visitor.progress(reader.bytes_read(), self.position.events);
+            if self.position.events - told >= PROGRESS_INTERVAL {
+                told = self.position.events;
+                visitor.progress(reader.bytes_read(), told);
+            }
         }
     }
 
     /// The next item, whatever it is.
     #[inline(never)]
-    fn other<V: Visitor>(&mut self, reader: &mut impl Items, visitor: &mut V) -> Result<ControlFlow<End>, FormatError> {
+    fn other<V: Visitor>(
+        &mut self,
+        reader: &mut impl Items,
+        visitor: &mut V,
+        interests: &mut Interests,
+    ) -> Result<ControlFlow<End>, FormatError> {
         let Some(item) = reader.next_item()? else { return Ok(ControlFlow::Break(End::Finished)) };
-        let flow = self.item(item, visitor);
-        // Before a plain event nothing is left out.
+        let flow = self.item(item, visitor, interests);
+        // Before an event at hand nothing is left out.
         self.hear_of_gaps(reader.ledger(), visitor);
         Ok(flow)
     }
@@ -241,6 +279,7 @@ impl Replay {
         self.recorded = Arc::clone(reader.gaps());
         let told = if self.position.events == 0 { 0 } else { self.gaps_until(self.position.offset) };
         self.next_recorded = self.recorded.get(told).copied();
+        self.attention = 0;
     }
 
     /// The recorder lost events from here on.
@@ -255,9 +294,9 @@ impl Replay {
         self.recorded.partition_point(|&gap| gap <= offset)
     }
 
-    fn item<V: Visitor>(&mut self, item: Item<'_>, visitor: &mut V) -> ControlFlow<End> {
+    fn item<V: Visitor>(&mut self, item: Item<'_>, visitor: &mut V, interests: &mut Interests) -> ControlFlow<End> {
         match item {
-            Item::Event(event) => self.event(&event, visitor),
+            Item::Event(event) => self.event(&event, visitor, interests),
             other => {
                 self.seed(other);
                 ControlFlow::Continue(())
@@ -265,37 +304,34 @@ impl Replay {
         }
     }
 
-    #[allow(clippy::inline_always)] // the whole of a replay's loop in one function
+    #[allow(clippy::inline_always)] // as above
     #[inline(always)]
-    fn event<V: Visitor>(&mut self, event: &Event<'_>, visitor: &mut V) -> ControlFlow<End> {
-        if self.next_recorded.is_some_and(|gap| event.raw.offset >= gap) {
-            self.tell_recorded_gap(event.raw.offset);
-            visitor.gap();
+    fn event<V: Visitor>(&mut self, event: &Event<'_>, visitor: &mut V, interests: &mut Interests) -> ControlFlow<End> {
+        // Read before the state hears of it: that it changes nothing about the event is more than a compiler sees.
+        let (interest, state_only) = (interests.get(event.etype), event.state_only);
+        let previous = self.position.last_ts;
+        if event.raw.offset >= self.attention || event.ts > self.deadline {
+            self.attend(event, interest, visitor)?;
         }
-        let previous_ts = if self.position.last_ts == 0 { event.ts } else { self.position.last_ts };
         if has_time(event.ts) {
-            if self.position.first_ts == 0 {
-                self.begin(event.ts);
-            }
-            if self.deadline.is_some_and(|deadline| event.ts > deadline) {
-                return ControlFlow::Break(End::SpanOver);
-            }
             self.position.last_ts = event.ts;
             self.latest = self.latest.max(event.ts);
         }
         self.position.events += 1;
         self.position.offset = event.raw.offset;
-        if !self.introduced {
-            self.introduce(visitor);
-        }
         let effects = self.state.apply(event, &mut self.ledger);
-        if !self.is_shown(event) {
+        if interest == Interest::No && !state_only {
+            return ControlFlow::Continue(());
+        }
+        if !self.is_shown(event, interest) {
             visitor.hidden(event, &self.state);
             return ControlFlow::Continue(());
         }
         if !visitor.wants(event.etype) {
+            interests.lose(event.etype);
             return ControlFlow::Continue(());
         }
+        let previous_ts = if previous == 0 { event.ts } else { previous };
         let clock = Clock { first_ts: self.position.first_ts, previous_ts };
         let document = if event.etype == ppme::PPME_PLUGINEVENT_E { self.document(event) } else { None };
         let context = EventContext::new(event, &self.state, &effects).at(clock).saying(document.as_ref());
@@ -303,6 +339,36 @@ impl Replay {
             ControlFlow::Continue(()) => ControlFlow::Continue(()),
             ControlFlow::Break(()) => ControlFlow::Break(End::Stopped),
         }
+    }
+
+    /// What is to be done before an event is applied and hardly ever is: after a gap that the recorder told of, where a
+    /// capture begins (with its first time, with the first event that does not describe the state at the start), where a
+    /// section does, at the end of the span.
+    #[cold]
+    #[inline(never)]
+    fn attend<V: Visitor>(&mut self, event: &Event<'_>, interest: Interest, visitor: &mut V) -> ControlFlow<End> {
+        let offset = event.raw.offset;
+        if self.next_recorded.is_some_and(|gap| offset >= gap) {
+            self.tell_recorded_gap(offset);
+            visitor.gap();
+        }
+        if has_time(event.ts) {
+            if self.position.first_ts == 0 {
+                self.position.first_ts = event.ts;
+            }
+            self.deadline = self.deadline_from(self.position.first_ts);
+            if event.ts > self.deadline {
+                return ControlFlow::Break(End::SpanOver);
+            }
+        }
+        self.started |= interest != Interest::OnceBegun;
+        if !self.introduced {
+            self.introduced = true;
+            self.state.rest();
+            visitor.section(&self.state);
+        }
+        self.attention = if self.started { self.next_recorded.unwrap_or(u64::MAX) } else { 0 };
+        ControlFlow::Continue(())
     }
 
     /// Whether the visitor sees an event. Not shown are
@@ -313,14 +379,13 @@ impl Replay {
     /// - enter halves of system calls. Where the exit half follows it carries all parameters; recorders of today
     ///   send a few enter halves (open, connect, execve families) only for what they say about the state.
     #[inline]
-    fn is_shown(&mut self, event: &Event<'_>) -> bool {
-        let role = self.roles.of(event.etype);
-        self.started |= role != Role::InitialState;
-        match role {
-            Role::Shown => !event.state_only,
-            Role::InitialState => self.started && !event.state_only,
-            Role::EnterHalf => false,
-        }
+    fn is_shown(&self, event: &Event<'_>, interest: Interest) -> bool {
+        !event.state_only
+            && match interest {
+                Interest::No | Interest::Yes => true,
+                Interest::OnceBegun => self.started,
+                Interest::Hidden => false,
+            }
     }
 
     /// The payload of a plugin event.
@@ -333,20 +398,13 @@ impl Replay {
         document
     }
 
-    /// Shows the visitor what a section begins with.
-    #[cold]
-    fn introduce<V: Visitor>(&mut self, visitor: &mut V) {
-        self.introduced = true;
-        self.state.rest();
-        visitor.section(&self.state);
-    }
-
     /// What is not an event feeds the state.
     #[cold]
     fn seed(&mut self, item: Item<'_>) {
         match item {
             Item::Section(_) => {
                 self.introduced = false;
+                self.attention = 0;
                 self.state.section(&mut self.ledger);
             }
             Item::Machine(machine) => self.state.seed_machine(machine),
@@ -379,11 +437,8 @@ impl Replay {
     #[must_use]
     pub(crate) fn going_on(self, from: Self) -> Self {
         let Self { span, until, state, .. } = self;
-        let mut replay = Self { span, until, ..from };
+        let mut replay = Self { span, until, deadline: 0, ..from };
         replay.state.join(state.requests);
-        if replay.position.first_ts != 0 {
-            replay.begin(replay.position.first_ts);
-        }
         replay
     }
 

@@ -82,7 +82,7 @@ pub(crate) fn decode(body: &[u8], layout: EventLayout) -> Result<Stored<'_>, Fau
 /// Where the payload begins in a block of [`super::EV_V2`].
 pub(crate) const PAYLOAD: usize = 36;
 
-/// Header of a whole block of [`super::EV_V2`] or [`super::EV_V2_LARGE`], read at its fixed places.
+/// Header of a whole block of [`super::EV_V2`], read at its fixed places.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head {
     pub cpu: u16,
@@ -94,21 +94,29 @@ pub(crate) struct Head {
     pub end: usize,
 }
 
-/// Reads the header of such a block; `None` where its lengths do not fit.
-#[inline]
-pub(crate) fn head(block: &[u8]) -> Option<Head> {
-    let bytes: &[u8; PAYLOAD] = block.first_chunk()?;
-    let [.., a, b, c, d] = *bytes;
-    let event: &[u8; 22] = bytes[10..32].first_chunk()?;
-    let end = 10 + u32_at(event, 16) as usize;
-    (end >= PAYLOAD && end + 4 <= block.len()).then_some(Head {
-        cpu: u16::from_le_bytes([bytes[8], bytes[9]]),
-        ts: u64_at(event, 0),
-        tid: u64_at(event, 8) as i64,
-        etype: EventType(u16::from_le_bytes([event[20], event[21]])),
-        nparams: u32::from_le_bytes([a, b, c, d]),
+/// Reads the header of such a block, which is `len` bytes long and begins with `bytes`; `None` where its own length does
+/// not fit.
+#[allow(clippy::inline_always)] // as that of `frame::split_event`
+#[inline(always)]
+pub(crate) fn head(bytes: &[u8; PAYLOAD], len: usize) -> Option<Head> {
+    let end = 10 + u32::from_le_bytes(field(bytes, 26)) as usize;
+    (end >= PAYLOAD && end + 4 <= len).then_some(Head {
+        cpu: u16::from_le_bytes(field(bytes, 8)),
+        ts: u64::from_le_bytes(field(bytes, 10)),
+        tid: i64::from_le_bytes(field(bytes, 18)),
+        etype: EventType(u16::from_le_bytes(field(bytes, 30))),
+        nparams: u32::from_le_bytes(field(bytes, 32)),
         end,
     })
+}
+
+/// The bytes at a fixed place, each field by itself: copies of all bytes at once are taken apart with many instructions.
+#[allow(clippy::inline_always)] // its place is known and its check gone only where it is called
+#[inline(always)]
+pub(crate) fn field<const N: usize>(bytes: &[u8; PAYLOAD], at: usize) -> [u8; N] {
+    let mut field = [0; N];
+    field.copy_from_slice(&bytes[at..at + N]);
+    field
 }
 
 /// Cpu id, dump flags, and the event from its header on.

@@ -6,7 +6,7 @@
 use std::io;
 use std::ops::Range;
 
-use super::{EV_V2, EV_V2_LARGE, EventLayout, Kind, SHB, event, fds, interfaces, round4, section, threads, users};
+use super::{EV_V2, EventLayout, Kind, SHB, event, fds, interfaces, round4, section, threads, users};
 use crate::ledger::{Counter, Ledger};
 use crate::limits::{HEAD_SEARCH, MAX_BLOCK, MAX_EVENT_BLOCK, READ_BUFFER};
 use crate::seekable::{Feed, Run};
@@ -96,23 +96,16 @@ impl Blocks {
         self.base + self.start as u64
     }
 
-    /// The next block, where it is an event of today's kind, not a large one, and whole in the window: the way of nearly
-    /// every block. It is not taken yet. Anything else is for [`Blocks::next`].
+    /// What is in the window and not yet taken.
     #[inline]
-    pub(crate) fn next_event(&self) -> Option<&[u8]> {
-        let unread = self.window.get(self.start..self.end)?;
-        let head: &[u8; 8] = unread.first_chunk()?;
-        let number = u32::from_le_bytes([head[0], head[1], head[2], head[3]]);
-        let len = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
-        let sound = matches!(number, EV_V2 | EV_V2_LARGE) && len.is_multiple_of(4) && len <= MAX_EVENT_BLOCK;
-        let block = unread.get(..len).filter(|_| sound)?;
-        (trailer(block) == len as u32).then_some(block)
+    pub(crate) fn unread(&self) -> &[u8] {
+        self.window.get(self.start..self.end).unwrap_or_default()
     }
 
     /// The next block, where it is an event of any kind, and whole in the window.
     #[inline]
     pub(crate) fn any_event(&mut self) -> Option<(EventLayout, Range<usize>)> {
-        let unread = self.window.get(self.start..self.end)?;
+        let unread = self.unread();
         let (Kind::Event(layout), len) = sized(unread)? else { return None };
         if trailer(unread.get(..len)?) != len as u32 {
             return None;
@@ -122,23 +115,23 @@ impl Blocks {
         Some((layout, body))
     }
 
-    /// Takes the block of [`Blocks::next_event`], which is of this length.
-    #[inline]
-    pub(crate) fn take_event(&mut self, len: usize) {
-        self.start += len;
-    }
-
     /// Where the unread bytes begin among those of [`Blocks::bytes`].
     #[inline]
     pub(crate) fn start(&self) -> usize {
         self.start
     }
 
+    /// Takes the first `len` of the unread bytes, whole blocks.
+    #[inline]
+    pub(crate) fn pass_by(&mut self, len: usize) {
+        self.start = self.end.min(self.start + len);
+    }
+
     /// The next block of a known type. Unknown types are skipped, broken places passed over; both are counted.
     #[inline]
     pub(crate) fn next(&mut self, ledger: &mut Ledger) -> io::Result<Option<Block>> {
-        if let Some(unread) = self.window.get(self.start..self.end)
-            && let Some((kind, len)) = sized(unread)
+        let unread = self.unread();
+        if let Some((kind, len)) = sized(unread)
             && let Some(block) = unread.get(..len)
             && trailer(block) == len as u32
         {
@@ -349,6 +342,25 @@ impl Blocks {
         }
         (self.start, self.end) = (0, unread);
     }
+}
+
+/// An event of the first block, its payload, and what follows the block: where that is of today's kind, whole and sound.
+/// Any other is for [`Blocks::next`].
+#[allow(clippy::inline_always)] // its results are many, and go into registers where it is part of a loop
+#[inline(always)]
+pub(crate) fn split_event(unread: &[u8]) -> Option<(event::Head, &[u8], &[u8])> {
+    let bytes: &[u8; event::PAYLOAD] = unread.first_chunk()?;
+    let (number, len) = (u32::from_le_bytes(event::field(bytes, 0)), u32::from_le_bytes(event::field(bytes, 4)));
+    let size = len as usize;
+    if number != EV_V2 || !len.is_multiple_of(4) || size > MAX_EVENT_BLOCK {
+        return None;
+    }
+    let head = event::head(bytes, size)?;
+    let (block, rest) = unread.split_at_checked(size)?;
+    if u32::from_le_bytes(*block.get(size - 4..)?.first_chunk()?) != len {
+        return None;
+    }
+    Some((head, block.get(event::PAYLOAD..head.end)?, rest))
 }
 
 /// Number and total length of a block.

@@ -2,9 +2,10 @@
 //!
 //! [`CaptureReader`] is one such reader; another hands over what a `CaptureReader` on another thread has read.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{CaptureReader, FormatError, Item, Upstream};
+use super::{CaptureReader, FormatError, Item, Take, Upstream};
 use crate::event::Event;
 use crate::ledger::Ledger;
 
@@ -13,6 +14,18 @@ pub trait Items {
     /// The next item, where it is an event that can be had without ado and before which nothing was counted that the
     /// state has to doubt for; `None` says nothing about what comes, ask [`Items::next_item`].
     fn plain_event(&mut self) -> Option<Event<'_>>;
+
+    /// Such events, one after another until `taker` has enough; `Continue` says as little about what comes.
+    #[inline]
+    fn events_at_hand<T: Take>(&mut self, taker: &mut T) -> ControlFlow<T::Break>
+    where
+        Self: Sized,
+    {
+        while let Some(event) = self.plain_event() {
+            taker.event(&event)?;
+        }
+        ControlFlow::Continue(())
+    }
 
     /// The next item, or `None` at the end.
     ///
@@ -39,6 +52,11 @@ impl Items for CaptureReader {
     #[inline(always)]
     fn plain_event(&mut self) -> Option<Event<'_>> {
         self.plain_event()
+    }
+
+    #[inline]
+    fn events_at_hand<T: Take>(&mut self, taker: &mut T) -> ControlFlow<T::Break> {
+        self.events_at_hand(taker)
     }
 
     fn next_item(&mut self) -> Result<Option<Item<'_>>, FormatError> {

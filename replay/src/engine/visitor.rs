@@ -15,7 +15,8 @@ pub trait Visitor {
         let _ = state;
     }
 
-    /// Whether events of this type are of interest: if not, they are applied and not shown, which is cheaper.
+    /// Whether events of this type are of interest: if not, they are applied and not shown, which is cheaper. Those that
+    /// are not of interest any more stay so.
     #[inline]
     fn wants(&self, etype: EventType) -> bool {
         let _ = etype;
