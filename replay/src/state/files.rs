@@ -71,14 +71,12 @@ impl State {
     /// Puts a record under a number, unless the table is full.
     pub(crate) fn put_fd(&mut self, table: TableId, number: i64, fd: Arc<Fd>, ledger: &mut Ledger) -> bool {
         let Some(entry) = self.tables.get_mut(table.0) else { return false };
-        if entry.table.get(number).is_none() {
-            if entry.table.len() >= MAX_FDS || self.open_fds >= MAX_FDS_TOGETHER {
-                ledger.count(Counter::StateLimit);
-                return false;
-            }
-            self.open_fds += 1;
+        let is_full = entry.table.len() >= MAX_FDS || self.open_fds >= MAX_FDS_TOGETHER;
+        if is_full && entry.table.get(number).is_none() {
+            ledger.count(Counter::StateLimit);
+            return false;
         }
-        Arc::make_mut(&mut entry.table).insert(number, fd);
+        self.open_fds += usize::from(Arc::make_mut(&mut entry.table).insert(number, fd));
         true
     }
 
@@ -118,25 +116,19 @@ impl State {
         }
     }
 
-    /// Takes descriptors out of a table at once.
-    pub(crate) fn drop_fds_where(&mut self, table: TableId, test: impl Fn(i64, &Fd) -> bool) {
-        let Some(entry) = self.tables.get_mut(table.0) else { return };
-        let numbers = entry.table.numbers_where(test);
-        if numbers.is_empty() {
-            return;
-        }
-        let contents = Arc::make_mut(&mut entry.table);
-        for number in numbers {
-            contents.remove(number);
-            self.open_fds -= 1;
+    /// Takes out of a table what an exec closes.
+    pub(crate) fn drop_closed_on_exec(&mut self, table: TableId) {
+        if let Some(entry) = self.tables.get_mut(table.0)
+            && entry.table.has_closed_on_exec()
+        {
+            self.open_fds -= Arc::make_mut(&mut entry.table).close_on_exec();
         }
     }
 
     /// Takes one descriptor out of a table.
     pub(crate) fn drop_fd(&mut self, table: TableId, number: i64) {
         let Some(entry) = self.tables.get_mut(table.0) else { return };
-        if entry.table.get(number).is_some() {
-            Arc::make_mut(&mut entry.table).remove(number);
+        if entry.table.get(number).is_some() && Arc::make_mut(&mut entry.table).remove(number).is_some() {
             self.open_fds -= 1;
         }
     }

@@ -28,6 +28,7 @@ pub mod doubt;
 pub mod effects;
 mod enter;
 pub mod fd;
+mod fd_table;
 mod files;
 pub mod flags;
 mod handlers;
@@ -36,6 +37,7 @@ pub mod limits;
 pub mod lookup;
 pub mod origin;
 pub(crate) mod path;
+mod paths;
 mod seed;
 mod step;
 pub mod table;
@@ -58,7 +60,8 @@ use foldhash::fast::RandomState;
 use crate::audit::join::Requests;
 pub use container::{Container, ContainerKind, Mount, Probe};
 pub use effects::Effects;
-pub use fd::{Fd, FdKind, FdTable, Tuple};
+pub use fd::{Fd, FdKind, Tuple};
+pub use fd_table::FdTable;
 use keep::keep;
 pub use lookup::Ancestors;
 use table::{Slots, TableId};
@@ -160,6 +163,8 @@ pub struct State {
     /// Containers whose removal was reported, the first one first.
     pub(crate) containers_gone: VecDeque<Text>,
     pub(crate) texts: Texts,
+    /// Paths that were opened lately.
+    pub(crate) paths: paths::Paths,
     /// How much all texts weigh.
     pub(crate) weight: weight::Weight,
     /// Source of versions: how often anything changed.
@@ -182,7 +187,9 @@ pub struct State {
     pub(crate) unsettled: bool,
     /// Step from which on they may be sorted out again: that looks at all descriptors.
     pub(crate) settle_again: u64,
-    pub(crate) recent_exits: VecDeque<tree::RecentExit>,
+    pub(crate) recent_exits: tree::RecentExits,
+    /// There is something to do before the next event: one look at the three things that it may be.
+    disturbed: bool,
     /// Thread to remove when the next event is applied.
     leaving: Option<i64>,
     /// Descriptors to remove when the next event is applied.
@@ -198,7 +205,9 @@ keep!(State {
     // What was asked for, not what was found.
     requests: None,
     // Found out again.
+    disturbed: true,
     seen: lookup::Seen::default(),
+    paths: paths::Paths::default(),
     // Nobody remembers anything of a state that was taken back.
     people: 0,
 });
@@ -228,38 +237,37 @@ impl State {
     /// Brings the state to the moment after `event`. First removes what the event before left: exited threads and
     /// closed descriptors, which rules on that event still had to see.
     pub fn apply(&mut self, event: &Event<'_>, ledger: &mut Ledger) -> Effects {
-        if self.unsettled && !step::is_listing(event.etype) {
-            self.settle_now_and_then();
+        if self.disturbed {
+            self.calm(!step::is_listing(event.etype));
         }
-        self.sweep();
-        self.run(event, ledger)
+        let mut effects = Effects::default();
+        self.run(event, ledger, &mut effects);
+        effects
     }
 
     /// Brings the state to the moment between two events: what the event before ended goes.
     pub fn rest(&mut self) {
-        if self.unsettled {
-            self.settle_now_and_then();
+        if self.disturbed {
+            self.calm(true);
         }
-        self.sweep();
     }
 
-    /// Sorts the ends of sockets out, unless that was done just now.
+    /// Does what the event before left to do; sockets are sorted out at the end of a list only.
     #[cold]
-    fn settle_now_and_then(&mut self) {
-        if self.steps >= self.settle_again {
+    fn calm(&mut self, lists_end: bool) {
+        if self.unsettled && lists_end && self.steps >= self.settle_again {
             self.settle();
         }
+        self.remove_ended();
+        self.disturbed = self.unsettled;
     }
 
-    /// What the event before ended goes.
-    #[inline]
-    fn sweep(&mut self) {
-        if !self.closing.is_empty() || self.leaving.is_some() {
-            self.remove_ended();
-        }
+    /// Ends of sockets came in that have to be sorted out.
+    pub(crate) fn unsettle(&mut self) {
+        self.unsettled = true;
+        self.disturbed = true;
     }
 
-    #[cold]
     fn remove_ended(&mut self) {
         while let Some((table, number)) = self.closing.pop() {
             self.drop_fd(table, number);
@@ -272,11 +280,13 @@ impl State {
     /// Removes a thread when the next event is applied.
     pub(crate) fn leave_later(&mut self, tid: i64) {
         self.leaving = Some(tid);
+        self.disturbed = true;
     }
 
     /// Removes a descriptor when the next event is applied.
     pub(crate) fn close_later(&mut self, table: TableId, number: i64) {
         self.closing.push((table, number));
+        self.disturbed = true;
     }
 
     /// A number that no version had before.
@@ -291,6 +301,16 @@ impl State {
             return Arc::clone(&self.texts.empty);
         }
         Arc::from(&bytes[..self.weight.take_in(bytes.len())])
+    }
+
+    /// The same as [`State::text`], without a copy where a text at hand is that one.
+    pub(crate) fn text_like(&self, like: Option<&Text>, bytes: &[u8]) -> Text {
+        like.filter(|like| ***like == *bytes).map_or_else(|| self.text(bytes), Arc::clone)
+    }
+
+    /// The same as [`State::list`], without a copy where a list at hand is that one.
+    pub(crate) fn list_like(&self, like: Option<&Text>, bytes: &[u8]) -> Text {
+        like.filter(|like| ***like == *bytes).map_or_else(|| self.list(bytes), Arc::clone)
     }
 
     /// Shared copy of a list of NUL-terminated texts; the last NUL may be missing in an event. A lone NUL is an empty

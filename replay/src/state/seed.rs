@@ -127,7 +127,7 @@ impl State {
             let fd = self.fd_from_entry(entry);
             self.put_fd(table, entry.fd, Arc::new(fd), ledger);
         }
-        self.unsettled = true;
+        self.unsettle();
     }
 
     fn fd_from_entry(&mut self, entry: &FdEntry) -> Fd {

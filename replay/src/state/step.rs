@@ -7,7 +7,7 @@ use casebook_formats::ledger::{Counter, Ledger};
 use casebook_formats::tables::{self, Category, Direction, EventDef, EventFlags, EventOrigin, ParamType, ppme};
 
 use super::handlers::{HANDLERS, Handler, QUIET};
-use super::table::ThreadId;
+use super::table::{TableId, ThreadId};
 use super::{Effects, Fd, FdKind, State};
 
 /// An event being applied.
@@ -15,8 +15,10 @@ pub(crate) struct Step<'s, 'e> {
     pub(crate) event: &'s Event<'e>,
     /// Thread of the event.
     pub(crate) thread: Option<ThreadId>,
+    /// Kind of the descriptor that the event uses, if its record is known.
+    pub(crate) kind: FdKind,
     /// What is found out.
-    pub(crate) fx: Effects,
+    pub(crate) fx: &'s mut Effects,
     pub(crate) ledger: &'s mut Ledger,
 }
 
@@ -44,24 +46,26 @@ enum Subject {
 }
 
 /// What the state does with one event type.
-#[allow(clippy::struct_excessive_bools)] // columns of a table, each for itself
 struct Row {
     handler: Option<Handler>,
     subject: Subject,
     /// Parameter that holds the descriptor used.
     fd_param: Option<u8>,
-    /// Works on sockets only. Sending and receiving are left out: what is new about their socket they tell themselves.
-    needs_socket: bool,
-    /// Uses or makes a descriptor: `fd.num` has a value, -1 where there is none.
-    about_fd: bool,
-    enter: bool,
-    /// The enter half of a call: its exit comes next. Not a context switch or a signal, which come in between.
-    opens_call: bool,
-    /// Cannot change what is known of processes, users and containers, but by [`State::change`].
-    quiet: bool,
-    /// The thread itself did it: the exit half of a call, or its end.
-    is_deed: bool,
+    /// What else is so, as bits: most types have none or one of them.
+    traits: u8,
 }
+
+/// Uses or makes a descriptor: `fd.num` has a value, -1 where there is none.
+const ABOUT_FD: u8 = 1;
+/// Works on sockets only. Sending and receiving are left out: what is new about their socket they tell themselves.
+const NEEDS_SOCKET: u8 = 1 << 1;
+const ENTER: u8 = 1 << 2;
+/// The enter half of a call: its exit comes next. Not a context switch or a signal, which come in between.
+const OPENS_CALL: u8 = 1 << 3;
+/// May change what is known of processes, users and containers, other than by [`State::change`].
+const LOUD: u8 = 1 << 4;
+/// The thread itself did it: the exit half of a call, or its end.
+const DEED: u8 = 1 << 5;
 
 /// Rows by event type number.
 #[derive(Clone, Copy)]
@@ -78,19 +82,29 @@ impl Default for Rows {
 impl Row {
     fn of(etype: EventType, def: &EventDef) -> Self {
         let handler = HANDLERS.iter().find(|(types, _)| types.contains(&etype)).map(|(_, handler)| *handler);
-        let about_fd = def.flags.has(EventFlags::USES_FD) || def.flags.has(EventFlags::CREATES_FD);
+        let uses_fd = def.flags.has(EventFlags::USES_FD);
+        let is_call = def.origin == EventOrigin::Syscall;
+        let is_enter = def.dir == Direction::Enter;
+        let is_quiet = handler.is_none() || QUIET.iter().any(|types| types.contains(&etype));
+        let traits = [
+            (ABOUT_FD, uses_fd || def.flags.has(EventFlags::CREATES_FD)),
+            (NEEDS_SOCKET, def.category == Category::Net),
+            (ENTER, is_enter),
+            (OPENS_CALL, is_enter && is_call),
+            (LOUD, !is_quiet),
+            (DEED, (!is_enter && is_call) || etype == ppme::PPME_PROCEXIT_1_E),
+        ];
         Self {
             handler,
             subject: subject_of(def),
-            fd_param: if def.flags.has(EventFlags::USES_FD) { fd_param_of(def) } else { None },
-            needs_socket: def.category == Category::Net,
-            about_fd,
-            enter: def.dir == Direction::Enter,
-            opens_call: def.dir == Direction::Enter && def.origin == EventOrigin::Syscall,
-            quiet: handler.is_none() || QUIET.iter().any(|types| types.contains(&etype)),
-            is_deed: (def.dir == Direction::Exit && def.origin == EventOrigin::Syscall)
-                || etype == ppme::PPME_PROCEXIT_1_E,
+            fd_param: if uses_fd { fd_param_of(def) } else { None },
+            traits: traits.iter().filter(|(_, holds)| *holds).fold(0, |bits, (bit, _)| bits | bit),
         }
+    }
+
+    #[inline]
+    fn has(&self, bit: u8) -> bool {
+        self.traits & bit != 0
     }
 }
 
@@ -134,76 +148,108 @@ impl State {
     }
 
     /// Finds thread and descriptor of an event and hands it to its handler.
-    pub(crate) fn run(&mut self, event: &Event<'_>, ledger: &mut Ledger) -> Effects {
+    #[inline]
+    pub(crate) fn run(&mut self, event: &Event<'_>, ledger: &mut Ledger, fx: &mut Effects) {
         let Rows(rows) = self.rows;
-        let Some(row) = rows.get(usize::from(event.etype.0)) else { return Effects::default() };
-        let thread = match row.subject {
-            Subject::Nobody => None,
-            Subject::Known => self.id_of(event.tid),
-            Subject::Anybody => self.known_or_placeholder(event.tid, ledger),
-        };
+        let Some(row) = rows.get(usize::from(event.etype.0)) else { return };
+        let thread = self.subject_of(row, event, ledger);
         self.steps += 1;
         if self.weight.is_due() {
             self.weigh(ledger);
         }
-        let mut step = Step { event, thread, fx: Effects { thread, ..Effects::default() }, ledger };
-        // What the rare cases need, in one look.
-        let (mut is_bound, mut has_enter) = (false, false);
-        if let Some(thread) = thread.and_then(|id| self.threads.get_mut(id.0)) {
-            is_bound = row.is_deed && thread.is_bound();
-            has_enter = thread.enter.is_some();
-            if row.opens_call {
-                thread.last_enter = event.etype.0;
-            }
-        }
-        if is_bound {
+        fx.thread = thread;
+        let mut step = Step { event, thread, kind: FdKind::Unknown, fx, ledger };
+        let is_wary = self.note_call(thread, row, event);
+        if is_wary && row.has(DEED) {
             self.check_order(&mut step);
         }
-        if row.about_fd {
+        if row.has(ABOUT_FD) {
             self.find_fd(&mut step, row);
         }
-        if !row.quiet {
-            self.people += 1;
-        }
+        self.people += u64::from(row.has(LOUD));
         if let Some(handler) = row.handler {
             handler(self, &mut step);
         }
-        // Any exit ends the wait of an enter half: its own exit was lost if it has not taken it.
-        if has_enter
-            && !row.enter
-            && let Some(thread) = thread.and_then(|id| self.threads.get_mut(id.0))
-        {
-            thread.enter = None;
+        if is_wary {
+            self.end_wait(thread, row);
         }
-        step.fx
     }
 
+    /// Thread of the event, as far as its type has one.
+    #[inline]
+    fn subject_of(&mut self, row: &Row, event: &Event<'_>, ledger: &mut Ledger) -> Option<ThreadId> {
+        match row.subject {
+            Subject::Nobody => None,
+            Subject::Known => self.id_of(event.tid),
+            Subject::Anybody => match self.id_of(event.tid) {
+                None => self.known_or_placeholder(event.tid, ledger),
+                known => known,
+            },
+        }
+    }
+
+    /// Remembers the type of an enter half with its thread, and tells whether that has to be looked at closer: one look for
+    /// all that is rare.
+    #[inline]
+    fn note_call(&mut self, thread: Option<ThreadId>, row: &Row, event: &Event<'_>) -> bool {
+        let Some(thread) = thread.and_then(|id| self.threads.get_mut(id.0)) else { return false };
+        if row.has(OPENS_CALL) {
+            thread.last_enter = event.etype.0;
+        }
+        thread.wary
+    }
+
+    /// Any exit ends the wait of an enter half: its own exit was lost if it has not taken it.
+    #[cold]
+    fn end_wait(&mut self, thread: Option<ThreadId>, row: &Row) {
+        let Some(thread) = thread.and_then(|id| self.threads.get_mut(id.0)) else { return };
+        if !row.has(ENTER) {
+            thread.enter = None;
+        }
+        thread.wary = thread.is_bound() || thread.enter.is_some();
+    }
+
+    /// Finds the descriptor that an event uses.
+    #[inline]
     fn find_fd(&mut self, step: &mut Step<'_, '_>, row: &Row) {
         let number = row.fd_param.and_then(|param| step.event.i64(usize::from(param))).unwrap_or(-1);
         step.fx.fd = Some(number);
         if number < 0 {
             return;
         }
-        let Some(thread) = step.thread.and_then(|id| self.threads.get(id.0)) else { return };
-        let (placeholder, table) = (thread.placeholder, self.files_of(thread));
-        if thread.fresh_fd == number
-            && step.event.etype != ppme::PPME_SYSCALL_CLOSE_X
-            && let Some(thread) = step.thread.and_then(|id| self.threads.get_mut(id.0))
-        {
+        let Some(thread) = step.thread.and_then(|id| self.threads.get_mut(id.0)) else { return };
+        if thread.fresh_fd == number && step.event.etype != ppme::PPME_SYSCALL_CLOSE_X {
             thread.fresh_fd = -1;
         }
+        let thread = &*thread;
+        let placeholder = thread.placeholder;
+        let table = match thread.files {
+            None => step.thread.and_then(|id| self.threads.get(id.0)).and_then(|thread| self.files_of(thread)),
+            own => own,
+        };
         let record = table.and_then(|table| Some((table, self.tables.get(table.0)?.table.get(number)?.kind)));
         if let Some((table, kind)) = record {
-            if row.needs_socket && kind.is_no_socket() && step.succeeded() {
-                // The call would have failed: a close and what came after it were lost. It is some socket.
-                let mut fd = Fd::new(FdKind::Unknown, &self.texts.empty);
-                fd.version = self.next_version();
-                self.put_fd(table, number, Arc::new(fd), step.ledger);
-                step.ledger.count(Counter::UnknownFds);
-            }
+            step.kind = kind;
             step.fx.record = Some((table, number));
-        } else if !placeholder && (row.enter || step.succeeded()) {
+            if row.has(NEEDS_SOCKET) && kind.is_no_socket() {
+                self.mend_socket(step, table, number);
+            }
+        } else if !placeholder && (row.has(ENTER) || step.succeeded()) {
             step.ledger.count(Counter::UnknownFds);
         }
+    }
+
+    /// A call that works on sockets only, on something else: it would have failed. Where it did not, a close and what came
+    /// after it were lost, and it is some socket.
+    #[cold]
+    fn mend_socket(&mut self, step: &mut Step<'_, '_>, table: TableId, number: i64) {
+        if !step.succeeded() {
+            return;
+        }
+        let mut fd = Fd::new(FdKind::Unknown, &self.texts.empty);
+        fd.version = self.next_version();
+        self.put_fd(table, number, Arc::new(fd), step.ledger);
+        step.kind = FdKind::Unknown;
+        step.ledger.count(Counter::UnknownFds);
     }
 }

@@ -155,6 +155,9 @@ pub struct Thread {
     pub(crate) children: BTreeSet<i64>,
     /// Key among the threads of its process; 0 is the leader's.
     pub(crate) place: u64,
+    /// Its next event has to be looked at closer: it may be bound by a clone, or an enter event waits. It may also be
+    /// neither any more.
+    pub(crate) wary: bool,
     /// The enter event that is still waiting for its exit.
     pub(crate) enter: Option<Box<super::enter::Enter>>,
     /// Type of the last enter event of this thread; `u16::MAX` none.
@@ -232,6 +235,9 @@ keep!(Thread {
     place,
     enter,
     last_enter,
+} else {
+    // Found out again.
+    wary: true,
 });
 
 /// What was seen of the clone that made a thread. The call returns twice, in either order, and each of the two threads
@@ -353,6 +359,7 @@ impl Thread {
             linked: false,
             children: BTreeSet::new(),
             place: 0,
+            wary: false,
             enter: None,
             last_enter: u16::MAX,
         }

@@ -1,10 +1,11 @@
 //! The tree of threads: groups, parents and children, and who takes the orphans.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use casebook_formats::ledger::{Counter, Ledger};
 
-use super::keep::keep;
+use super::keep::{Keep, Keeper, Malformed, Taker, keep};
 use super::limits::{MAX_PARENTS, MAX_THREADS, MAX_THREADS_SEARCHED, RECENT_EXITS, STALE_AFTER};
 use super::table::ThreadId;
 use super::{State, Thread};
@@ -18,6 +19,61 @@ pub(crate) struct RecentExit {
 }
 
 keep!(RecentExit { tid, ptid, ts });
+
+/// Groups of tids in which recent exits are counted.
+const TID_GROUPS: usize = 512;
+
+/// The last exits, and how many there are in each group of tids, so that most questions need no search.
+#[derive(Clone, Debug)]
+pub(crate) struct RecentExits {
+    exits: VecDeque<RecentExit>,
+    counts: [u32; TID_GROUPS],
+}
+
+impl Default for RecentExits {
+    fn default() -> Self {
+        Self { exits: VecDeque::new(), counts: [0; TID_GROUPS] }
+    }
+}
+
+impl Keep for RecentExits {
+    fn keep(&self, to: &mut Keeper) {
+        self.exits.keep(to);
+    }
+
+    fn take(from: &mut Taker<'_>) -> Result<Self, Malformed> {
+        let exits = VecDeque::<RecentExit>::take(from)?;
+        let mut recent = Self::default();
+        exits.into_iter().for_each(|exit| recent.push(exit));
+        Ok(recent)
+    }
+
+    fn layout(to: &mut String) {
+        VecDeque::<RecentExit>::layout(to);
+    }
+}
+
+impl RecentExits {
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.exits.len()
+    }
+
+    fn push(&mut self, exit: RecentExit) {
+        if self.exits.len() >= RECENT_EXITS
+            && let Some(oldest) = self.exits.pop_front()
+        {
+            self.counts[oldest.tid as usize % TID_GROUPS] -= 1;
+        }
+        self.exits.push_back(exit);
+        self.counts[exit.tid as usize % TID_GROUPS] += 1;
+    }
+
+    fn of(&self, tid: i64) -> impl Iterator<Item = &RecentExit> {
+        let any = self.counts[tid as usize % TID_GROUPS] != 0;
+        self.exits.iter().take(if any { RECENT_EXITS } else { 0 }).filter(move |exit| exit.tid == tid)
+    }
+}
 
 impl State {
     /// The thread for changing it; it counts as changed.
@@ -282,16 +338,12 @@ impl State {
     }
 
     pub(crate) fn remember_exit(&mut self, tid: i64, ptid: i64, ts: u64) {
-        if self.recent_exits.len() >= RECENT_EXITS {
-            self.recent_exits.pop_front();
-        }
-        self.recent_exits.push_back(RecentExit { tid, ptid, ts });
+        self.recent_exits.push(RecentExit { tid, ptid, ts });
     }
 
     /// The thread exited just now: a clone event that names it comes late and must not bring it back.
     pub(crate) fn exited_just_now(&self, tid: i64, ptid: i64, ts: u64) -> bool {
-        self.recent_exits
-            .iter()
-            .any(|exit| exit.tid == tid && exit.ptid == ptid && ts >= exit.ts && ts - exit.ts < STALE_AFTER)
+        let is_it = |exit: &RecentExit| exit.ptid == ptid && ts >= exit.ts && ts - exit.ts < STALE_AFTER;
+        self.recent_exits.of(tid).any(is_it)
     }
 }

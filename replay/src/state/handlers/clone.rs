@@ -123,13 +123,14 @@ fn parent_half(state: &mut State, step: &mut Step<'_, '_>, child_tid: i64) {
     state.remove_thread(child_tid);
 
     let pid = if flags & CLONE_THREAD == 0 { child_tid } else { caller_pid };
-    let mut child = new_thread(state, event, child_tid, flags);
+    let mut child = new_thread(state, event, child_tid, flags, Some(caller));
     child.pid = pid;
     child.ptid = child_ptid;
     child.vtid = child_tid;
     child.vpid = pid;
     child.pidns_init_start_ts = state.machine.boot_ts;
     child.halves = Halves::Parents;
+    child.wary = true;
     inherit(state, step, &mut child, caller, caller_was_known);
     finish(state, step, child);
 }
@@ -199,7 +200,8 @@ fn child_half(state: &mut State, step: &mut Step<'_, '_>) {
     step.fx.thread = None;
 
     let flags = flags_of_child(event) | CLONE_INVERTED;
-    let mut child = new_thread(state, event, event.tid, flags);
+    let parent = event.i64(PTID).and_then(|ptid| state.id_of(ptid));
+    let mut child = new_thread(state, event, event.tid, flags, parent);
     child.pid = event.i64(PID).unwrap_or(-1);
     child.ptid = event.i64(PTID).unwrap_or(-1);
     (child.vtid, child.vpid) = virtual_ids(event);
@@ -264,6 +266,7 @@ fn await_half(state: &mut State, parent: ThreadId, child: i64) -> Halves {
         return Halves::Both;
     }
     parent.awaited = child;
+    parent.wary = true;
     Halves::Childs
 }
 
@@ -301,16 +304,18 @@ fn finish_child(state: &mut State, step: &mut Step<'_, '_>, mut child: Thread, e
     }
 }
 
-/// What both halves say of the child.
-fn new_thread(state: &mut State, event: &Event<'_>, tid: i64, flags: u32) -> Thread {
+/// What both halves say of the child, which shares its texts with whom it is like as a rule.
+fn new_thread(state: &mut State, event: &Event<'_>, tid: i64, flags: u32, like: Option<ThreadId>) -> Thread {
+    let like = like.and_then(|id| state.threads.get(id.0));
     let mut child = Thread::new(tid, &state.texts.empty);
     child.flags = flags;
     if flags & CLONE_THREAD != 0 {
         child.flags |= CLONE_FILES;
     }
-    child.exe = state.text(event.text(EXE).unwrap_or_default());
-    child.comm = event.text(COMM).map_or_else(|| Arc::clone(&child.exe), |comm| state.text(comm));
-    child.args = state.list(event.param(ARGS).unwrap_or_default());
+    child.exe = state.text_like(like.map(|like| &like.exe), event.text(EXE).unwrap_or_default());
+    let comm = event.text(COMM).map(|comm| state.text_like(like.map(|like| &like.comm), comm));
+    child.comm = comm.unwrap_or_else(|| Arc::clone(&child.exe));
+    child.args = state.list_like(like.map(|like| &like.args), event.param(ARGS).unwrap_or_default());
     child.fdlimit = event.i64(FDLIMIT).unwrap_or(-1);
     super::process::read_usage(&mut child.usage, event, PGFT_MAJ);
     child.image_step = state.steps;

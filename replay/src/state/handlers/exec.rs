@@ -226,7 +226,7 @@ pub(super) fn close_on_exec(state: &mut State, id: ThreadId) {
     state.unshare_table(id);
     let table = state.threads.get(id.0).and_then(|thread| state.files_of(thread));
     if let Some(table) = table {
-        state.drop_fds_where(table, |_, fd| fd.cloexec);
+        state.drop_closed_on_exec(table);
     }
 }
 

@@ -11,8 +11,9 @@ use crate::state::{Fd, FdKind, State};
 
 /// Closed when the next event is applied, so that rules on the close see what was closed.
 pub(super) fn closed(state: &mut State, step: &mut Step<'_, '_>) {
-    super::lost::not_open(state, step);
-    if step.succeeded()
+    let res = step.res();
+    super::lost::not_open(state, step, res);
+    if res.is_some_and(|res| res >= 0)
         && let Some((table, number)) = step.fx.record
     {
         super::streams::closed(state, step, table, number);
@@ -49,8 +50,9 @@ pub(super) fn close_range(state: &mut State, step: &mut Step<'_, '_>) {
 
 /// dup, dup2, dup3: a second number for the same thing; what had that number is closed.
 pub(super) fn duplicated(state: &mut State, step: &mut Step<'_, '_>) {
-    super::lost::not_open(state, step);
-    let Some(number) = step.res().filter(|&number| number >= 0) else { return };
+    let res = step.res();
+    super::lost::not_open(state, step, res);
+    let Some(number) = res.filter(|&number| number >= 0) else { return };
     // As libs marks the ends of a shell pipe.
     if let Some(thread) = step.thread.and_then(|id| state.threads.get_mut(id.0)) {
         match number {
@@ -111,8 +113,9 @@ const F_DUPFD_CLOEXEC: u64 = 26;
 const FD_CLOEXEC: u64 = 1;
 
 pub(super) fn fcntl(state: &mut State, step: &mut Step<'_, '_>) {
-    super::lost::not_open(state, step);
-    let Some(res) = step.res().filter(|&res| res >= 0) else { return };
+    let res = step.res();
+    super::lost::not_open(state, step, res);
+    let Some(res) = res.filter(|&res| res >= 0) else { return };
     match step.event.u64(2) {
         Some(F_DUPFD) => copy_to(state, step, res, false),
         Some(F_DUPFD_CLOEXEC) => copy_to(state, step, res, true),

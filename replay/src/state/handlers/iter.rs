@@ -111,7 +111,7 @@ pub(super) fn file(state: &mut State, step: &mut Step<'_, '_>) {
     let known = state.tables.get(table.0).is_some_and(|entry| entry.table.get(number).is_some());
     if !known {
         state.put_fd(table, number, std::sync::Arc::new(fd), step.ledger);
-        state.unsettled = true;
+        state.unsettle();
     }
 }
 

@@ -4,10 +4,11 @@
 
 mod identity;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use casebook_formats::event::EventType;
 use casebook_formats::ledger::{Counter, Ledger};
+use casebook_formats::tables;
 use casebook_formats::tables::ppme::{
     PPME_PROCEXIT_1_E, PPME_SYSCALL_ACCESS_X, PPME_SYSCALL_CLONE_20_X, PPME_SYSCALL_CLONE3_X, PPME_SYSCALL_FORK_20_X,
     PPME_SYSCALL_IOCTL_3_X, PPME_SYSCALL_LSEEK_X, PPME_SYSCALL_VFORK_20_X,
@@ -69,12 +70,15 @@ impl State {
         };
         let Some(table) = self.files_of(thread) else { return };
         let Some(entry) = self.tables.get(table.0) else { return };
-        if entry.owners != 1 || self.thread_count(thread) != 1 {
+        let given_twice = entry.table.get(number).is_some_and(|fd| fd.opened > thread.image_step);
+        let passes = || self.losses.any() && thread.lastexec_ts != 0 && !entry.table.is_full_below(number);
+        // As a rule there is nothing to tell: the rest is looked at where there is.
+        if (!given_twice && !passes()) || entry.owners != 1 || self.thread_count(thread) != 1 {
             return;
         }
-        if entry.table.get(number).is_some_and(|fd| fd.opened > thread.image_step) {
+        if given_twice {
             self.lost(step.ledger, Counter::LostCloses);
-        } else if self.losses.any() && thread.lastexec_ts != 0 {
+        } else {
             self.numbers_passed_over(step, table, number);
         }
     }
@@ -243,9 +247,18 @@ pub(super) fn file_asked_for(state: &mut State, step: &mut Step<'_, '_>) {
     }
 }
 
+const SET_TID_ADDRESS: &str = "set_tid_address";
+static SET_TID_ADDRESS_CODE: LazyLock<Option<u64>> =
+    LazyLock::new(|| tables::syscalls().iter().position(|call| call.name == SET_TID_ADDRESS).map(|code| code as u64));
+
 /// Calls that the table has no type for: the C libraries call `set_tid_address` once in the life of a program.
 pub(super) fn other_call(state: &mut State, step: &mut Step<'_, '_>) {
-    if (state.losses.any() || runs_parents_program(state, step)) && step.event.name() == "set_tid_address" {
+    // The name is asked for only where the number, or its absence, allows for it.
+    let code = step.event.u64(0);
+    if code != Some(0) && code != *SET_TID_ADDRESS_CODE {
+        return;
+    }
+    if (state.losses.any() || runs_parents_program(state, step)) && step.event.name() == SET_TID_ADDRESS {
         started_anew(state, step, |startup| &mut startup.tid_address_set);
     }
 }
@@ -346,10 +359,16 @@ fn forget_fd(state: &mut State, ledger: &mut Ledger, table: TableId, number: i64
 }
 
 /// `EBADF` of a call that takes any open descriptor: it is closed.
-pub(super) fn not_open(state: &mut State, step: &mut Step<'_, '_>) {
-    if step.res() == Some(EBADF)
-        && let Some((table, number)) = step.fx.record
-    {
+#[inline]
+pub(super) fn not_open(state: &mut State, step: &mut Step<'_, '_>, res: Option<i64>) {
+    if res == Some(EBADF) {
+        forget_record(state, step);
+    }
+}
+
+#[cold]
+fn forget_record(state: &mut State, step: &mut Step<'_, '_>) {
+    if let Some((table, number)) = step.fx.record {
         state.drop_fd(table, number);
         step.fx.record = None;
         state.lost(step.ledger, Counter::LostCloses);

@@ -29,8 +29,8 @@ use super::step::Step;
 /// What one event does.
 pub(crate) type Handler = fn(&mut State, &mut Step<'_, '_>);
 
-/// Event types about descriptors and memory, the most frequent ones: what they tell of processes goes through
-/// [`State::change`]. A type that is missing here costs time and nothing else.
+/// Event types about descriptors and memory, and other frequent ones: what they tell of processes goes through
+/// [`State::change`], and lists of users count their changes themselves. A type that is missing here costs time and nothing else.
 pub(crate) static QUIET: &[&[EventType]] = &[
     &[PPME_SYSCALL_BRK_4_X, PPME_SYSCALL_MMAP_X, PPME_SYSCALL_MMAP2_X, PPME_SYSCALL_MUNMAP_X],
     &[PPME_SYSCALL_ACCESS_X, PPME_GENERIC_X, PPME_SYSCALL_LSEEK_X, PPME_SYSCALL_IOCTL_3_X],
@@ -41,6 +41,9 @@ pub(crate) static QUIET: &[&[EventType]] = &[
     &[PPME_SYSCALL_READ_X, PPME_SYSCALL_READV_X, PPME_SYSCALL_PREAD_X, PPME_SYSCALL_PREADV_X],
     &[PPME_SOCKET_RECV_X, PPME_SOCKET_RECVFROM_X, PPME_SOCKET_RECVMSG_X, PPME_SOCKET_RECVMMSG_X],
     &[PPME_SYSCALL_WRITE_X, PPME_SYSCALL_WRITEV_X, PPME_SYSCALL_PWRITE_X, PPME_SYSCALL_PWRITEV_X],
+    &[PPME_USER_ADDED_E, PPME_USER_DELETED_E, PPME_GROUP_ADDED_E, PPME_GROUP_DELETED_E],
+    &[PPME_SYSCALL_PRCTL_X, PPME_SYSCALL_PRLIMIT_X, PPME_SYSCALL_GETRLIMIT_X, PPME_SYSCALL_SETRLIMIT_X],
+    &[PPME_SYSCALL_GETEUID_X, PPME_SYSCALL_GETEGID_X, PPME_SYSCALL_GETRESUID_X, PPME_SYSCALL_GETRESGID_X],
     &[PPME_SOCKET_SEND_X, PPME_SOCKET_SENDTO_X, PPME_SOCKET_SENDMSG_X, PPME_SOCKET_SENDMMSG_X],
 ];
 

@@ -14,7 +14,8 @@ use crate::state::flags::{AT_FDCWD, FD_LOWER_LAYER, FD_UPPER_LAYER, O_CLOEXEC, O
 use crate::state::limits::MAX_PATH;
 use crate::state::path::{as_directory, resolve};
 use crate::state::step::Step;
-use crate::state::{Fd, FdKind, State, Thread};
+use crate::state::table::ThreadId;
+use crate::state::{Fd, FdKind, State, Text, Thread};
 
 /// Stands for a directory that is not known, as libs prints it.
 const UNKNOWN_DIRECTORY: &[u8] = b"<UNKNOWN>";
@@ -28,13 +29,14 @@ pub(super) fn enter(state: &mut State, step: &mut Step<'_, '_>) {
     };
     let Some(thread) = step.thread.and_then(|id| state.threads.get_mut(id.0)).filter(|_| keep) else { return };
     let params = (0..event.ranges.len()).map(|at| Box::from(event.param(at).unwrap_or_default())).collect();
+    thread.wary = true;
     thread.enter = Some(Box::new(Enter { etype: event.etype.0, params }));
 }
 
 /// What an open call says, the enter half preferred: the caller cannot change that any more.
 #[derive(Default)]
 struct Opened<'a> {
-    /// Path as passed; `None` not known.
+    /// Path as passed, if the enter half told it; otherwise the event does.
     name: Option<&'a [u8]>,
     flags: u32,
     dirfd: Option<i64>,
@@ -61,9 +63,8 @@ const BY_HANDLE: Layout = Layout { dirfd: None, name: 3, flags: Some(2), dev: 4,
 const CREAT_FLAGS: usize = 5;
 
 impl<'a> Opened<'a> {
-    fn of(event: &Event<'a>, layout: &Layout) -> Self {
+    fn of(event: &Event<'_>, layout: &Layout) -> Self {
         let mut opened = Self {
-            name: event.text(layout.name),
             flags: layout.flags.and_then(|at| event.u64(at)).unwrap_or(0) as u32,
             dirfd: layout.dirfd.and_then(|at| event.i64(at)),
             ..Self::default()
@@ -114,16 +115,16 @@ pub(super) fn opened(state: &mut State, step: &mut Step<'_, '_>) {
     if let Some(enter) = enter.as_deref() {
         call.prefer(enter, &layout);
     }
-    let Some(thread) = state.threads.get(id.0) else { return };
-    let path = call.name.map(|name| path_of(state, thread, name, &call, event));
-    let mut fd =
-        Fd::new(if call.flags & O_DIRECTORY != 0 { FdKind::Directory } else { FdKind::File }, &state.texts.empty);
-    if let (Some(path), Some(name)) = (path, call.name) {
-        let given = &name[..name.len().min(MAX_PATH)];
-        fd.name = state.text(&path);
-        // Mostly the same, and then one text for both.
-        fd.name_raw = if *path == *given { Arc::clone(&fd.name) } else { state.text(given) };
-    }
+    let given = event.param(layout.name).filter(|_| call.name.is_none());
+    let (name, name_raw) = match given.and_then(|given| state.paths.find(given)) {
+        Some(path) => {
+            state.weight.take_in(path.len());
+            (Arc::clone(&path), path)
+        }
+        None => names_of(state, id, &call, &layout, event),
+    };
+    let kind = if call.flags & O_DIRECTORY != 0 { FdKind::Directory } else { FdKind::File };
+    let mut fd = Fd::named(kind, name, name_raw);
     fd.open_flags = call.flags;
     fd.dev = call.dev;
     fd.ino = call.ino;
@@ -131,6 +132,24 @@ pub(super) fn opened(state: &mut State, step: &mut Step<'_, '_>) {
     fd.lower_layer = call.flags & FD_LOWER_LAYER != 0;
     fd.cloexec = call.flags & O_CLOEXEC != 0;
     state.open_fd(step, number, fd);
+}
+
+/// The path that was opened, and the path as given; both are empty if it is not known.
+fn names_of(state: &mut State, id: ThreadId, call: &Opened<'_>, layout: &Layout, event: &Event<'_>) -> (Text, Text) {
+    let nothing = |state: &State| (Arc::clone(&state.texts.empty), Arc::clone(&state.texts.empty));
+    let Some(thread) = state.threads.get(id.0) else { return nothing(state) };
+    let Some(name) = call.name.or_else(|| event.text(layout.name)) else { return nothing(state) };
+    let path = path_of(state, thread, name, call, event);
+    let given = &name[..name.len().min(MAX_PATH)];
+    let text = state.text(&path);
+    if *path != *given {
+        return (text, state.text(given));
+    }
+    // Mostly the same, and then one text for both. Absolute, it is the same wherever it is given.
+    if given.starts_with(b"/") && *text == *given {
+        state.paths.put(&text);
+    }
+    (Arc::clone(&text), text)
 }
 
 fn path_of<'n>(state: &State, thread: &Thread, name: &'n [u8], call: &Opened<'_>, event: &Event<'_>) -> Cow<'n, [u8]> {

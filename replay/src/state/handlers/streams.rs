@@ -70,7 +70,9 @@ pub(super) fn closed(state: &mut State, step: &mut Step<'_, '_>, table: TableId,
         }
     }
     let Some(entry) = state.tables.get(table.0) else { return };
-    if let Some(fd) = entry.table.get(number) {
+    if (unused || forked)
+        && let Some(fd) = entry.table.get(number)
+    {
         let reads = fd.open_flags & O_RDONLY != 0;
         let writes = fd.open_flags & O_WRONLY != 0;
         if unused {
@@ -81,7 +83,9 @@ pub(super) fn closed(state: &mut State, step: &mut Step<'_, '_>, table: TableId,
             doubted = [true; 3];
         }
     }
-    doubt(state, table, doubted);
+    if doubted.contains(&true) {
+        doubt(state, table, doubted);
+    }
 }
 
 fn is_same_pipe(a: &Fd, b: &Fd) -> bool {

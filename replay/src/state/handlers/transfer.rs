@@ -54,7 +54,8 @@ fn infer_socket(state: &mut State, step: &mut Step<'_, '_>) {
 
 fn transferred(state: &mut State, step: &mut Step<'_, '_>, tuple: Option<usize>, incoming: bool) {
     let Some((table, number)) = step.fx.record else { return };
-    if !step.succeeded() {
+    // Reads and writes in general say something of internet sockets only.
+    if tuple.is_none() && !matches!(step.kind, FdKind::Ipv4 | FdKind::Ipv6) || !step.succeeded() {
         return;
     }
     let Some(fd) = state.tables.get(table.0).and_then(|entry| entry.table.get(number)) else { return };
