@@ -88,27 +88,32 @@ impl<'a> Event<'a> {
     /// Unsigned little-endian integer of 1, 2, 4 or 8 bytes.
     #[inline]
     pub fn u64(&self, index: usize) -> Option<u64> {
-        let value = self.param(index)?;
-        Some(match value.len() {
-            1 => u64::from(value[0]),
-            2 => u64::from(u16::from_le_bytes(*value.first_chunk()?)),
-            4 => u64::from(u32::from_le_bytes(*value.first_chunk()?)),
-            8 => u64::from_le_bytes(*value.first_chunk()?),
-            _ => return None,
-        })
+        let value = self.param_raw(index)?;
+        // One after the other: most are of the first two widths, and a table of jumps is guessed wrongly more often.
+        if let Ok(bytes) = value.try_into() {
+            Some(u64::from_le_bytes(bytes))
+        } else if let Ok(bytes) = value.try_into() {
+            Some(u64::from(u32::from_le_bytes(bytes)))
+        } else if let Ok(bytes) = value.try_into() {
+            Some(u64::from(u16::from_le_bytes(bytes)))
+        } else {
+            value.try_into().ok().map(|[byte]: [u8; 1]| u64::from(byte))
+        }
     }
 
     /// Signed little-endian integer of 1, 2, 4 or 8 bytes, sign extended.
     #[inline]
     pub fn i64(&self, index: usize) -> Option<i64> {
-        let value = self.param(index)?;
-        Some(match value.len() {
-            1 => i64::from(value[0] as i8),
-            2 => i64::from(i16::from_le_bytes(*value.first_chunk()?)),
-            4 => i64::from(i32::from_le_bytes(*value.first_chunk()?)),
-            8 => i64::from_le_bytes(*value.first_chunk()?),
-            _ => return None,
-        })
+        let value = self.param_raw(index)?;
+        if let Ok(bytes) = value.try_into() {
+            Some(i64::from_le_bytes(bytes))
+        } else if let Ok(bytes) = value.try_into() {
+            Some(i64::from(i32::from_le_bytes(bytes)))
+        } else if let Ok(bytes) = value.try_into() {
+            Some(i64::from(i16::from_le_bytes(bytes)))
+        } else {
+            value.try_into().ok().map(|[byte]: [u8; 1]| i64::from(byte as i8))
+        }
     }
 
     /// Text parameter without its NUL terminator; `None` when not known (empty, or the old `(NULL)` marker).

@@ -41,6 +41,16 @@ impl Page {
     }
 }
 
+/// What is shared, for changing it: copied first if it is shared. As [`Arc::make_mut`], which costs a call where nothing
+/// is to be copied; there is always something.
+#[inline]
+pub(crate) fn own<T: Clone>(shared: &mut Arc<T>) -> Option<&mut T> {
+    if Arc::get_mut(shared).is_none() {
+        *shared = Arc::new(T::clone(shared));
+    }
+    Arc::get_mut(shared)
+}
+
 /// Where a number stands: its page and the place there.
 fn place_of(number: i64) -> (i64, usize) {
     (number >> PLACES.ilog2(), number as usize % PLACES)
@@ -76,7 +86,7 @@ impl FdTable {
             Some(page) => page.as_mut()?,
             None => self.far.get_mut(&index)?,
         };
-        Some(Arc::make_mut(page))
+        own(page)
     }
 
     /// Numbers of the pages and the pages, ascending.
@@ -136,13 +146,14 @@ impl FdTable {
     }
 
     /// Puts a record under a number and tells whether there was none; whatever was there is gone.
+    #[inline]
     pub(crate) fn insert(&mut self, number: i64, fd: Arc<Fd>) -> bool {
         let (index, place) = place_of(number);
         let page = match self.near.get_mut(index as usize) {
             Some(page) => page.get_or_insert_default(),
             None => self.far.entry(index).or_default(),
         };
-        let page = Arc::make_mut(page);
+        let Some(page) = own(page) else { return false };
         let bit = 1 << place;
         page.cloexec = if fd.cloexec { page.cloexec | bit } else { page.cloexec & !bit };
         page.used |= bit;

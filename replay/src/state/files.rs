@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use casebook_formats::ledger::{Counter, Ledger};
 
+use super::fd_table::own;
 use super::flags::{self, CLONE_FILES};
 use super::limits::{MAX_FDS, MAX_FDS_TOGETHER};
 use super::table::{TableId, ThreadId};
@@ -24,7 +25,15 @@ impl State {
     }
 
     /// The table that a thread's calls change; made when it has none yet. `None` when its leader is unknown.
+    #[inline]
     pub(crate) fn table_for(&mut self, id: ThreadId) -> Option<TableId> {
+        match self.threads.get(id.0)?.files {
+            None => self.table_of_leader(id),
+            own => own,
+        }
+    }
+
+    fn table_of_leader(&mut self, id: ThreadId) -> Option<TableId> {
         let thread = self.threads.get(id.0)?;
         if let Some(table) = self.files_of(thread) {
             return Some(table);
@@ -69,6 +78,7 @@ impl State {
     }
 
     /// Puts a record under a number, unless the table is full.
+    #[inline]
     pub(crate) fn put_fd(&mut self, table: TableId, number: i64, fd: Arc<Fd>, ledger: &mut Ledger) -> bool {
         let Some(entry) = self.tables.get_mut(table.0) else { return false };
         let is_full = entry.table.len() >= MAX_FDS || self.open_fds >= MAX_FDS_TOGETHER;
@@ -76,7 +86,8 @@ impl State {
             ledger.count(Counter::StateLimit);
             return false;
         }
-        self.open_fds += usize::from(Arc::make_mut(&mut entry.table).insert(number, fd));
+        let Some(contents) = own(&mut entry.table) else { return false };
+        self.open_fds += usize::from(contents.insert(number, fd));
         true
     }
 
@@ -128,7 +139,10 @@ impl State {
     /// Takes one descriptor out of a table.
     pub(crate) fn drop_fd(&mut self, table: TableId, number: i64) {
         let Some(entry) = self.tables.get_mut(table.0) else { return };
-        if entry.table.get(number).is_some() && Arc::make_mut(&mut entry.table).remove(number).is_some() {
+        if entry.table.get(number).is_some()
+            && let Some(contents) = own(&mut entry.table)
+            && contents.remove(number).is_some()
+        {
             self.open_fds -= 1;
         }
     }

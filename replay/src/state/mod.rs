@@ -236,6 +236,7 @@ impl State {
 
     /// Brings the state to the moment after `event`. First removes what the event before left: exited threads and
     /// closed descriptors, which rules on that event still had to see.
+    #[inline]
     pub fn apply(&mut self, event: &Event<'_>, ledger: &mut Ledger) -> Effects {
         if self.disturbed {
             self.calm(!step::is_listing(event.etype));

@@ -45,6 +45,21 @@ enum Subject {
     Anybody,
 }
 
+/// Who an event is about, as far as it matters before its handler.
+#[derive(Default)]
+struct Who {
+    thread: Option<ThreadId>,
+    /// Something rare has to be looked at ([`super::Thread::wary`]).
+    is_wary: bool,
+    /// More than its number is known.
+    is_introduced: bool,
+    /// Its descriptors; looked for where the event names one.
+    files: Option<TableId>,
+}
+
+/// Names no descriptor.
+const NO_FD: i64 = -1;
+
 /// What the state does with one event type.
 struct Row {
     handler: Option<Handler>,
@@ -102,6 +117,12 @@ impl Row {
         }
     }
 
+    /// The descriptor that an event of this type uses.
+    #[inline]
+    fn fd_of(&self, event: &Event<'_>) -> i64 {
+        self.fd_param.and_then(|param| event.i64(usize::from(param))).unwrap_or(NO_FD)
+    }
+
     #[inline]
     fn has(&self, bit: u8) -> bool {
         self.traits & bit != 0
@@ -148,55 +169,63 @@ impl State {
     }
 
     /// Finds thread and descriptor of an event and hands it to its handler.
-    #[inline]
     pub(crate) fn run(&mut self, event: &Event<'_>, ledger: &mut Ledger, fx: &mut Effects) {
         let Rows(rows) = self.rows;
         let Some(row) = rows.get(usize::from(event.etype.0)) else { return };
-        let thread = self.subject_of(row, event, ledger);
+        let number = if row.has(ABOUT_FD) { row.fd_of(event) } else { NO_FD };
+        let who = self.who(row, event, number, ledger);
         self.steps += 1;
         if self.weight.is_due() {
             self.weigh(ledger);
         }
-        fx.thread = thread;
-        let mut step = Step { event, thread, kind: FdKind::Unknown, fx, ledger };
-        let is_wary = self.note_call(thread, row, event);
-        if is_wary && row.has(DEED) {
+        fx.thread = who.thread;
+        let mut step = Step { event, thread: who.thread, kind: FdKind::Unknown, fx, ledger };
+        if who.is_wary && row.has(DEED) {
             self.check_order(&mut step);
         }
         if row.has(ABOUT_FD) {
-            self.find_fd(&mut step, row);
+            step.fx.fd = Some(number);
+            if number >= 0 {
+                self.find_fd(&mut step, row, &who, number);
+            }
         }
         self.people += u64::from(row.has(LOUD));
         if let Some(handler) = row.handler {
             handler(self, &mut step);
         }
-        if is_wary {
-            self.end_wait(thread, row);
+        if who.is_wary {
+            self.end_wait(who.thread, row);
         }
     }
 
-    /// Thread of the event, as far as its type has one.
+    /// Who did it: all that is asked of the thread before the handler comes, in one look. One that nothing introduced gets a
+    /// placeholder, where its type has a thread.
     #[inline]
-    fn subject_of(&mut self, row: &Row, event: &Event<'_>, ledger: &mut Ledger) -> Option<ThreadId> {
-        match row.subject {
-            Subject::Nobody => None,
-            Subject::Known => self.id_of(event.tid),
-            Subject::Anybody => match self.id_of(event.tid) {
-                None => self.known_or_placeholder(event.tid, ledger),
-                known => known,
-            },
-        }
-    }
-
-    /// Remembers the type of an enter half with its thread, and tells whether that has to be looked at closer: one look for
-    /// all that is rare.
-    #[inline]
-    fn note_call(&mut self, thread: Option<ThreadId>, row: &Row, event: &Event<'_>) -> bool {
-        let Some(thread) = thread.and_then(|id| self.threads.get_mut(id.0)) else { return false };
+    fn who(&mut self, row: &Row, event: &Event<'_>, number: i64, ledger: &mut Ledger) -> Who {
+        let index = match (row.subject, self.index_of(event.tid)) {
+            (Subject::Nobody, _) | (Subject::Known, None) => None,
+            (Subject::Anybody, None) => self.known_or_placeholder(event.tid, ledger).map(|id| id.0),
+            (_, known) => known,
+        };
+        let Some((index, thread)) = index.and_then(|index| Some((index, self.threads.get_mut(index)?))) else {
+            return Who::default();
+        };
         if row.has(OPENS_CALL) {
             thread.last_enter = event.etype.0;
         }
-        thread.wary
+        // Whatever names the descriptor that the last open gave, but for a close, uses it.
+        if thread.fresh_fd == number && event.etype != ppme::PPME_SYSCALL_CLOSE_X {
+            thread.fresh_fd = NO_FD;
+        }
+        let (is_wary, is_introduced, files) = (thread.wary, !thread.placeholder, thread.files);
+        let files = if number >= 0 && files.is_none() { self.files_of_leader(index) } else { files };
+        Who { thread: Some(ThreadId(index)), is_wary, is_introduced, files }
+    }
+
+    /// Descriptors of a thread that has none of its own.
+    #[inline(never)]
+    fn files_of_leader(&self, index: u32) -> Option<TableId> {
+        self.threads.get(index).and_then(|thread| self.files_of(thread))
     }
 
     /// Any exit ends the wait of an enter half: its own exit was lost if it has not taken it.
@@ -211,30 +240,15 @@ impl State {
 
     /// Finds the descriptor that an event uses.
     #[inline]
-    fn find_fd(&mut self, step: &mut Step<'_, '_>, row: &Row) {
-        let number = row.fd_param.and_then(|param| step.event.i64(usize::from(param))).unwrap_or(-1);
-        step.fx.fd = Some(number);
-        if number < 0 {
-            return;
-        }
-        let Some(thread) = step.thread.and_then(|id| self.threads.get_mut(id.0)) else { return };
-        if thread.fresh_fd == number && step.event.etype != ppme::PPME_SYSCALL_CLOSE_X {
-            thread.fresh_fd = -1;
-        }
-        let thread = &*thread;
-        let placeholder = thread.placeholder;
-        let table = match thread.files {
-            None => step.thread.and_then(|id| self.threads.get(id.0)).and_then(|thread| self.files_of(thread)),
-            own => own,
-        };
-        let record = table.and_then(|table| Some((table, self.tables.get(table.0)?.table.get(number)?.kind)));
+    fn find_fd(&mut self, step: &mut Step<'_, '_>, row: &Row, who: &Who, number: i64) {
+        let record = who.files.and_then(|table| Some((table, self.tables.get(table.0)?.table.get(number)?.kind)));
         if let Some((table, kind)) = record {
             step.kind = kind;
             step.fx.record = Some((table, number));
             if row.has(NEEDS_SOCKET) && kind.is_no_socket() {
                 self.mend_socket(step, table, number);
             }
-        } else if !placeholder && (row.has(ENTER) || step.succeeded()) {
+        } else if who.is_introduced && (row.has(ENTER) || step.succeeded()) {
             step.ledger.count(Counter::UnknownFds);
         }
     }

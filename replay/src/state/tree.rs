@@ -21,18 +21,18 @@ pub(crate) struct RecentExit {
 keep!(RecentExit { tid, ptid, ts });
 
 /// Groups of tids in which recent exits are counted.
-const TID_GROUPS: usize = 512;
+const TID_GROUPS: usize = 2048;
 
 /// The last exits, and how many there are in each group of tids, so that most questions need no search.
 #[derive(Clone, Debug)]
 pub(crate) struct RecentExits {
     exits: VecDeque<RecentExit>,
-    counts: [u32; TID_GROUPS],
+    counts: Box<[u32]>,
 }
 
 impl Default for RecentExits {
     fn default() -> Self {
-        Self { exits: VecDeque::new(), counts: [0; TID_GROUPS] }
+        Self { exits: VecDeque::new(), counts: vec![0; TID_GROUPS].into() }
     }
 }
 

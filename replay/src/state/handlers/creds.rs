@@ -88,26 +88,28 @@ pub(super) fn user_list_changed(state: &mut State, step: &mut Step<'_, '_>) {
     let event = step.event;
     let Some(number) = event.u64(0).map(|id| id as u32) else { return };
     let text = |at: usize| event.text(at).unwrap_or_default();
+    let is_text = |at: usize, known: &[u8]| event.param(at).and_then(|value| value.strip_suffix(&[0])) == Some(known);
     // The same lists come again with every container that somebody looks at: what is known already changes nothing.
     match event.etype {
         PPME_USER_ADDED_E => {
-            let (container, name, home, shell) = (text(5), text(2), text(3), text(4));
+            let container = text(5);
             let gid = event.u64(1).map_or(u32::MAX, |gid| gid as u32);
-            let is_it =
-                |user: &User| user.gid == gid && *user.name == *name && *user.home == *home && *user.shell == *shell;
+            let is_it = |user: &User| {
+                user.gid == gid && is_text(2, &user.name) && is_text(3, &user.home) && is_text(4, &user.shell)
+            };
             if state.users.user(container, number).is_some_and(is_it) {
                 return;
             }
-            let [name, home, shell] = [name, home, shell].map(|text| state.text(text));
+            let [name, home, shell] = [2, 3, 4].map(|at| state.text(text(at)));
             state.users.add_user(container, User { uid: number, gid, name, home, shell }, step.ledger);
         }
         PPME_USER_DELETED_E => state.users.remove_user(text(5), number, step.ledger),
         PPME_GROUP_ADDED_E => {
-            let (container, name) = (text(2), text(1));
-            if state.users.group(container, number).is_some_and(|group| *group.name == *name) {
+            let container = text(2);
+            if state.users.group(container, number).is_some_and(|group| is_text(1, &group.name)) {
                 return;
             }
-            let group = Group { gid: number, name: state.text(name) };
+            let group = Group { gid: number, name: state.text(text(1)) };
             state.users.add_group(container, group, step.ledger);
         }
         _ => state.users.remove_group(text(2), number, step.ledger),

@@ -16,7 +16,7 @@ pub(super) fn received(state: &mut State, step: &mut Step<'_, '_>) {
         PPME_SOCKET_RECVFROM_X => Some(2),
         PPME_SOCKET_RECVMSG_X => Some(3),
         PPME_SOCKET_RECVMMSG_X | PPME_SOCKET_RECV_X => Some(4),
-        _ => None,
+        _ => return plain(state, step),
     };
     transferred(state, step, tuple, true);
     let control = match step.event.etype {
@@ -31,7 +31,7 @@ pub(super) fn received(state: &mut State, step: &mut Step<'_, '_>) {
 pub(super) fn sent(state: &mut State, step: &mut Step<'_, '_>) {
     let tuple = match step.event.etype {
         PPME_SOCKET_SEND_X | PPME_SOCKET_SENDTO_X | PPME_SOCKET_SENDMSG_X | PPME_SOCKET_SENDMMSG_X => Some(4),
-        _ => None,
+        _ => return plain(state, step),
     };
     if step.fx.record.is_none() {
         if tuple.is_none() || step.event.etype == PPME_SOCKET_SENDMMSG_X {
@@ -40,6 +40,13 @@ pub(super) fn sent(state: &mut State, step: &mut Step<'_, '_>) {
         infer_socket(state, step);
     }
     transferred(state, step, tuple, false);
+}
+
+/// Read or written by a call for files and sockets alike, which says something of internet sockets only.
+fn plain(state: &mut State, step: &mut Step<'_, '_>) {
+    if matches!(step.kind, FdKind::Ipv4 | FdKind::Ipv6) {
+        transferred(state, step, None, true);
+    }
 }
 
 /// A datagram went out through a descriptor that nobody saw open: it can only be an internet socket. libs guesses UDP.
@@ -54,8 +61,7 @@ fn infer_socket(state: &mut State, step: &mut Step<'_, '_>) {
 
 fn transferred(state: &mut State, step: &mut Step<'_, '_>, tuple: Option<usize>, incoming: bool) {
     let Some((table, number)) = step.fx.record else { return };
-    // Reads and writes in general say something of internet sockets only.
-    if tuple.is_none() && !matches!(step.kind, FdKind::Ipv4 | FdKind::Ipv6) || !step.succeeded() {
+    if !step.succeeded() {
         return;
     }
     let Some(fd) = state.tables.get(table.0).and_then(|entry| entry.table.get(number)) else { return };
