@@ -41,7 +41,7 @@ impl State {
     /// Thread of the event that `effects` came from.
     #[inline]
     pub fn event_thread(&self, effects: &Effects) -> Option<&Thread> {
-        self.threads.get(effects.thread?.0)
+        self.threads.get(effects.thread?.0).map(AsRef::as_ref)
     }
 
     /// Descriptor record of the event that `effects` came from.
@@ -75,12 +75,12 @@ impl State {
     /// A thread by its host tid.
     #[inline]
     pub fn thread(&self, tid: i64) -> Option<&Thread> {
-        self.threads.get(self.index_of(tid)?)
+        self.threads.get(self.index_of(tid)?).map(AsRef::as_ref)
     }
 
     /// All threads by tid.
     pub fn threads(&self) -> Vec<&Thread> {
-        let mut all: Vec<&Thread> = self.threads.iter().collect();
+        let mut all: Vec<&Thread> = self.threads.iter().map(AsRef::as_ref).collect();
         all.sort_unstable_by_key(|thread| thread.tid);
         all
     }

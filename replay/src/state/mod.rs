@@ -146,7 +146,8 @@ impl Default for Texts {
 pub struct State {
     pub(crate) machine: MachineInfo,
     pub(crate) interfaces: Vec<Interface>,
-    pub(crate) threads: Slots<Thread>,
+    /// Boxed, as they are large and move a lot before they are in their place.
+    pub(crate) threads: Slots<Box<Thread>>,
     pub(crate) by_tid: Map<i64, u32>,
     /// Where threads were found last.
     pub(crate) seen: lookup::Seen,

@@ -288,9 +288,9 @@ keep!(Startup { heap_asked, preload_asked, tid_address_set });
 
 impl Thread {
     /// A thread of which nothing is known but its id.
-    pub(crate) fn new(tid: i64, empty: &Text) -> Self {
+    pub(crate) fn new(tid: i64, empty: &Text) -> Box<Self> {
         let text = || Arc::clone(empty);
-        Self {
+        Box::new(Self {
             version: 0,
             tid,
             pid: -1,
@@ -362,7 +362,7 @@ impl Thread {
             wary: false,
             enter: None,
             last_enter: u16::MAX,
-        }
+        })
     }
 
     /// One half of its clone is lost, and it may have been the first: nobody knows when it began.

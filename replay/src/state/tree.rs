@@ -118,7 +118,7 @@ impl State {
     }
 
     /// Puts a thread into the table, in place of one with the same tid. It still has to be linked.
-    pub(crate) fn add_thread(&mut self, mut thread: Thread, ledger: &mut Ledger) -> Option<ThreadId> {
+    pub(crate) fn add_thread(&mut self, mut thread: Box<Thread>, ledger: &mut Ledger) -> Option<ThreadId> {
         if self.by_tid.contains_key(&thread.tid) {
             self.remove_thread(thread.tid);
             self.forget_leader(thread.tid);

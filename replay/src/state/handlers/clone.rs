@@ -291,7 +291,7 @@ fn describe_leader(state: &mut State, leader: ThreadId, child: &Thread, place: O
     state.link(leader);
 }
 
-fn finish_child(state: &mut State, step: &mut Step<'_, '_>, mut child: Thread, event: &Event<'_>) {
+fn finish_child(state: &mut State, step: &mut Step<'_, '_>, mut child: Box<Thread>, event: &Event<'_>) {
     if child.flags & (CHILD_IN_PIDNS | CLONE_NEWPID) != 0 || child.tid != child.vtid {
         child.pidns_init_start_ts =
             event.u64(PIDNS_INIT_START_TS).map_or(0, |start| start.wrapping_add(state.machine.boot_ts));
@@ -305,7 +305,7 @@ fn finish_child(state: &mut State, step: &mut Step<'_, '_>, mut child: Thread, e
 }
 
 /// What both halves say of the child, which shares its texts with whom it is like as a rule.
-fn new_thread(state: &mut State, event: &Event<'_>, tid: i64, flags: u32, like: Option<ThreadId>) -> Thread {
+fn new_thread(state: &mut State, event: &Event<'_>, tid: i64, flags: u32, like: Option<ThreadId>) -> Box<Thread> {
     let like = like.and_then(|id| state.threads.get(id.0));
     let mut child = Thread::new(tid, &state.texts.empty);
     child.flags = flags;
@@ -376,7 +376,7 @@ fn inherit(state: &mut State, step: &mut Step<'_, '_>, child: &mut Thread, from:
     }
 }
 
-fn finish(state: &mut State, step: &mut Step<'_, '_>, mut child: Thread) -> Option<ThreadId> {
+fn finish(state: &mut State, step: &mut Step<'_, '_>, mut child: Box<Thread>) -> Option<ThreadId> {
     if let Some(cgroups) = step.event.param(CGROUPS) {
         let place = state.place_of(cgroups, step.ledger);
         child.cgroups = place.cgroups;

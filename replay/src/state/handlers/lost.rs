@@ -311,7 +311,9 @@ pub(super) fn attempt_told(state: &mut State, step: &mut Step<'_, '_>, id: Threa
 /// Control groups of the caller, where a lost exec left none.
 pub(super) fn place_told(state: &mut State, step: &mut Step<'_, '_>, id: ThreadId) {
     let untold = |thread: &Thread| thread.caps_lost && thread.cgroups.is_empty();
-    let Some(cgroups) = step.event.param(CGROUPS).filter(|_| state.threads.get(id.0).is_some_and(untold)) else {
+    let Some(cgroups) =
+        step.event.param(CGROUPS).filter(|_| state.threads.get(id.0).is_some_and(|thread| untold(thread)))
+    else {
         return;
     };
     let place = state.place_of(cgroups, step.ledger);

@@ -81,7 +81,7 @@ pub(super) fn setsid(state: &mut State, step: &mut Step<'_, '_>) {
 pub(super) fn setpgid(state: &mut State, step: &mut Step<'_, '_>) {
     let (Some(id), Some(0)) = (step.thread, step.res()) else { return };
     let (Some(pid), Some(pgid)) = (step.event.i64(1), step.event.i64(2)) else { return };
-    let Some(caller) = state.threads.get(id.0) else { return };
+    let Some(caller) = state.threads.get(id.0).map(AsRef::as_ref) else { return };
     // Ids are those of the caller's namespace: 0 and its own are itself, all others can only be its children.
     let target = if pid == 0 || pid == caller.vpid || (pid == caller.pid && !caller.in_pid_namespace()) {
         state.main_id_of(id)

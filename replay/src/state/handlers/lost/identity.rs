@@ -32,7 +32,7 @@ pub(in crate::state::handlers) fn group_told(
     // A group that is called like the parent is the parent's own: it made one, and handed it down.
     let parent = state.threads.get(id.0).map(|thread| thread.ptid).and_then(|ptid| state.id_of(ptid));
     let is_its_own = |parent: &Thread| parent.is_main() && parent.vpgid == stale && Some(parent.vpid) == vpgid;
-    if let Some(parent) = parent.filter(|parent| state.threads.get(parent.0).is_some_and(is_its_own))
+    if let Some(parent) = parent.filter(|parent| state.threads.get(parent.0).is_some_and(|parent| is_its_own(parent)))
         && let Some(parent) = state.change(parent)
     {
         parent.vpgid = parent.vpid;
