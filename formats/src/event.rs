@@ -89,15 +89,9 @@ impl<'a> Event<'a> {
     #[inline]
     pub fn u64(&self, index: usize) -> Option<u64> {
         let value = self.param_raw(index)?;
-        // One after the other: most are of the first two widths, and a table of jumps is guessed wrongly more often.
-        if let Ok(bytes) = value.try_into() {
-            Some(u64::from_le_bytes(bytes))
-        } else if let Ok(bytes) = value.try_into() {
-            Some(u64::from(u32::from_le_bytes(bytes)))
-        } else if let Ok(bytes) = value.try_into() {
-            Some(u64::from(u16::from_le_bytes(bytes)))
-        } else {
-            value.try_into().ok().map(|[byte]: [u8; 1]| u64::from(byte))
+        match value.try_into() {
+            Ok(bytes) => Some(u64::from_le_bytes(bytes)),
+            Err(_) => narrow(value),
         }
     }
 
@@ -105,14 +99,9 @@ impl<'a> Event<'a> {
     #[inline]
     pub fn i64(&self, index: usize) -> Option<i64> {
         let value = self.param_raw(index)?;
-        if let Ok(bytes) = value.try_into() {
-            Some(i64::from_le_bytes(bytes))
-        } else if let Ok(bytes) = value.try_into() {
-            Some(i64::from(i32::from_le_bytes(bytes)))
-        } else if let Ok(bytes) = value.try_into() {
-            Some(i64::from(i16::from_le_bytes(bytes)))
-        } else {
-            value.try_into().ok().map(|[byte]: [u8; 1]| i64::from(byte as i8))
+        match value.try_into() {
+            Ok(bytes) => Some(i64::from_le_bytes(bytes)),
+            Err(_) => narrow_signed(value),
         }
     }
 
@@ -122,5 +111,28 @@ impl<'a> Event<'a> {
         let value = self.param(index)?;
         let text = memchr::memchr(0, value).map_or(value, |end| &value[..end]);
         if text == b"(NULL)" { None } else { Some(text) }
+    }
+}
+
+/// An integer of 4, 2 or 1 bytes. Not inlined, so that those of 8 bytes, which most are and which are read everywhere, take
+/// few instructions.
+#[inline(never)]
+fn narrow(value: &[u8]) -> Option<u64> {
+    match *value {
+        [a, b, c, d] => Some(u64::from(u32::from_le_bytes([a, b, c, d]))),
+        [a, b] => Some(u64::from(u16::from_le_bytes([a, b]))),
+        [a] => Some(u64::from(a)),
+        _ => None,
+    }
+}
+
+/// The same with its sign.
+#[inline(never)]
+fn narrow_signed(value: &[u8]) -> Option<i64> {
+    match *value {
+        [a, b, c, d] => Some(i64::from(i32::from_le_bytes([a, b, c, d]))),
+        [a, b] => Some(i64::from(i16::from_le_bytes([a, b]))),
+        [a] => Some(i64::from(a as i8)),
+        _ => None,
     }
 }

@@ -41,14 +41,19 @@ impl Page {
     }
 }
 
-/// What is shared, for changing it: copied first if it is shared. As [`Arc::make_mut`], which costs a call where nothing
-/// is to be copied; there is always something.
-#[inline]
+/// What is shared, for changing it: copied first if it is shared. As [`Arc::make_mut`], which is a call also where nothing is
+/// to be copied; there is always something.
+#[inline(always)] // a few instructions, twice for each descriptor that is opened or closed
 pub(crate) fn own<T: Clone>(shared: &mut Arc<T>) -> Option<&mut T> {
     if Arc::get_mut(shared).is_none() {
-        *shared = Arc::new(T::clone(shared));
+        part(shared);
     }
     Arc::get_mut(shared)
+}
+
+#[cold]
+fn part<T: Clone>(shared: &mut Arc<T>) {
+    *shared = Arc::new(T::clone(shared));
 }
 
 /// Where a number stands: its page and the place there.

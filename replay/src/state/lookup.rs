@@ -24,6 +24,14 @@ impl Default for Seen {
     }
 }
 
+impl Seen {
+    /// Where a thread may be.
+    #[inline]
+    pub(crate) fn guess(&self, tid: i64) -> u32 {
+        self.0[tid as usize % SEEN].get()
+    }
+}
+
 impl State {
     /// Index of a thread, by its host tid.
     #[inline]

@@ -8,7 +8,7 @@ use casebook_formats::tables::{self, Category, Direction, EventDef, EventFlags, 
 
 use super::handlers::{HANDLERS, Handler, QUIET};
 use super::table::{TableId, ThreadId};
-use super::{Effects, Fd, FdKind, State};
+use super::{Effects, Fd, FdKind, State, Thread};
 
 /// An event being applied.
 pub(crate) struct Step<'s, 'e> {
@@ -53,8 +53,23 @@ struct Who {
     is_wary: bool,
     /// More than its number is known.
     is_introduced: bool,
-    /// Its descriptors; looked for where the event names one.
+    /// Its own descriptors; threads of a process have its leader's.
     files: Option<TableId>,
+}
+
+impl Who {
+    /// All that is asked of a thread before the handler comes, and what every event changes, in one look.
+    #[inline]
+    fn of(id: ThreadId, thread: &mut Thread, row: &Row, event: &Event<'_>, number: i64) -> Self {
+        if row.has(OPENS_CALL) {
+            thread.last_enter = event.etype.0;
+        }
+        // Whatever names the descriptor that the last open gave, but for a close, uses it.
+        if number >= 0 && thread.fresh_fd == number && event.etype != ppme::PPME_SYSCALL_CLOSE_X {
+            thread.fresh_fd = NO_FD;
+        }
+        Self { thread: Some(id), is_wary: thread.wary, is_introduced: !thread.placeholder, files: thread.files }
+    }
 }
 
 /// Names no descriptor.
@@ -173,7 +188,10 @@ impl State {
         let Rows(rows) = self.rows;
         let Some(row) = rows.get(usize::from(event.etype.0)) else { return };
         let number = if row.has(ABOUT_FD) { row.fd_of(event) } else { NO_FD };
-        let who = self.who(row, event, number, ledger);
+        let who = match self.guess(row, event, number) {
+            Some(who) => who,
+            None => self.search(row, event, number, ledger),
+        };
         self.steps += 1;
         if self.weight.is_due() {
             self.weigh(ledger);
@@ -198,34 +216,35 @@ impl State {
         }
     }
 
-    /// Who did it: all that is asked of the thread before the handler comes, in one look. One that nothing introduced gets a
-    /// placeholder, where its type has a thread.
+    /// Who did it, if the thread is where it was last. Nothing but this is inlined into what every event goes through.
     #[inline]
-    fn who(&mut self, row: &Row, event: &Event<'_>, number: i64, ledger: &mut Ledger) -> Who {
-        let index = match (row.subject, self.index_of(event.tid)) {
-            (Subject::Nobody, _) | (Subject::Known, None) => None,
-            (Subject::Anybody, None) => self.known_or_placeholder(event.tid, ledger).map(|id| id.0),
-            (_, known) => known,
-        };
-        let Some((index, thread)) = index.and_then(|index| Some((index, self.threads.get_mut(index)?))) else {
-            return Who::default();
-        };
-        if row.has(OPENS_CALL) {
-            thread.last_enter = event.etype.0;
+    fn guess(&mut self, row: &Row, event: &Event<'_>, number: i64) -> Option<Who> {
+        let index = self.seen.guess(event.tid);
+        let thread = self.threads.get_mut(index).filter(|thread| thread.tid == event.tid)?;
+        if row.subject == Subject::Nobody {
+            return None;
         }
-        // Whatever names the descriptor that the last open gave, but for a close, uses it.
-        if thread.fresh_fd == number && event.etype != ppme::PPME_SYSCALL_CLOSE_X {
-            thread.fresh_fd = NO_FD;
+        Some(Who::of(ThreadId(index), thread, row, event, number))
+    }
+
+    /// Who did it, if that takes a search. One that nothing introduced gets a placeholder, where its type has a thread.
+    #[inline(never)]
+    fn search(&mut self, row: &Row, event: &Event<'_>, number: i64, ledger: &mut Ledger) -> Who {
+        let thread = match row.subject {
+            Subject::Nobody => None,
+            Subject::Known => self.id_of(event.tid),
+            Subject::Anybody => self.known_or_placeholder(event.tid, ledger),
+        };
+        match thread.and_then(|id| Some((id, self.threads.get_mut(id.0)?))) {
+            Some((id, thread)) => Who::of(id, thread, row, event, number),
+            None => Who::default(),
         }
-        let (is_wary, is_introduced, files) = (thread.wary, !thread.placeholder, thread.files);
-        let files = if number >= 0 && files.is_none() { self.files_of_leader(index) } else { files };
-        Who { thread: Some(ThreadId(index)), is_wary, is_introduced, files }
     }
 
     /// Descriptors of a thread that has none of its own.
     #[inline(never)]
-    fn files_of_leader(&self, index: u32) -> Option<TableId> {
-        self.threads.get(index).and_then(|thread| self.files_of(thread))
+    fn files_of_leader(&self, thread: Option<ThreadId>) -> Option<TableId> {
+        self.threads.get(thread?.0).and_then(|thread| self.files_of(thread))
     }
 
     /// Any exit ends the wait of an enter half: its own exit was lost if it has not taken it.
@@ -241,7 +260,8 @@ impl State {
     /// Finds the descriptor that an event uses.
     #[inline]
     fn find_fd(&mut self, step: &mut Step<'_, '_>, row: &Row, who: &Who, number: i64) {
-        let record = who.files.and_then(|table| Some((table, self.tables.get(table.0)?.table.get(number)?.kind)));
+        let files = if who.files.is_none() { self.files_of_leader(who.thread) } else { who.files };
+        let record = files.and_then(|table| Some((table, self.tables.get(table.0)?.table.get(number)?.kind)));
         if let Some((table, kind)) = record {
             step.kind = kind;
             step.fx.record = Some((table, number));

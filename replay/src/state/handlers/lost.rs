@@ -248,14 +248,19 @@ pub(super) fn file_asked_for(state: &mut State, step: &mut Step<'_, '_>) {
 }
 
 const SET_TID_ADDRESS: &str = "set_tid_address";
-static SET_TID_ADDRESS_CODE: LazyLock<Option<u64>> =
-    LazyLock::new(|| tables::syscalls().iter().position(|call| call.name == SET_TID_ADDRESS).map(|code| code as u64));
+static SET_TID_ADDRESS_CODE: LazyLock<u16> = LazyLock::new(|| {
+    let code = tables::syscalls().iter().position(|call| call.name == SET_TID_ADDRESS);
+    code.map_or(0, |code| code as u16)
+});
 
 /// Calls that the table has no type for: the C libraries call `set_tid_address` once in the life of a program.
 pub(super) fn other_call(state: &mut State, step: &mut Step<'_, '_>) {
-    // The name is asked for only where the number, or its absence, allows for it.
-    let code = step.event.u64(0);
-    if code != Some(0) && code != *SET_TID_ADDRESS_CODE {
+    // The name is asked for only where the code, which is 0 where the recorder had none, allows for it.
+    let code = match step.event.param_raw(0) {
+        Some(&[low, high]) => u16::from_le_bytes([low, high]),
+        _ => 0,
+    };
+    if code != 0 && code != *SET_TID_ADDRESS_CODE {
         return;
     }
     if (state.losses.any() || runs_parents_program(state, step)) && step.event.name() == SET_TID_ADDRESS {

@@ -53,11 +53,11 @@ struct Layout {
     ino: usize,
 }
 
-const OPEN: Layout = Layout { dirfd: None, name: 1, flags: Some(2), dev: 4, ino: 5 };
-const OPENAT: Layout = Layout { dirfd: Some(1), name: 2, flags: Some(3), dev: 5, ino: 6 };
-const OPENAT2: Layout = Layout { dirfd: Some(1), name: 2, flags: Some(3), dev: 6, ino: 7 };
-const CREAT: Layout = Layout { dirfd: None, name: 1, flags: None, dev: 3, ino: 4 };
-const BY_HANDLE: Layout = Layout { dirfd: None, name: 3, flags: Some(2), dev: 4, ino: 5 };
+static OPEN: Layout = Layout { dirfd: None, name: 1, flags: Some(2), dev: 4, ino: 5 };
+static OPENAT: Layout = Layout { dirfd: Some(1), name: 2, flags: Some(3), dev: 5, ino: 6 };
+static OPENAT2: Layout = Layout { dirfd: Some(1), name: 2, flags: Some(3), dev: 6, ino: 7 };
+static CREAT: Layout = Layout { dirfd: None, name: 1, flags: None, dev: 3, ino: 4 };
+static BY_HANDLE: Layout = Layout { dirfd: None, name: 3, flags: Some(2), dev: 4, ino: 5 };
 
 /// Layer bits that creat reports apart, as it has no flags.
 const CREAT_FLAGS: usize = 5;
@@ -105,15 +105,15 @@ pub(super) fn opened(state: &mut State, step: &mut Step<'_, '_>) {
         if event.etype == PPME_SYSCALL_OPEN_BY_HANDLE_AT_X { None } else { state.take_enter(id, event.etype.0) };
     let Some(number) = step.res().filter(|&number| number >= 0) else { return };
     let layout = match event.etype {
-        PPME_SYSCALL_OPEN_X => OPEN,
-        PPME_SYSCALL_OPENAT_2_X => OPENAT,
-        PPME_SYSCALL_OPENAT2_X => OPENAT2,
-        PPME_SYSCALL_CREAT_X => CREAT,
-        _ => BY_HANDLE,
+        PPME_SYSCALL_OPEN_X => &OPEN,
+        PPME_SYSCALL_OPENAT_2_X => &OPENAT,
+        PPME_SYSCALL_OPENAT2_X => &OPENAT2,
+        PPME_SYSCALL_CREAT_X => &CREAT,
+        _ => &BY_HANDLE,
     };
-    let mut call = Opened::of(event, &layout);
+    let mut call = Opened::of(event, layout);
     if let Some(enter) = enter.as_deref() {
-        call.prefer(enter, &layout);
+        call.prefer(enter, layout);
     }
     let given = event.param(layout.name).filter(|_| call.name.is_none());
     let (name, name_raw) = match given.and_then(|given| state.paths.find(given)) {
@@ -121,7 +121,7 @@ pub(super) fn opened(state: &mut State, step: &mut Step<'_, '_>) {
             state.weight.take_in(path.len());
             (Arc::clone(&path), path)
         }
-        None => names_of(state, id, &call, &layout, event),
+        None => names_of(state, id, &call, layout, event),
     };
     let kind = if call.flags & O_DIRECTORY != 0 { FdKind::Directory } else { FdKind::File };
     let mut fd = Fd::named(kind, name, name_raw);
