@@ -43,7 +43,8 @@ impl Page {
 
 /// What is shared, for changing it: copied first if it is shared. As [`Arc::make_mut`], which is a call also where nothing is
 /// to be copied; there is always something.
-#[inline(always)] // a few instructions, twice for each descriptor that is opened or closed
+#[allow(clippy::inline_always)] // a few instructions, twice for each descriptor that is opened or closed
+#[inline(always)]
 pub(crate) fn own<T: Clone>(shared: &mut Arc<T>) -> Option<&mut T> {
     if Arc::get_mut(shared).is_none() {
         part(shared);

@@ -42,9 +42,10 @@ impl Keep for RecentExits {
     }
 
     fn take(from: &mut Taker<'_>) -> Result<Self, Malformed> {
-        let exits = VecDeque::<RecentExit>::take(from)?;
         let mut recent = Self::default();
-        exits.into_iter().for_each(|exit| recent.push(exit));
+        for exit in VecDeque::<RecentExit>::take(from)? {
+            recent.push(exit);
+        }
         Ok(recent)
     }
 
