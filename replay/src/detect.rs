@@ -24,6 +24,9 @@ use crate::fields::catalogue::{K8S_AUDIT_SOURCE, SYSCALL_SOURCE};
 use crate::metrics::RuleFacts;
 use crate::summary::RuleLabel;
 
+/// Bytes that most alerts' messages need no more than.
+const USUAL_MESSAGE: usize = 512;
+
 /// Form of an alert.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Form {
@@ -259,7 +262,7 @@ impl Session<'_> {
         let wants_json = self.form == Form::Json || json.is_some();
         // An audit log does not say on which host it was written.
         let hostname = String::from_utf8_lossy(&context.state.machine.hostname);
-        let mut message = Vec::new();
+        let mut message = Vec::with_capacity(USUAL_MESSAGE);
         rule.output.render_text(context, &mut message);
         let mut alert = Alert {
             time_ns: context.event.ts,

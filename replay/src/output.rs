@@ -309,8 +309,8 @@ impl Drop for CaptureOutput<'_, '_> {
 /// Alert lines are escaped like JSON strings, and so are these characters, as `\u009b`. In JSON that is the same
 /// text; a text alert differs from Falco's there, because Falco passes C1 controls and direction marks on.
 pub fn push_safe(out: &mut Vec<u8>, line: &[u8]) {
-    // Printable ASCII is nearly everything.
-    if line.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+    // Printable ASCII is nearly everything. Looking at all bytes takes less time than looking for the first other one.
+    if line.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~')) {
         return out.extend_from_slice(line);
     }
     for character in String::from_utf8_lossy(line).chars() {

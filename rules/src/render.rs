@@ -74,13 +74,22 @@ pub fn value(value: &Value<'_>, display: Display, into: &mut Vec<u8>) {
             Ok(())
         }
         Value::I64(number) => match display {
-            Display::Plain => write!(into, "{number}"),
+            Display::Plain => {
+                if *number < 0 {
+                    into.push(b'-');
+                }
+                decimal(number.unsigned_abs(), into);
+                Ok(())
+            }
             Display::Hex => write!(into, "{number:X}"),
             Display::Pad9 => write!(into, "{number:09}"),
             Display::Octal => write!(into, "{number:o}"),
         },
         Value::U64(number) => match display {
-            Display::Plain => write!(into, "{number}"),
+            Display::Plain => {
+                decimal(*number, into);
+                Ok(())
+            }
             Display::Hex => write!(into, "{number:X}"),
             Display::Pad9 => write!(into, "{number:09}"),
             Display::Octal => write!(into, "{number:o}"),
@@ -90,6 +99,21 @@ pub fn value(value: &Value<'_>, display: Display, into: &mut Vec<u8>) {
         Value::Ip(IpAddr::V4(address)) => write!(into, "{address}"),
         Value::Ip(IpAddr::V6(address)) => write!(into, "{address}"),
     };
+}
+
+/// Appends a number. Alerts are full of them, and formatting costs several times as much.
+fn decimal(mut number: u64, into: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut from = digits.len();
+    for (at, digit) in digits.iter_mut().enumerate().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+        from = at;
+        if number == 0 {
+            break;
+        }
+    }
+    into.extend_from_slice(digits.get(from..).unwrap_or_default());
 }
 
 #[cfg(test)]
@@ -107,6 +131,10 @@ mod tests {
         assert_eq!(text(Value::U64(255), Display::Hex), "FF");
         assert_eq!(text(Value::U64(42), Display::Pad9), "000000042");
         assert_eq!(text(Value::I64(-13), Display::Plain), "-13");
+        assert_eq!(text(Value::I64(i64::MIN), Display::Plain), i64::MIN.to_string());
+        for number in [0, 9, 10, 1_000_000, u64::MAX] {
+            assert_eq!(text(Value::U64(number), Display::Plain), number.to_string());
+        }
         assert_eq!(text(Value::Double(2.25), Display::Plain), "2.2");
         assert_eq!(text(Value::Bytes(b"AB\x00C\n"[..].into()), Display::Plain), "AB.C.");
         assert_eq!(
