@@ -16,6 +16,13 @@ pub(crate) enum Mode {
     Except = 2,
 }
 
+impl Mode {
+    /// The number that `bpf/maps.h` has for it.
+    pub(crate) const fn bit(self) -> u32 {
+        self as u32
+    }
+}
+
 /// One entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Entry<T> {

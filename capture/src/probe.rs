@@ -1,20 +1,27 @@
-//! The kernel side from above: puts its settings in, loads it, attaches it, and reads what it hands over.
+//! The kernel side from above: loads it, attaches it, lets its iterators walk, tells it what becomes known.
 //!
 //! The object is `bpf/recorder.bpf.o`; where the kernel refuses programs with types, its twin with raw tracepoints.
-//! What stands in the maps mirrors `bpf/maps.h`.
+//! What it is told before stands in [`maps`], what it counts in [`counts`]; its records are taken apart in
+//! [`crate::record`].
 
-use std::collections::{BTreeMap, BTreeSet};
+mod counts;
+mod maps;
+
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::AsFd;
 
 use aya::maps::{Array, HashMap, MapData, PerCpuArray, ProgramArray, RingBuf};
 use aya::programs::{BtfTracePoint, Iter, RawTracePoint};
 use aya::{Btf, Ebpf, EbpfLoader};
 
+pub(crate) use self::counts::{Count, Counts};
+use self::counts::{CpuCounts, misses_of};
+use self::maps::{PIDS, config, fill_filters, fill_tables, lent, take};
 use crate::appear::Judged;
-use crate::calls::{CODES, Calls, Class, guarded_numbers, guards_any, natives, operations, wanted_numbers};
-use crate::filter::{Entry, Filters, LENGTHS, Mode};
+use crate::calls::{Calls, Class, guards_any};
+use crate::filter::Filters;
 
 static TYPED: &[u8] = aya::include_bytes_aligned!("../bpf/recorder.bpf.o");
 static RAW: &[u8] = aya::include_bytes_aligned!("../bpf/recorder-raw.bpf.o");
@@ -84,40 +91,6 @@ pub(crate) struct Settings {
     pub wanted: BTreeSet<u16>,
     pub filters: Filters,
 }
-
-/// Counters of the kernel side that are told; the numbers are those of `bpf/maps.h`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(usize)]
-pub(crate) enum Count {
-    RingFull = 1,
-    Scratch = 2,
-    TailCall = 3,
-    Cut = 4,
-    Fault = 5,
-    Unknown = 7,
-}
-
-/// Sums over all CPUs.
-#[derive(Clone, Copy, Default, Debug)]
-pub(crate) struct Counts {
-    values: [u64; 16],
-    /// Records that were begun: sent and lost.
-    pub begun: u64,
-}
-
-impl Counts {
-    pub(crate) fn get(&self, count: Count) -> u64 {
-        self.values[count as usize]
-    }
-
-    /// Records that did not arrive.
-    pub(crate) fn lost(&self) -> u64 {
-        self.get(Count::RingFull) + self.get(Count::Scratch) + self.get(Count::TailCall)
-    }
-}
-
-/// `struct counters`: sixteen counters and the sequence number.
-type CpuCounts = [u64; 17];
 
 /// The loaded kernel side. Dropping it detaches everything.
 pub(crate) struct Probe {
@@ -242,15 +215,7 @@ impl Probe {
 
     /// Sums of the kernel side's counters.
     pub(crate) fn counts(&self) -> Counts {
-        let mut sums = Counts::default();
-        let Ok(values) = self.counts.get(&0, 0) else { return sums };
-        for cpu in values.iter() {
-            for (sum, value) in sums.values.iter_mut().zip(cpu) {
-                *sum += value;
-            }
-            sums.begun += cpu[16];
-        }
-        sums
+        self.counts.get(&0, 0).map(|values| Counts::of_cpus(values.iter())).unwrap_or_default()
     }
 
     /// Are operations of `io_uring` followed?
@@ -317,80 +282,6 @@ impl Probe {
 /// Largest snapshot that is read: a few hundred thousand threads or descriptors.
 const WALK_MAX: u64 = 1 << 30;
 
-/// `recursion_misses` of a program, which the kernel tells beside its descriptor.
-fn misses_of(fd: BorrowedFd<'_>) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?;
-    line.trim().parse().ok()
-}
-
-/// `struct config`.
-fn config(settings: &Settings) -> Vec<u8> {
-    let filters = &settings.filters;
-    let words = [
-        std::process::id(),
-        settings.snaplen,
-        Filters::modes(filters.pids.iter().map(|entry| entry.mode)),
-        filters.cgroup_modes(),
-        Filters::modes(filters.comms.iter().map(|entry| entry.mode)),
-        Filters::modes(filters.uids.iter().map(|entry| entry.mode)),
-        u32::from(filters.by_name()),
-        u32::from(filters.can_join()),
-    ];
-    words
-        .iter()
-        .chain(&id_lengths(filters))
-        .chain(&guarded_numbers())
-        .chain(&wanted_numbers(&settings.wanted))
-        .flat_map(|word| word.to_le_bytes())
-        .collect()
-}
-
-/// Lengths of the ids that containers are named by, the longest first: it says most.
-fn id_lengths(filters: &Filters) -> [u32; LENGTHS] {
-    let lengths: BTreeSet<u32> = filters.ids().map(|entry| entry.value.len() as u32).collect();
-    let mut all = [0; LENGTHS];
-    all.iter_mut().zip(lengths.iter().rev()).for_each(|(slot, length)| *slot = *length);
-    all
-}
-
-/// `struct id_start`.
-fn id_start(text: &str) -> [u8; 68] {
-    let mut key = [0; 68];
-    key[..4].copy_from_slice(&(text.len() as u32).to_le_bytes());
-    key[4..].iter_mut().zip(text.bytes()).for_each(|(to, byte)| *to = byte);
-    key
-}
-
-fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, ProbeError> {
-    ebpf.take_map(name).ok_or(ProbeError::Missing(name))
-}
-
-/// A map that stays with the object: programs are loaded with its descriptor.
-fn lent<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut aya::maps::Map, ProbeError> {
-    ebpf.map_mut(name).ok_or(ProbeError::Missing(name))
-}
-
-fn fill_tables(ebpf: &mut Ebpf, calls: &Calls, settings: &Settings) -> Result<(), ProbeError> {
-    let mut numbers: Array<&mut MapData, u16> =
-        lent(ebpf, "natives")?.try_into().map_err(refused("the map of numbers"))?;
-    for (native, code) in natives() {
-        numbers.set(native, code, 0).map_err(refused("the map of numbers"))?;
-    }
-    let mut rings: Array<&mut MapData, [u8; crate::calls::OPERATION]> =
-        lent(ebpf, "operations")?.try_into().map_err(refused("the map of operations"))?;
-    for (opcode, operation) in operations() {
-        rings.set(opcode, operation, 0).map_err(refused("the map of operations"))?;
-    }
-    let mut plans: Array<&mut MapData, [u8; crate::calls::PLAN]> =
-        lent(ebpf, "plans")?.try_into().map_err(refused("the map of plans"))?;
-    for code in 0..CODES as u16 {
-        let plan = calls.plan(code, settings.wanted.contains(&code));
-        plans.set(u32::from(code), plan, 0).map_err(refused("the map of plans"))?;
-    }
-    Ok(())
-}
-
 /// Attaches what follows `io_uring`, where the kernel has tracepoints of a known form: both ends or none.
 fn follow_rings(ebpf: &mut Ebpf, raw: bool, btf: &Btf) -> Vec<&'static str> {
     let mut attached = Vec::new();
@@ -404,47 +295,6 @@ fn follow_rings(ebpf: &mut Ebpf, raw: bool, btf: &Btf) -> Vec<&'static str> {
         }
     }
     attached
-}
-
-/// Words of the process filter: two bits for each of 32 numbers. Of several entries for one process the last counts.
-fn pid_words(entries: &[Entry<u32>]) -> BTreeMap<u32, u64> {
-    let mut words = BTreeMap::new();
-    for entry in entries.iter().filter(|entry| entry.value < PIDS) {
-        let (word, shift) = (words.entry(entry.value / 32).or_default(), entry.value % 32 * 2);
-        *word = *word & !(3 << shift) | (entry.mode as u64) << shift;
-    }
-    words
-}
-
-/// Process ids are below this (`PID_MAX_LIMIT`).
-const PIDS: u32 = 1 << 22;
-
-fn fill_filters(ebpf: &mut Ebpf, filters: &Filters) -> Result<(), ProbeError> {
-    let mut pids: Array<&mut MapData, u64> = lent(ebpf, "pids")?.try_into().map_err(refused("the process filter"))?;
-    for (word, modes) in pid_words(&filters.pids) {
-        pids.set(word, modes, 0).map_err(refused("the process filter"))?;
-    }
-    let mut cgroups: HashMap<&mut MapData, u64, u8> =
-        lent(ebpf, "cgroups")?.try_into().map_err(refused("the cgroup filter"))?;
-    for entry in &filters.cgroups {
-        cgroups.insert(entry.value.id, entry.mode as u8, 0).map_err(refused("the cgroup filter"))?;
-    }
-    let mut ids: HashMap<&mut MapData, [u8; 68], u8> =
-        lent(ebpf, "ids")?.try_into().map_err(refused("the container filter"))?;
-    for entry in filters.ids() {
-        ids.insert(id_start(&entry.value), entry.mode as u8, 0).map_err(refused("the container filter"))?;
-    }
-    let mut comms: HashMap<&mut MapData, [u8; 16], u8> =
-        lent(ebpf, "comms")?.try_into().map_err(refused("the name filter"))?;
-    for entry in &filters.comms {
-        comms.insert(entry.value, entry.mode as u8, 0).map_err(refused("the name filter"))?;
-    }
-    let mut uids: HashMap<&mut MapData, u32, u8> =
-        lent(ebpf, "uids")?.try_into().map_err(refused("the user filter"))?;
-    for entry in &filters.uids {
-        uids.insert(entry.value, entry.mode as u8, 0).map_err(refused("the user filter"))?;
-    }
-    Ok(())
 }
 
 fn load_program(ebpf: &mut Ebpf, name: &'static str, tracepoint: &str, raw: bool, btf: &Btf) -> Result<(), ProbeError> {
@@ -468,13 +318,6 @@ fn attach(ebpf: &mut Ebpf, name: &'static str, tracepoint: &str, raw: bool) -> R
     } else {
         let program: &mut BtfTracePoint = program.try_into().map_err(refused(what.clone()))?;
         program.attach().map(drop).map_err(refused(what))
-    }
-}
-
-impl Mode {
-    /// The number that `bpf/maps.h` has for it.
-    pub(crate) const fn bit(self) -> u32 {
-        self as u32
     }
 }
 
