@@ -7,7 +7,7 @@ use casebook_formats::ledger::{Ledger, Origin, Severity};
 use casebook_formats::terminal::write_safe;
 use casebook_replay::cli::Exit;
 use casebook_replay::inputs::{Input, expand};
-use casebook_replay::summary::{iso_time, severity_name};
+use casebook_replay::summary::{iso_time, ledger_text};
 use clap::Args;
 use serde_json::{Value as Json, json};
 
@@ -125,11 +125,9 @@ fn print_text(name: &str, stats: &Stats, top: usize, out: &mut dyn Write) -> io:
             writeln!(out, "{:>10}  (absent)", counts.absent)?;
         }
     }
-    writeln!(out, "\nLedger of anomalies:{}", if stats.ledger.findings().next().is_none() { " empty" } else { "" })?;
-    for (counter, count) in stats.ledger.findings() {
-        writeln!(out, "   {} ({}): {count}. {}", counter.name, severity_name(counter.severity), counter.advice)?;
-    }
-    writeln!(out)
+    let mut ledger = String::new();
+    ledger_text(&stats.ledger, |line| ledger.extend([line, "\n"]));
+    writeln!(out, "\n{ledger}")
 }
 
 fn print_json(name: &str, stats: &Stats, top: usize, out: &mut dyn Write) -> io::Result<()> {

@@ -17,7 +17,6 @@ use casebook_replay::detect::Filter;
 use casebook_replay::engine::{Position, Replay, Visitor};
 use casebook_replay::inputs::{Input, expand};
 use casebook_replay::moment::Moment;
-use casebook_replay::summary::severity_name;
 use casebook_replay::window::{Opening, Place, Window};
 use clap::Args;
 
@@ -189,7 +188,7 @@ fn tell(ledger: &Ledger, path: &Path, err: &mut dyn Write) -> io::Result<bool> {
     let mut lost = false;
     for (counter, count) in ledger.findings().filter(|(counter, _)| counter.severity == Severity::DataLoss) {
         lost |= counter.origin == Origin::File;
-        let (name, severity) = (path.to_string_lossy(), severity_name(counter.severity));
+        let (name, severity) = (path.to_string_lossy(), counter.severity.word());
         say(err, &format!("{name}: {} ({severity}): {count}. {}", counter.name, counter.advice))?;
     }
     Ok(lost)

@@ -43,6 +43,20 @@ pub(super) fn sources(arguments: &[PathBuf], quiet: bool, err: &mut dyn Write) -
     expansion.inputs.into_iter().map(source).collect()
 }
 
+/// The captures that arguments name, or the embedded one where that is asked for.
+pub(super) fn named(arguments: &[PathBuf], wants_example: bool, quiet: bool, err: &mut dyn Write) -> Vec<Source> {
+    if wants_example { vec![example()] } else { sources(arguments, quiet, err) }
+}
+
+/// Whether there is any to read; says so where there is none.
+pub(super) fn are_named(arguments: &[PathBuf], wants_example: bool, err: &mut dyn Write) -> bool {
+    let named = wants_example || !arguments.is_empty();
+    if !named {
+        say(err, "error: no capture given: name files or directories, `-` for standard input, or try --example");
+    }
+    named
+}
+
 /// What `-j` means.
 pub(super) fn jobs(wanted: Option<NonZeroUsize>) -> usize {
     wanted.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)

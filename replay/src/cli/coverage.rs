@@ -140,8 +140,7 @@ pub(super) fn run(
     }
     if cases.is_empty() {
         let Some(loaded) = args.rules.load(args.lab.quiet, err, terminals) else { return Exit::Rules };
-        let captures =
-            if args.example { vec![captures::example()] } else { captures::sources(&others, args.lab.quiet, err) };
+        let captures = captures::named(&others, args.example, args.lab.quiet, err);
         let subject = of_captures(&loaded, &args.rules, &captures);
         return measure(args, vec![subject], out, err, terminals);
     }

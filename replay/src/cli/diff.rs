@@ -87,8 +87,7 @@ pub(super) fn run(
     };
     let changes = meaning::compare((&old.rules, &old.outcome.sources), (&new.rules, &new.outcome.sources));
     let reordered = meaning::reordered(&old.rules, &new.rules);
-    let captures =
-        if args.example { vec![captures::example()] } else { captures::sources(&args.captures, args.lab.quiet, err) };
+    let captures = captures::named(&args.captures, args.example, args.lab.quiet, err);
     let mut meter = args.lab.hearing(terminals).meter(&captures);
     let advance = |bytes, events| meter.advance(bytes, events);
     let diff = diff::run(&old.rules, &new.rules, args.rule_matching.into(), &captures, args.lab.jobs(), &advance);

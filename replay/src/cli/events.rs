@@ -15,7 +15,6 @@ use super::captures::{self, Hearing};
 use super::exit::{self, Exit};
 use super::join::JoinArgs;
 use super::rules;
-use super::talk::say;
 use crate::audit::join::Requests;
 use crate::detect::Filter;
 use crate::events::{AUDIT_FORMAT, CONTAINER_FORMAT, DEFAULT_FORMAT, Formats, POD_FORMAT, Plan};
@@ -100,12 +99,10 @@ pub(super) fn run(
     err: &mut (dyn Write + Send),
     terminals: Terminals,
 ) -> Exit {
-    if args.captures.is_empty() && !args.example {
-        say(err, "error: no capture given: name files or directories, `-` for standard input, or try --example");
+    if !captures::are_named(&args.captures, args.example, err) {
         return Exit::Usage;
     }
-    let mut captures =
-        if args.example { vec![captures::example()] } else { captures::sources(&args.captures, args.quiet, err) };
+    let mut captures = captures::named(&args.captures, args.example, args.quiet, err);
     let requests = match args.join.requests(&mut captures, args.quiet, err) {
         Ok(requests) => requests,
         Err(exit) => return exit,

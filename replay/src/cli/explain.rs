@@ -76,8 +76,7 @@ pub(super) fn run(
     let Some(loaded) = args.rules.load(args.lab.quiet, err, terminals) else { return Exit::Rules };
     let Some(number) = loaded.rule(&args.rule, err) else { return Exit::Usage };
     let Some(explainer) = Explainer::new(&loaded.rules, &loaded.outcome.sources, number) else { return Exit::Usage };
-    let captures =
-        if args.example { vec![captures::example()] } else { captures::sources(&args.captures, args.lab.quiet, err) };
+    let captures = captures::named(&args.captures, args.example, args.lab.quiet, err);
     let paint = Paint(terminals.out);
     let mut meter = args.lab.hearing(terminals).meter(&captures);
     if args.event.is_none() && args.time.is_none() {

@@ -23,14 +23,12 @@ pub(super) fn run(
     err: &mut (dyn Write + Send),
     terminals: Terminals,
 ) -> Exit {
-    if args.captures.is_empty() && !args.example {
-        say(err, "error: no capture given: name files or directories, `-` for standard input, or try --example");
+    if !captures::are_named(&args.captures, args.example, err) {
         return Exit::Usage;
     }
     let rule_files = rules::files(args);
     let Some(detector) = rules::detector(args, &rule_files, err, terminals) else { return Exit::Rules };
-    let mut captures =
-        if args.example { vec![captures::example()] } else { captures::sources(&args.captures, args.quiet, err) };
+    let mut captures = captures::named(&args.captures, args.example, args.quiet, err);
     let jobs = captures::jobs(args.jobs);
     let window = Window { from: args.from, to: args.to };
     let board = args.metrics.board();

@@ -10,6 +10,9 @@
 //! taken out of the texts, as they are others in any excerpt. The number of attempts is bounded, not the time: the
 //! same capture and rules give the same bytes.
 
+mod candidates;
+mod shrink;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 use std::ops::ControlFlow;
@@ -18,21 +21,20 @@ use casebook_formats::capture::CaptureReader;
 use casebook_formats::event::Event;
 use casebook_formats::ledger::Ledger;
 use casebook_formats::snapshot::{FdEntry, FdList};
-use casebook_formats::stored::StoredEvents;
 
+use self::candidates::{Collect, MAX_CANDIDATES, Piece, pieces};
+use self::shrink::shrink;
 use super::ExcerptError;
-use super::select::{DESCRIPTIONS, kin_of};
+use super::select::kin_of;
 use super::snapshot::Snapshot;
 use crate::context::{Clock, EventContext};
 use crate::detect::{Detector, Form, Session};
 use crate::engine::{Replay, Visitor};
 use crate::run::Source;
-use crate::state::{State, Thread};
+use crate::state::Thread;
 
 /// Replays that are tried.
 const MAX_ATTEMPTS: u32 = 20_000;
-/// Events that one attempt begins with.
-const MAX_CANDIDATES: usize = 1 << 20;
 
 /// What is to be kept.
 #[derive(Clone, Debug)]
@@ -116,83 +118,6 @@ impl Visitor for Watch<'_> {
     }
 }
 
-/// An event that an excerpt may have.
-#[derive(Clone, Copy, Debug)]
-struct Candidate {
-    offset: u64,
-    enter: Option<u64>,
-    tid: i64,
-    /// An alert is about it: it stays, and is shown.
-    alerts: bool,
-    /// It tells of a container or a user.
-    describes: bool,
-}
-
-/// Finds the candidates.
-struct Collect<'w> {
-    about: &'w [u64],
-    kin: &'w BTreeSet<i64>,
-    last: u64,
-    found: Vec<Candidate>,
-    /// Events are known to be missing.
-    lossy: bool,
-    /// That was told before the next event: by damage, or the recorder's records.
-    told: bool,
-    /// Offset of the first event after that.
-    gap: Option<u64>,
-}
-
-impl Collect<'_> {
-    fn see(&mut self, event: &Event<'_>, state: &State) {
-        let alerts = self.about.binary_search(&event.num).is_ok();
-        let of_kin = || {
-            self.kin.contains(&event.tid)
-                || state.thread(event.tid).is_some_and(|thread| self.kin.contains(&thread.pid))
-        };
-        let begins_losses = !self.lossy && state.has_losses();
-        if begins_losses {
-            self.lossy = true;
-            self.gap = self.told.then_some(event.raw.offset);
-        }
-        let describes = DESCRIPTIONS.contains(&event.etype);
-        if alerts || describes || begins_losses || (state.feeds(event.etype) && of_kin()) {
-            let (offset, enter, tid) = (event.raw.offset, event.raw.enter, event.tid);
-            self.found.push(Candidate { offset, enter, tid, alerts, describes });
-        }
-    }
-}
-
-impl Visitor for Collect<'_> {
-    fn event(&mut self, context: &EventContext<'_>) -> ControlFlow<()> {
-        self.see(context.event, context.state);
-        let over = context.event.num >= self.last || self.found.len() > MAX_CANDIDATES;
-        if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
-
-    fn hidden(&mut self, event: &Event<'_>, state: &State) {
-        self.see(event, state);
-    }
-
-    fn gap(&mut self) {
-        self.told |= !self.lossy;
-    }
-}
-
-/// A candidate with its blocks.
-struct Piece {
-    tid: i64,
-    alerts: bool,
-    describes: bool,
-    bytes: Vec<u8>,
-}
-
-impl Piece {
-    fn of(candidate: &Candidate) -> Self {
-        let Candidate { tid, alerts, describes, .. } = *candidate;
-        Self { tid, alerts, describes, bytes: Vec::new() }
-    }
-}
-
 /// What attempts have in common.
 struct Trial<'d> {
     detector: &'d Detector,
@@ -216,31 +141,6 @@ impl Trial<'_> {
     fn is_spent(&self) -> bool {
         self.attempts >= MAX_ATTEMPTS
     }
-}
-
-/// Leaves out of `items` what `holds` does without: parts of a half, a quarter and so on, down to single ones.
-fn shrink<T: Clone>(items: Vec<T>, mut holds: impl FnMut(&[T]) -> Option<bool>) -> Vec<T> {
-    let mut items = items;
-    let mut size = items.len();
-    while size > 0 {
-        let mut at = 0;
-        let mut left_out = false;
-        while at < items.len() {
-            let end = (at + size).min(items.len());
-            let rest: Vec<T> = items[..at].iter().chain(&items[end..]).cloned().collect();
-            match holds(&rest) {
-                Some(true) => {
-                    items = rest;
-                    left_out = true;
-                }
-                Some(false) => at = end,
-                None => return items,
-            }
-        }
-        // Single ones are tried until none can go: each that went may have been what another one was there for.
-        size = if size == 1 && left_out { 1 } else { size / 2 };
-    }
-    items
 }
 
 /// All alerts of `detector` on a capture, or on those of its events whose numbers are in `only` (ascending), as texts
@@ -332,37 +232,6 @@ fn bytes_of(snapshot: &Snapshot) -> Result<Vec<u8>, ExcerptError> {
     Ok(bytes)
 }
 
-/// Takes the blocks of the candidates out of the stream, with a marker where there is a gap.
-fn pieces(source: &Source, candidates: &[Candidate], gap: Option<u64>) -> Result<Vec<Piece>, ExcerptError> {
-    // Each block, by where it stands, with the piece that it belongs to.
-    let mut wanted = BTreeMap::new();
-    for (number, candidate) in candidates.iter().enumerate() {
-        for offset in candidate.enter.into_iter().chain([candidate.offset]) {
-            wanted.insert(offset, number);
-        }
-    }
-    let mut pieces: Vec<Piece> = candidates.iter().map(Piece::of).collect();
-    let mut events = StoredEvents::new(source.capture_bytes()?)?;
-    let mut left = wanted.len();
-    while left > 0 {
-        let Some(event) = events.next_event()? else {
-            return Err(ExcerptError::Capture("the capture changed while it was read".to_owned()));
-        };
-        let Some(piece) = wanted.get(&event.offset).and_then(|number| pieces.get_mut(*number)) else { continue };
-        // Descriptions of the start are not shown anyway, and marked as such would not count as the start.
-        event.append(!piece.alerts && (piece.tid >= 0 || !piece.describes), &mut piece.bytes);
-        left -= 1;
-    }
-    // Not before what describes the start: it would be shown.
-    let described = candidates.iter().take_while(|candidate| candidate.describes).count();
-    if let Some(gap) = gap {
-        let at = candidates.partition_point(|candidate| candidate.offset < gap).max(described);
-        // A time of none: it belongs to no event.
-        pieces.insert(at, Piece { tid: -1, alerts: false, describes: false, bytes: super::gap_marker(0)? });
-    }
-    Ok(pieces)
-}
-
 fn shrink_events<'p>(
     pieces: &'p [Piece],
     header: &[u8],
@@ -444,30 +313,4 @@ fn lists(fds: &[(i64, FdEntry)]) -> Vec<FdList> {
         lists.entry(*tid).or_default().push(fd.clone());
     }
     lists.into_iter().map(|(tid, fds)| FdList { tid, fds }).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::shrink;
-
-    #[test]
-    fn what_is_needed_stays() {
-        for needed in [vec![], vec![0], vec![99], vec![3, 4, 5], vec![0, 17, 50, 51, 99]] {
-            let mut attempts = 0;
-            let left = shrink((0..100).collect(), |items: &[i32]| {
-                attempts += 1;
-                Some(needed.iter().all(|item| items.contains(item)))
-            });
-            assert_eq!(left, needed);
-            assert!(attempts < 250, "{attempts}");
-        }
-    }
-
-    #[test]
-    fn pairs_that_need_each_other_go_together_or_one_after_the_other() {
-        // 1 is there for the sake of 2 only: it can go when 2 has gone.
-        let left =
-            shrink(vec![1, 2, 3], |items| Some(items.contains(&3) && (items.contains(&1) || !items.contains(&2))));
-        assert_eq!(left, [3]);
-    }
 }

@@ -12,7 +12,6 @@ use casebook_formats::ledger::Counter;
 
 use super::series::{Key, Series};
 use super::{NameSet, Options, RuleFacts};
-use crate::summary::severity_name;
 
 /// Samples of a file; with more the step doubles.
 pub const MAX_SAMPLES: u64 = 2_000_000;
@@ -221,7 +220,7 @@ fn ledger(series: &Series) -> Vec<Counted> {
     let of = |(host, key, line): (&str, &Key, &BTreeMap<u64, u64>)| {
         let Key::Lost(counter) = key else { return None };
         let def = counter.def();
-        let (severity, origin) = (severity_name(def.severity), def.origin.word());
+        let (severity, origin) = (def.severity.word(), def.origin.word());
         let labels = labels(&[("hostname", host), ("counter", def.name), ("severity", severity), ("origin", origin)]);
         Some(Counted { host: host.to_owned(), labels, line: line.clone() })
     };
