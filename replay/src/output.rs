@@ -310,7 +310,7 @@ impl Drop for CaptureOutput<'_, '_> {
 /// text; a text alert differs from Falco's there, because Falco passes C1 controls and direction marks on.
 pub fn push_safe(out: &mut Vec<u8>, line: &[u8]) {
     // Printable ASCII is nearly everything. Looking at all bytes takes less time than looking for the first other one.
-    if line.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~')) {
+    if line.iter().filter(|byte| !matches!(byte, b' '..=b'~')).count() == 0 {
         return out.extend_from_slice(line);
     }
     for character in String::from_utf8_lossy(line).chars() {

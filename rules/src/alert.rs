@@ -185,7 +185,7 @@ pub fn escape(text: &str) -> String {
 
 /// Whether [`escape`] changes anything. All bytes are looked at, which takes less time than looking for the first.
 fn has_to_be_escaped(text: &str) -> bool {
-    text.bytes().fold(false, |found, byte| found | (byte < b' ') | (byte == b'"') | (byte == b'\\'))
+    text.bytes().filter(|byte| *byte < b' ' || matches!(byte, b'"' | b'\\')).count() > 0
 }
 
 /// Text with U+FFFD for bytes that are not UTF-8. Texts that are need not be looked at twice.

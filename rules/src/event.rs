@@ -86,14 +86,15 @@ impl<'e> Facts<'e> {
             self.absent();
             return true;
         };
-        let number = match *bytes {
-            [] => 0,
-            [byte] => u64::from(byte),
-            [a, b] => u64::from(u16::from_le_bytes([a, b])),
-            [a, b, c, d] => u64::from(u32::from_le_bytes([a, b, c, d])),
-            [a, b, c, d, e, f, g, h] => u64::from_le_bytes([a, b, c, d, e, f, g, h]),
-            _ => return false,
+        let number = match bytes.len() {
+            0 => Some(0),
+            1 => bytes.first().map(|byte| u64::from(*byte)),
+            2 => bytes.first_chunk().map(|two| u64::from(u16::from_le_bytes(*two))),
+            4 => bytes.first_chunk().map(|four| u64::from(u32::from_le_bytes(*four))),
+            8 => bytes.first_chunk().map(|eight| u64::from_le_bytes(*eight)),
+            _ => None,
         };
+        let Some(number) = number else { return false };
         self.numeric(bytes.len() as u64, number);
         true
     }
