@@ -43,22 +43,43 @@ pub(crate) struct Ended {
     pub at: u64,
 }
 
+/// Threads of which the places are remembered, by the last bits of their tids.
+const SEEN: usize = 64;
+
 /// One thread's place: reused from call to call.
 #[derive(Debug, Default)]
 struct Slot {
+    tid: i64,
     half: Option<Half>,
     ranges: Vec<ParamRange>,
     bytes: Vec<u8>,
 }
 
+impl Slot {
+    /// Bytes of a parameter.
+    fn value(&self, range: ParamRange) -> Option<&[u8]> {
+        self.bytes.get(range.start as usize..)?.get(..range.len as usize)
+    }
+}
+
 /// All waiting halves.
-#[derive(Default)]
 pub(crate) struct Halves {
-    slots: HashMap<i64, Slot, RandomState>,
+    slots: Vec<Slot>,
+    /// Which slot is whose.
+    places: HashMap<i64, u32, RandomState>,
+    /// Where threads were found last, so that most look-ups need no hash: an exit mostly follows its enter. A guess: the
+    /// slot says itself whose it is.
+    seen: [u32; SEEN],
     /// Slots that hold a half.
     waiting: usize,
     /// Bytes held by them.
     bytes: usize,
+}
+
+impl Default for Halves {
+    fn default() -> Self {
+        Self { slots: Vec::new(), places: HashMap::default(), seen: [0; SEEN], waiting: 0, bytes: 0 }
+    }
 }
 
 /// Whether this exit type belongs to this enter type. A successful execveat leaves as execve.
@@ -72,6 +93,28 @@ impl Halves {
         *self = Self::default();
     }
 
+    /// The place of a thread, if it has one.
+    #[inline]
+    fn find(&self, tid: i64) -> Option<usize> {
+        let guess = self.seen[tid as usize % SEEN] as usize;
+        if self.slots.get(guess).is_some_and(|slot| slot.tid == tid) {
+            return Some(guess);
+        }
+        self.places.get(&tid).map(|&place| place as usize)
+    }
+
+    /// The place of a thread, which gets one if it has none.
+    fn place(&mut self, tid: i64) -> usize {
+        let place = self.find(tid).unwrap_or_else(|| {
+            let place = self.slots.len();
+            self.slots.push(Slot { tid, ..Slot::default() });
+            self.places.insert(tid, place as u32);
+            place
+        });
+        self.seen[tid as usize % SEEN] = place as u32;
+        place
+    }
+
     /// Remembers when a call of no further use to its exit began.
     pub(crate) fn note(&mut self, tid: i64, etype: EventType, ts: u64, at: u64) {
         self.store(tid, Half::new(etype, etype, ts, at), std::iter::empty());
@@ -80,10 +123,11 @@ impl Halves {
     /// Keeps an enter half with its parameters, in place of an older one of the thread.
     pub(crate) fn store<'a>(&mut self, tid: i64, half: Half, params: impl Iterator<Item = &'a [u8]>) {
         self.forget(tid);
-        if self.bytes > MAX_ENTER_BYTES || (self.slots.len() >= MAX_ENTER_HALVES && !self.slots.contains_key(&tid)) {
+        if self.bytes > MAX_ENTER_BYTES || (self.slots.len() >= MAX_ENTER_HALVES && self.find(tid).is_none()) {
             self.give_up_older_half();
         }
-        let slot = self.slots.entry(tid).or_default();
+        let place = self.place(tid);
+        let slot = &mut self.slots[place];
         slot.ranges.clear();
         slot.bytes.clear();
         for value in params {
@@ -97,16 +141,13 @@ impl Halves {
 
     /// Parameters of the half waiting for this thread, when it is of type `etype`.
     pub(crate) fn params(&self, tid: i64, etype: EventType) -> Option<&[ParamRange]> {
-        let slot = self.slots.get(&tid)?;
+        let slot = self.slots.get(self.find(tid)?)?;
         slot.half.filter(|half| half.etype == etype).map(|_| slot.ranges.as_slice())
     }
 
     /// Bytes of one of those parameters.
     pub(crate) fn bytes(&self, tid: i64, range: ParamRange) -> &[u8] {
-        self.slots
-            .get(&tid)
-            .and_then(|slot| slot.bytes.get(range.start as usize..)?.get(..range.len as usize))
-            .unwrap_or_default()
+        self.find(tid).and_then(|place| self.slots.get(place)?.value(range)).unwrap_or_default()
     }
 
     /// Nothing waits.
@@ -133,7 +174,8 @@ impl Halves {
     }
 
     fn take(&mut self, tid: i64) -> Option<Half> {
-        let slot = self.slots.get_mut(&tid)?;
+        let place = self.find(tid)?;
+        let slot = self.slots.get_mut(place)?;
         let half = slot.half.take()?;
         self.waiting -= 1;
         self.bytes -= slot.bytes.len();
@@ -145,15 +187,15 @@ impl Halves {
 
     /// What waits, by thread, and the threads whose places are empty.
     pub(crate) fn state(&self) -> (Vec<WaitingHalf>, Vec<i64>) {
-        let Self { slots, waiting: _, bytes: _ } = self;
+        let Self { slots, places: _, seen: _, waiting: _, bytes: _ } = self;
         let (mut halves, mut idle) = (Vec::new(), Vec::new());
-        for (&tid, slot) in slots {
+        for slot in slots {
             let Some(Half { raw, etype, ts, at: _ }) = slot.half else {
-                idle.push(tid);
+                idle.push(slot.tid);
                 continue;
             };
-            let params = slot.ranges.iter().map(|&range| self.bytes(tid, range).to_vec()).collect();
-            halves.push(WaitingHalf { tid, raw: raw.0, etype: etype.0, ts, params });
+            let params = slot.ranges.iter().map(|&range| slot.value(range).unwrap_or_default().to_vec()).collect();
+            halves.push(WaitingHalf { tid: slot.tid, raw: raw.0, etype: etype.0, ts, params });
         }
         halves.sort_unstable_by_key(|half| half.tid);
         idle.sort_unstable();
@@ -169,22 +211,29 @@ impl Halves {
             all.store(half.tid, head, half.params.iter().map(Vec::as_slice));
         }
         for &tid in idle.iter().take(MAX_ENTER_HALVES) {
-            all.slots.entry(tid).or_default();
+            all.place(tid);
         }
         all
     }
 
     /// Makes room: drops empty slots, and where that is not enough, the older ones of the waiting halves.
     fn give_up_older_half(&mut self) {
-        self.slots.retain(|_, slot| slot.half.is_some());
+        self.keep(|slot| slot.half.is_some());
         if self.slots.len() < MAX_ENTER_HALVES / 2 && self.bytes < MAX_ENTER_BYTES / 2 {
             return;
         }
-        let mut times: Vec<u64> = self.slots.values().filter_map(|slot| slot.half).map(|half| half.ts).collect();
+        let mut times: Vec<u64> = self.slots.iter().filter_map(|slot| slot.half).map(|half| half.ts).collect();
         times.sort_unstable();
         let middle = times.get(times.len() / 2).copied().unwrap_or(0);
-        self.slots.retain(|_, slot| slot.half.is_some_and(|half| half.ts > middle));
+        self.keep(|slot| slot.half.is_some_and(|half| half.ts > middle));
         self.waiting = self.slots.len();
-        self.bytes = self.slots.values().map(|slot| slot.bytes.len()).sum();
+        self.bytes = self.slots.iter().map(|slot| slot.bytes.len()).sum();
+    }
+
+    /// Drops the other slots; those that stay have other places.
+    fn keep(&mut self, keep: impl Fn(&Slot) -> bool) {
+        self.slots.retain(keep);
+        self.places.clear();
+        self.places.extend(self.slots.iter().enumerate().map(|(place, slot)| (slot.tid, place as u32)));
     }
 }

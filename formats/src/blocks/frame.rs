@@ -6,7 +6,7 @@
 use std::io;
 use std::ops::Range;
 
-use super::{EV_V2, EventLayout, Kind, SHB, event, fds, interfaces, round4, section, threads, users};
+use super::{EV_V2, EVENT, EventLayout, Kind, SHB, event, fds, interfaces, round4, section, threads, users};
 use crate::ledger::{Counter, Ledger};
 use crate::limits::{HEAD_SEARCH, MAX_BLOCK, MAX_EVENT_BLOCK, READ_BUFFER};
 use crate::seekable::{Feed, Run};
@@ -81,7 +81,7 @@ impl Blocks {
     /// Bytes of a block that [`Blocks::next`] has just given.
     #[inline]
     pub(crate) fn bytes(&self, range: Range<usize>) -> &[u8] {
-        self.window.get(range).unwrap_or_default()
+        self.window.get(range).unwrap_or_else(nothing)
     }
 
     /// The first bytes of the stream, at most `len`, unread.
@@ -99,7 +99,7 @@ impl Blocks {
     /// What is in the window and not yet taken.
     #[inline]
     pub(crate) fn unread(&self) -> &[u8] {
-        self.window.get(self.start..self.end).unwrap_or_default()
+        self.window.get(self.start..self.end).unwrap_or_else(nothing)
     }
 
     /// The next block, where it is an event of any kind, and whole in the window.
@@ -375,9 +375,18 @@ pub(crate) fn header(bytes: &[u8]) -> Option<(u32, usize)> {
 #[inline]
 pub(crate) fn sized(bytes: &[u8]) -> Option<(Kind, usize)> {
     let (number, len) = header(bytes)?;
-    let kind = Kind::of(number)?;
-    let (least, most) = kind.bounds();
-    (len % 4 == 0 && (least..=most).contains(&len)).then_some((kind, len))
+    let fitting = |kind: Kind| {
+        let (least, most) = kind.bounds();
+        (len % 4 == 0 && (least..=most).contains(&len)).then_some((kind, len))
+    };
+    // Of nearly every block nothing has to be looked up.
+    if number == EV_V2 { fitting(EVENT) } else { fitting(Kind::of(number)?) }
+}
+
+/// What a range outside of the window holds. Told apart from what is inside by a jump that is never taken.
+#[cold]
+const fn nothing<'a>() -> &'a [u8] {
+    &[]
 }
 
 /// The body of the event block that these bytes begin with, and its layout.

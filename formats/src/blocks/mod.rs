@@ -52,6 +52,9 @@ const fn ev(flags: bool, counted: bool, large: bool) -> Kind {
     Kind::Event(EventLayout { flags, counted, large })
 }
 
+/// What [`EV_V2`] holds.
+pub(crate) const EVENT: Kind = ev(false, true, false);
+
 /// Section header.
 pub(crate) const SHB: u32 = 0x0A0D_0D0A;
 /// Machine info.
@@ -75,7 +78,7 @@ pub(crate) const EVF_V2_LARGE: u32 = 0x222;
 
 /// Every block number ever written, and what it holds. The second group are the numbers of early 2014.
 pub(crate) const KINDS: &[(u32, Kind)] = &[
-    (EV_V2, ev(false, true, false)),
+    (EV_V2, EVENT),
     (EVF_V2, ev(true, true, false)),
     (EV_V2_LARGE, ev(false, true, true)),
     (EVF_V2_LARGE, ev(true, true, true)),
