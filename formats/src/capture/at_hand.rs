@@ -70,8 +70,10 @@ impl CaptureReader {
             unread = rest;
             num += 1;
             previous = head.ts;
+            // Before the event is put together: what is in registers by then stays known to be what is in the event.
+            let half = halves.and_then(|halves| leave(halves, head.tid, head.etype));
             let mut event = event(num, offset, &head, payload, ranges);
-            flow = match halves.and_then(|halves| leave(halves, head.tid, head.etype)) {
+            flow = match half {
                 None => taker.event(&event),
                 Some(half) => {
                     end_half(&mut event, half);
