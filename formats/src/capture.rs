@@ -3,7 +3,9 @@
 //! Pipeline: byte source → decompression → blocks (with resynchronisation) → snapshots and raw events →
 //! conversion to the normal form → [`Item`]s. Memory is bounded by the largest block, not by the file.
 
+mod ahead;
 mod at_hand;
+mod batch;
 mod item;
 mod items;
 
@@ -24,6 +26,7 @@ use crate::look;
 use crate::resume::ReaderState;
 use crate::source::Source;
 use crate::tables::ppme;
+pub use ahead::ReadAhead;
 pub use at_hand::Take;
 pub use item::{FormatError, Item, Section, Upstream};
 pub use items::Items;

@@ -453,14 +453,14 @@ impl Replay {
     }
 
     /// Anomalies so far: those of the state, and those of the reader that it reads from.
-    pub fn ledger(&self, reader: &impl Items) -> Ledger {
+    pub fn ledger(&self, reader: &(impl Items + ?Sized)) -> Ledger {
         let mut ledger = self.lost(reader);
         self.state.count_missing(&mut ledger);
         ledger
     }
 
     /// The same without what may still come.
-    pub(crate) fn lost(&self, reader: &impl Items) -> Ledger {
+    pub(crate) fn lost(&self, reader: &(impl Items + ?Sized)) -> Ledger {
         let mut ledger = reader.ledger().clone();
         ledger.merge(&reader.upstream().ledger);
         ledger.merge(&self.ledger);

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use casebook_formats::capture::{CaptureReader, FormatError};
+use casebook_formats::capture::{CaptureReader, FormatError, Items, ReadAhead};
 use casebook_formats::ledger::Counter;
 
 use crate::checkpoint::fingerprint;
@@ -24,6 +24,8 @@ use crate::window::Window;
 
 /// Parts for each worker: some take longer than others.
 const PARTS_EACH: usize = 4;
+/// Captures of so many bytes are worth a thread that reads them: a smaller one is done before two threads have met.
+const WORTH_A_THREAD: u64 = 64 << 10;
 
 /// A capture and what may be used of its checkpoints.
 pub(crate) struct Divided {
@@ -104,36 +106,68 @@ impl Divided {
         }
     }
 
-    /// Replays a part to its end. True: it ended where the next one began, and knew the same. Else it went on, as far as
-    /// the capture goes or as `visitor` wants, and the later parts are of no use; `drop_rest` is told before.
+    /// Replays a part to its end, with so many threads besides this one. `drop_rest` is told when the later parts are of
+    /// no use.
     pub(crate) fn run<V: Visitor>(
         &self,
         part: usize,
-        entered: &mut Entered,
+        entered: Entered,
+        helpers: usize,
         visitor: &mut V,
         drop_rest: impl Fn(),
-    ) -> (bool, Result<End, FormatError>, Option<String>) {
-        let Entered { reader, replay, ended } = entered;
-        if let Some(end) = ended.take() {
-            return (false, end, None);
+    ) -> Ran {
+        let Entered { mut reader, mut replay, ended } = entered;
+        if let Some(end) = ended {
+            return Ran { reader: Box::new(reader), replay, handed_on: false, end, note: None };
         }
-        let next = self.entry(part + 1);
-        reader.pause_at(next.map(|(.., entry)| entry.raw_offset));
-        let end = replay.run_with(reader, visitor);
-        let Some((sidecar, _, entry)) = next else { return (false, end, None) };
+        let Some((sidecar, _, entry)) = self.entry(part + 1) else {
+            return to_its_end(reader, replay, helpers, visitor);
+        };
+        if helpers > 0 {
+            reader.unpack_ahead();
+        }
+        reader.pause_at(Some(entry.raw_offset));
+        let end = replay.run_with(&mut reader, visitor);
         let paused = matches!(end, Ok(End::Finished)) && reader.stream_bytes() >= entry.raw_offset;
-        if paused && reader.stream_bytes() == entry.raw_offset && fingerprint(reader, replay) == entry.digest {
-            return (true, end, None);
+        if paused && reader.stream_bytes() == entry.raw_offset && fingerprint(&reader, &replay) == entry.digest {
+            return Ran { reader: Box::new(reader), replay, handed_on: true, end, note: None };
         }
         self.end_here();
         drop_rest();
         if !paused {
-            return (false, end, None);
+            return Ran { reader: Box::new(reader), replay, handed_on: false, end, note: None };
         }
         let note = note(sidecar.path(), &Unusable::Damaged("a checkpoint that is not what the capture says"));
         reader.pause_at(None);
-        (false, replay.run_with(reader, visitor), Some(note))
+        let end = replay.run_with(&mut reader, visitor);
+        Ran { reader: Box::new(reader), replay, handed_on: false, end, note: Some(note) }
     }
+}
+
+/// Replays a capture to its end: reading it on a thread of its own where there is a helper, and unpacking it on another one
+/// where there are two.
+fn to_its_end<V: Visitor>(mut reader: CaptureReader, mut replay: Replay, helpers: usize, visitor: &mut V) -> Ran {
+    let is_worth_it = reader.bytes_total().is_none_or(|bytes| bytes >= WORTH_A_THREAD);
+    let (reader, end): (Box<dyn Items>, _) = if helpers == 0 || !is_worth_it {
+        let end = replay.run_with(&mut reader, visitor);
+        (Box::new(reader), end)
+    } else {
+        if helpers > 1 {
+            reader.unpack_ahead();
+        }
+        match ReadAhead::new(reader) {
+            Ok(mut ahead) => {
+                let end = replay.run_with(&mut ahead, visitor);
+                (Box::new(ahead), end)
+            }
+            // The system gives no thread.
+            Err(mut reader) => {
+                let end = replay.run_with(&mut *reader, visitor);
+                (reader, end)
+            }
+        }
+    };
+    Ran { reader, replay, handed_on: false, end, note: None }
 }
 
 /// Where a part begins.
@@ -142,6 +176,19 @@ pub(crate) struct Entered {
     pub(crate) replay: Replay,
     /// It ended before it began.
     ended: Option<Result<End, FormatError>>,
+}
+
+/// How a part ended.
+pub(crate) struct Ran {
+    /// What it was read by, and what that found out until the last event.
+    pub(crate) reader: Box<dyn Items>,
+    pub(crate) replay: Replay,
+    /// It ended where the next one began, and knew the same. Else it went on, as far as the capture goes or as the visitor
+    /// wanted, and the later parts are of no use.
+    pub(crate) handed_on: bool,
+    pub(crate) end: Result<End, FormatError>,
+    /// What there is to say about its checkpoints.
+    pub(crate) note: Option<String>,
 }
 
 /// Reads on to where it gets interesting.

@@ -145,9 +145,10 @@ pub fn look_at_each<L: Look>(
     let mut tasks: Vec<Task<'_, L>> =
         captures.iter().enumerate().map(|(index, source)| Task::new(index, source, work, parts_each)).collect();
     let together: usize = tasks.iter().map(|task| task.divided.parts()).sum();
-    // Workers without a part of their own: their processors unpack.
+    // Workers without a part of their own: their processors read and unpack for the others.
+    let helpers = work.jobs.saturating_sub(together).div_ceil(together.max(1));
     for task in &mut tasks {
-        task.unpack_ahead = together < work.jobs;
+        task.helpers = helpers;
     }
     for task in tasks.iter().filter(|task| task.divided.parts() > 1) {
         // The last one is for what there is to say when all of them are done.
@@ -189,8 +190,8 @@ struct Task<'c, L> {
     source: &'c Source,
     divided: Divided,
     gathering: Gathering<Done<L>>,
-    /// Compressed captures are unpacked on a thread of their own.
-    unpack_ahead: bool,
+    /// Threads for each part besides its worker.
+    helpers: usize,
     report: Mutex<Option<CaptureReport>>,
 }
 
@@ -208,7 +209,7 @@ impl<'c, L: Look> Task<'c, L> {
     fn new(index: usize, source: &'c Source, work: Work, parts_each: usize) -> Self {
         let divided = Divided::new(source, work.window, parts_each);
         let gathering = Gathering::new(divided.parts());
-        Self { index, source, divided, gathering, unpack_ahead: false, report: Mutex::new(None) }
+        Self { index, source, divided, gathering, helpers: 0, report: Mutex::new(None) }
     }
 
     /// Replays a part into its output; the last one that is done closes the capture.
@@ -248,7 +249,7 @@ impl<'c, L: Look> Task<'c, L> {
         if !self.divided.is_of_use(part) {
             return done;
         }
-        let (mut entered, note) = match self.divided.enter(self.source, part, || begin().0) {
+        let (entered, note) = match self.divided.enter(self.source, part, || begin().0) {
             Ok(entered) => entered,
             Err(error) => {
                 done.notes.push(format!("error: {error}"));
@@ -257,9 +258,6 @@ impl<'c, L: Look> Task<'c, L> {
             }
         };
         done.notes.extend(note);
-        if self.unpack_ahead {
-            entered.reader.unpack_ahead();
-        }
         let told = (entered.reader.bytes_read(), entered.replay.position().events);
         if part == 0 {
             advance(told.0, 0);
@@ -270,15 +268,15 @@ impl<'c, L: Look> Task<'c, L> {
             let hostname = &entered.replay.state().machine.hostname;
             desk.look.begin(hostname, &entered.replay.lost(&entered.reader));
         }
-        let (handed_on, end, note) = self.divided.run(part, &mut entered, &mut desk, || rest.drop());
-        desk.look.lost(entered.replay.position().last_ts, &entered.replay.lost(&entered.reader));
-        done.handed_on = handed_on;
-        done.notes.extend(note);
+        let ran = self.divided.run(part, entered, self.helpers, &mut desk, || rest.drop());
+        desk.look.lost(ran.replay.position().last_ts, &ran.replay.lost(&*ran.reader));
+        done.handed_on = ran.handed_on;
+        done.notes.extend(ran.note);
         done.report = desk.report;
         done.look = Some(desk.look);
-        if !handed_on {
-            done.notes.extend(done.report.conclude(end, &entered.replay, &entered.reader));
-            done.notes.extend(entered.reader.upstream().notes);
+        if !ran.handed_on {
+            done.notes.extend(done.report.conclude(ran.end, &ran.replay, &*ran.reader));
+            done.notes.extend(ran.reader.upstream().notes);
         }
         done
     }

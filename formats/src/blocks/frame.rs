@@ -102,6 +102,13 @@ impl Blocks {
         self.window.get(self.start..self.end).unwrap_or_else(nothing)
     }
 
+    /// Whether what comes next is here: a whole block, or more bytes than most blocks have. Else its reading may have to wait
+    /// for the input.
+    pub(crate) fn is_at_hand(&self) -> bool {
+        let unread = self.window.get(self.start..self.end).unwrap_or_default();
+        unread.len() > MAX_EVENT_BLOCK || sized(unread).is_some_and(|(_, len)| len <= unread.len())
+    }
+
     /// The next block, where it is an event of any kind, and whole in the window.
     #[inline]
     pub(crate) fn any_event(&mut self) -> Option<(EventLayout, Range<usize>)> {

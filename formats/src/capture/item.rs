@@ -23,6 +23,24 @@ pub enum Item<'a> {
     Event(Event<'a>),
 }
 
+impl Item<'_> {
+    /// Shows an event to `look`; gives anything else, which borrows nothing.
+    pub(super) fn apart(self, look: impl FnOnce(&Event<'_>)) -> Option<Item<'static>> {
+        Some(match self {
+            Self::Event(event) => {
+                look(&event);
+                return None;
+            }
+            Self::Section(section) => Item::Section(section),
+            Self::Machine(machine) => Item::Machine(machine),
+            Self::Interfaces(interfaces) => Item::Interfaces(interfaces),
+            Self::Users(users) => Item::Users(users),
+            Self::Threads(threads) => Item::Threads(threads),
+            Self::Fds(list) => Item::Fds(list),
+        })
+    }
+}
+
 /// Section header facts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Section {

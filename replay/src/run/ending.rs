@@ -12,7 +12,7 @@ impl CaptureReport {
         &mut self,
         end: Result<End, FormatError>,
         replay: &Replay,
-        reader: &impl Items,
+        reader: &dyn Items,
     ) -> Option<String> {
         let position = replay.position();
         (self.events, self.first_ts, self.last_ts) = (position.events, position.first_ts, position.last_ts);
