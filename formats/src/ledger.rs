@@ -3,6 +3,8 @@
 //! A summary without its ledger says too much: the absence of an alert is no proof. Readers, state and rules count
 //! here whatever they could not know; every summary prints what is not zero.
 
+use std::fmt;
+
 /// How bad it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Severity {
@@ -151,8 +153,8 @@ impl Counter {
     }
 }
 
-/// Counts of anomalies, indexed by [`Counter`]. Two that count the same are equal.
-#[derive(Clone, Debug)]
+/// Counts of anomalies, indexed by [`Counter`]. Two that count the same are equal and look alike.
+#[derive(Clone)]
 pub struct Ledger {
     counts: [u64; COUNTERS.len()],
     changes: u64,
@@ -171,6 +173,12 @@ impl PartialEq for Ledger {
 }
 
 impl Eq for Ledger {}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.findings().map(|(counter, n)| (counter.name, n))).finish()
+    }
+}
 
 impl Ledger {
     /// Counts one.

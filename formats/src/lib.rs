@@ -14,6 +14,7 @@ pub mod command_line;
 mod container;
 mod convert;
 pub mod custody;
+mod even;
 pub mod event;
 mod halves;
 pub mod ledger;

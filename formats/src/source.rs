@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use flate2::bufread::MultiGzDecoder;
 
 use crate::ahead::Ahead;
+use crate::even::Even;
 use crate::ledger::Ledger;
 use crate::limits::INPUT_BUFFER;
 use crate::seekable::{Feed, Run};
@@ -128,11 +129,14 @@ impl Source {
         }
         let packed = Cursor::new(head).take(len as u64).chain(counted);
         let (stream, packing): (Box<dyn Read + Send>, _) = match head {
-            [0x1F, 0x8B, ..] => (Box::new(MultiGzDecoder::new(BufReader::with_capacity(INPUT_BUFFER, packed))), "gzip"),
+            [0x1F, 0x8B, ..] => {
+                let packed = BufReader::with_capacity(INPUT_BUFFER, packed);
+                (Box::new(Even::new(MultiGzDecoder::new(packed))), "gzip")
+            }
             // A zstd frame, or a skippable one.
             [0x28, 0xB5, 0x2F, 0xFD] | [0x50..=0x5F, 0x2A, 0x4D, 0x18] => {
                 let packed = BufReader::with_capacity(INPUT_BUFFER, packed);
-                (Box::new(zstd::stream::read::Decoder::with_buffer(packed)?), "zstd")
+                (Box::new(Even::new(zstd::stream::read::Decoder::with_buffer(packed)?)), "zstd")
             }
             _ => (Box::new(packed), "none"),
         };

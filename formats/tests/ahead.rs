@@ -125,7 +125,7 @@ fn story() -> Vec<u8> {
             // The clock steps back, on an event that needs nothing else.
             1600 => close(ts - 5_000_000_000),
             _ => match n % 97 {
-                0..4 => read_halves(ts),
+                0..=4 => read_halves(ts),
                 5 => ev(ts, 7, ppme::PPME_SYSCALL_READ_X, &[&4_i64.to_le_bytes(), b"lost"]),
                 6 => ev(ts, -1, ppme::PPME_DROP_E, &[&2_u32.to_le_bytes()]),
                 7 => vec![0xFF; 30],

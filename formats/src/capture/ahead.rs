@@ -8,12 +8,13 @@
 //! itself be waiting for a pipe that nobody writes to.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel, sync_channel};
 use std::thread;
 
-use super::batch::{Batch, Found, Then};
-use super::{CaptureReader, FormatError, Item, Items, Upstream};
+use super::batch::{Batch, Found, Pack, Then};
+use super::{CaptureReader, FormatError, Item, Items, Take, Upstream};
 use crate::event::Event;
 use crate::ledger::Ledger;
 
@@ -107,8 +108,6 @@ impl ReadAhead {
 }
 
 impl Items for ReadAhead {
-    #[allow(clippy::inline_always)] // the loop of a replay
-    #[inline(always)]
     fn plain_event(&mut self) -> Option<Event<'_>> {
         let at = self.at;
         if at >= self.until {
@@ -116,6 +115,13 @@ impl Items for ReadAhead {
         }
         self.at = at + 1;
         self.batch.event(at)
+    }
+
+    #[inline]
+    fn events_at_hand<T: Take>(&mut self, taker: &mut T) -> ControlFlow<T::Break> {
+        let flow;
+        (self.at, flow) = self.batch.lend(self.at, self.until, taker);
+        flow
     }
 
     fn next_item(&mut self) -> Result<Option<Item<'_>>, FormatError> {
@@ -230,13 +236,10 @@ impl Filler {
 
     /// Fills a batch: until it is full, another item comes, or the input has to be waited for.
     fn fill(&mut self, batch: &mut Batch) {
-        while !batch.is_full() {
-            if let Some(event) = self.reader.plain_event() {
-                batch.push(&event);
-                if self.reader.ledger.changes() != self.changes {
-                    self.mark(batch, batch.len() - 1);
-                }
-                continue;
+        loop {
+            // Nothing is counted about these.
+            if self.reader.plain_events(&mut Pack(batch)).is_break() {
+                return;
             }
             let at = batch.len();
             if at > 0 && !self.reader.blocks.is_at_hand() {
@@ -250,7 +253,7 @@ impl Filler {
             if self.reader.upstream.is_some() || self.reader.ledger.changes() != self.changes {
                 self.mark(batch, at);
             }
-            if batch.then.is_some() {
+            if batch.then.is_some() || batch.is_full() {
                 return;
             }
         }

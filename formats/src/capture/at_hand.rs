@@ -32,7 +32,7 @@ pub trait Take {
 
 /// An event that is not of today's form, or was recorded in two halves: not the loop that is to be short.
 #[inline(never)]
-fn hand_over<T: Take>(taker: &mut T, event: &Event<'_>) -> ControlFlow<T::Break> {
+pub(super) fn hand_over<T: Take>(taker: &mut T, event: &Event<'_>) -> ControlFlow<T::Break> {
     taker.event(event)
 }
 
@@ -51,7 +51,7 @@ impl CaptureReader {
     /// Those of today's form, as far as they follow each other. What is known of the place in the stream stays in
     /// registers meanwhile.
     #[inline]
-    fn plain_events<T: Take>(&mut self, taker: &mut T) -> ControlFlow<T::Break> {
+    pub(super) fn plain_events<T: Take>(&mut self, taker: &mut T) -> ControlFlow<T::Break> {
         let mut flow = ControlFlow::Continue(());
         if self.pending_section {
             return flow;

@@ -4,7 +4,10 @@
 //! and lends them again elsewhere. What the reader had counted is part of it, event by event: whoever looks at the
 //! ledger in the middle of a batch sees no anomaly of what comes later.
 
-use super::{FormatError, Item, Upstream};
+use std::ops::ControlFlow;
+
+use super::at_hand::hand_over;
+use super::{FormatError, Item, Take, Upstream};
 use crate::event::{Event, EventType, ParamRange, RawEvent};
 use crate::ledger::Ledger;
 
@@ -183,15 +186,37 @@ impl Batch {
     }
 
     /// An event of it, as the reader lent it.
-    #[allow(clippy::inline_always)] // the loop of a replay: its result would be copied otherwise, for every event
-    #[inline(always)]
     pub(super) fn event(&self, index: usize) -> Option<Event<'_>> {
-        let &Record { num, ts, tid, offset, payload, ranges, other, count, cpu, etype } = self.records.get(index)?;
+        let record = self.records.get(index)?;
+        let plain = self.plain(record)?;
+        if record.other == NONE { Some(plain) } else { self.other(plain, record.other) }
+    }
+
+    /// Lends a run of them to `taker` until it has enough; how many events of the batch have been lent then.
+    #[inline]
+    pub(super) fn lend<T: Take>(&self, from: usize, until: usize, taker: &mut T) -> (usize, ControlFlow<T::Break>) {
+        for (record, lent) in self.records.get(from..until).unwrap_or_default().iter().zip(from + 1..) {
+            let Some(plain) = self.plain(record) else { continue };
+            let flow = if record.other == NONE {
+                taker.event(&plain)
+            } else {
+                self.other(plain, record.other).map_or(ControlFlow::Continue(()), |event| hand_over(taker, &event))
+            };
+            if flow.is_break() {
+                return (lent, flow);
+            }
+        }
+        (until, ControlFlow::Continue(()))
+    }
+
+    #[allow(clippy::inline_always)] // built in place, for every event
+    #[inline(always)]
+    fn plain(&self, record: &Record) -> Option<Event<'_>> {
+        let &Record { num, ts, tid, offset, payload, ranges, other: _, count, cpu, etype } = record;
         let payload = self.piece(payload)?;
         let ranges = self.ranges.get(ranges as usize..)?.get(..usize::from(count))?;
         let raw = RawEvent { offset, enter: None, etype: etype.0, nparams: u32::from(count), payload };
-        let plain = Event { num, ts, tid, cpu, etype, state_only: false, enter_ts: None, data: payload, ranges, raw };
-        if other == NONE { Some(plain) } else { self.other(plain, other) }
+        Some(Event { num, ts, tid, cpu, etype, state_only: false, enter_ts: None, data: payload, ranges, raw })
     }
 
     #[inline(never)]
@@ -217,4 +242,17 @@ fn is_plain(event: &Event<'_>) -> bool {
         && raw.etype == etype.0
         && raw.nparams as usize == ranges.len()
         && std::ptr::eq(*data, raw.payload)
+}
+
+/// Fills a batch with events that need nothing but a copy.
+pub(super) struct Pack<'b>(pub &'b mut Batch);
+
+impl Take for Pack<'_> {
+    type Break = ();
+
+    #[inline]
+    fn event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
+        self.0.push(event);
+        if self.0.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
 }

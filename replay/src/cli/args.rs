@@ -201,8 +201,9 @@ pub(super) struct RunArgs {
 
     /// Workers [default: one per CPU]
     ///
-    /// Captures are replayed at the same time, and of a capture with checkpoints (`casebook index`) its parts. The output
-    /// is the same, byte for byte, whatever the number.
+    /// Captures are replayed at the same time, and of a capture with checkpoints (`casebook index`) its parts. Where there
+    /// are more workers than these, captures are read and decoded ahead of the rules, and with still more, unpacked ahead
+    /// of that. The output is the same, byte for byte, whatever the number.
     #[arg(short = 'j', long = "jobs", value_name = "N")]
     pub(super) jobs: Option<NonZeroUsize>,
 

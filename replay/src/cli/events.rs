@@ -79,7 +79,7 @@ pub(super) struct EventsArgs {
     #[arg(short = 'o', long = "output-file", value_name = "FILE", help_heading = "Output")]
     output_file: Option<PathBuf>,
 
-    /// Captures to read at the same time [default: one per CPU]
+    /// Workers: captures read at the same time, or one of them ahead [default: one per CPU]
     #[arg(short = 'j', long = "jobs", value_name = "N")]
     jobs: Option<NonZeroUsize>,
 
