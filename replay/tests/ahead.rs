@@ -195,8 +195,8 @@ fn a_run_that_is_over_leaves_its_pipe() {
     command.args(["events", "-n", "3", "-j2", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut pipe = child.stdin.take().unwrap();
-    pipe.write_all(&host("node-1", 50)).unwrap();
-    pipe.flush().unwrap();
+    // It may have heard enough before that is written.
+    let _ = pipe.write_all(&host("node-1", 50));
     let begin = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
