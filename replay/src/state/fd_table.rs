@@ -201,7 +201,8 @@ impl FdTable {
 
     /// Whether there are records that an exec closes.
     pub(crate) fn has_closed_on_exec(&self) -> bool {
-        self.pages().any(|(_, page)| page.cloexec != 0 && page.closed_on_exec() != 0)
+        let closes = |page: &Arc<Page>| page.cloexec != 0 && page.closed_on_exec() != 0;
+        self.near.iter().flatten().any(closes) || self.far.values().any(closes)
     }
 
     /// Takes out what an exec closes, and tells how much that was.
