@@ -28,7 +28,7 @@ const LARGE: u64 = 1 << 20;
 /// A capture that is read ahead.
 pub struct ReadAhead {
     filled: Receiver<Batch>,
-    done: Sender<Batch>,
+    done: Sender<Vec<Batch>>,
     batch: Batch,
     /// Batches that were read and have not been given back.
     read: Vec<Batch>,
@@ -100,9 +100,9 @@ impl ReadAhead {
 
     /// Gives batches back to be filled again.
     fn give_back(&mut self) {
-        for batch in self.read.drain(..) {
+        if !self.read.is_empty() {
             // The thread may have ended by now.
-            let _ = self.done.send(batch);
+            let _ = self.done.send(std::mem::take(&mut self.read));
         }
     }
 }
@@ -177,7 +177,9 @@ fn found_by(reader: &CaptureReader) -> Found {
 struct Filler {
     reader: CaptureReader,
     to_read: Sender<Batch>,
-    to_fill: Receiver<Batch>,
+    to_fill: Receiver<Vec<Batch>>,
+    /// Batches that came back and are not filled yet.
+    empty: Vec<Batch>,
     /// Batches that have not come back; the reader begins with an empty one.
     away: usize,
     /// What has been told of, and how often the ledger had changed by then.
@@ -186,9 +188,9 @@ struct Filler {
 }
 
 impl Filler {
-    fn new(reader: CaptureReader, to_read: Sender<Batch>, to_fill: Receiver<Batch>) -> Self {
+    fn new(reader: CaptureReader, to_read: Sender<Batch>, to_fill: Receiver<Vec<Batch>>) -> Self {
         let (found, changes) = (found_by(&reader), reader.ledger.changes());
-        Self { reader, to_read, to_fill, away: 1, found, changes }
+        Self { reader, to_read, to_fill, empty: Vec::new(), away: 1, found, changes }
     }
 
     /// Hands over batches until the capture ends or nobody reads any more.
@@ -212,25 +214,34 @@ impl Filler {
 
     /// A batch to be filled; `None` when nobody reads any more.
     fn empty(&mut self) -> Option<Batch> {
-        let mut batch = match self.to_fill.try_recv() {
-            Ok(batch) => batch,
-            Err(TryRecvError::Empty) if self.away < BATCHES => return Some(Batch::default()),
-            Err(TryRecvError::Empty) => self.to_fill.recv().ok()?,
-            Err(TryRecvError::Disconnected) => return None,
-        };
-        self.away -= 1;
+        while self.empty.is_empty() {
+            match self.to_fill.try_recv() {
+                Ok(batches) => self.take_back(batches),
+                Err(TryRecvError::Empty) if self.away < BATCHES => return Some(Batch::default()),
+                Err(TryRecvError::Empty) => {
+                    let batches = self.to_fill.recv().ok()?;
+                    self.take_back(batches);
+                }
+                Err(TryRecvError::Disconnected) => return None,
+            }
+        }
+        let mut batch = self.empty.pop()?;
         batch.clear();
         Some(batch)
     }
 
-    /// Waits until all that was handed over is done with. False: nobody reads any more.
+    fn take_back(&mut self, batches: Vec<Batch>) {
+        self.away = self.away.saturating_sub(batches.len());
+        self.empty = batches;
+    }
+
+    /// Waits until all that was handed over is done with, and lets go of it. False: nobody reads any more.
     fn wait_for_all(&mut self) -> bool {
         while self.away > 0 {
-            if self.to_fill.recv().is_err() {
-                return false;
-            }
-            self.away -= 1;
+            let Ok(batches) = self.to_fill.recv() else { return false };
+            self.take_back(batches);
         }
+        self.empty.clear();
         true
     }
 
