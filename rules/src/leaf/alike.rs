@@ -17,8 +17,15 @@ use crate::event::Facts;
 const PLACES: usize = 8192;
 /// Places that one set can stand in, next to each other.
 const WAYS: usize = 2;
-/// Events with longer texts are not kept: they seldom come again.
-const MAX_TEXT: usize = 256;
+/// Words of a place: the hash, the verdicts, and the facts themselves. Numbers and texts of a set stand in one piece, so that
+/// looking it up waits for memory once: sets come again after thousands of other events, when no cache has them any more.
+const PLACE: usize = 40;
+/// Where the verdicts stand in a place; the hash is before them.
+const VERDICTS: usize = 1;
+/// Where the facts stand.
+const FACTS: usize = VERDICTS + Verdicts::WORDS;
+/// Most words of facts. Events with longer texts are not kept: they seldom come again.
+const MAX_FACTS: usize = PLACE - FACTS;
 /// New sets after which one looks back: where most were new, keeping them costs more than it saves.
 const TRIAL: u32 = 4096;
 /// Comparisons of one program whose verdicts are kept.
@@ -27,22 +34,19 @@ pub(crate) const MAX_OWN: usize = 128;
 /// What is kept for one program.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Alike {
-    /// Made when the first event comes.
-    kept: Vec<Kept>,
-    verdicts: Vec<Verdicts>,
+    /// [`PLACES`] of [`PLACE`] words, made when the first event comes. Zeros of a vector cost no memory before they are
+    /// written to.
+    places: Vec<u64>,
     new: u32,
     again: u32,
     given_up: bool,
 }
 
-/// Facts in their place.
-#[derive(Clone, Debug, Default)]
-struct Kept {
-    /// Never 0, which is that of an empty place.
-    hash: u64,
-    shape: u64,
-    numbers: [u64; Facts::NUMBERS],
-    texts: [Vec<u8>; Facts::TEXTS],
+/// Facts of one event as words: what they are, the numbers, and each text after its length. None is the beginning of
+/// another.
+struct Packed {
+    words: [u64; MAX_FACTS],
+    len: usize,
 }
 
 /// What a program's own comparisons say.
@@ -55,6 +59,19 @@ pub(crate) struct Verdicts {
 }
 
 impl Verdicts {
+    /// Words that they take in a place.
+    const WORDS: usize = 2 * (MAX_OWN / 64) + 1;
+
+    fn from_words(words: &[u64]) -> Option<Self> {
+        let (known, rest) = words.split_first_chunk()?;
+        let (yes, rest) = rest.split_first_chunk()?;
+        Some(Self { known: *known, yes: *yes, start: *rest.first()? as u32 })
+    }
+
+    fn words(&self) -> impl Iterator<Item = u64> {
+        self.known.into_iter().chain(self.yes).chain([u64::from(self.start)])
+    }
+
     /// What comparison `number` says, if it was asked.
     #[inline]
     pub(crate) fn get(&self, number: u32) -> Option<bool> {
@@ -82,22 +99,24 @@ impl Alike {
     /// The place of an event's facts; `None` where they are not kept.
     #[inline]
     pub(crate) fn enter(&mut self, facts: &Facts<'_>) -> Option<usize> {
-        let hash = hash_of(facts);
+        let facts = Packed::of(facts)?;
+        let hash = facts.hash();
         let first = hash as usize % (PLACES / WAYS) * WAYS;
-        if let Some(places) = self.kept.get(first..first + WAYS) {
-            for (at, kept) in (first..).zip(places) {
-                if kept.hash == hash && kept.is(facts) {
-                    self.again = self.again.saturating_add(1);
-                    return Some(at);
-                }
+        for at in first..first + WAYS {
+            if let Some([kept, rest @ ..]) = self.places.get(at * PLACE..(at + 1) * PLACE)
+                && *kept == hash
+                && rest.get(FACTS - 1..FACTS - 1 + facts.len) == facts.words.get(..facts.len)
+            {
+                self.again = self.again.saturating_add(1);
+                return Some(at);
             }
         }
-        self.keep(first, hash, facts)
+        self.keep(first, hash, &facts)
     }
 
     #[cold]
-    fn keep(&mut self, first: usize, hash: u64, facts: &Facts<'_>) -> Option<usize> {
-        if self.given_up || !facts.is_whole() || facts.texts.iter().any(|text| text.len() > MAX_TEXT) {
+    fn keep(&mut self, first: usize, hash: u64, facts: &Packed) -> Option<usize> {
+        if self.given_up {
             return None;
         }
         self.new += 1;
@@ -108,69 +127,77 @@ impl Alike {
             }
             (self.new, self.again) = (0, 0);
         }
-        if self.kept.is_empty() {
-            self.kept.resize_with(PLACES, Kept::default);
-            self.verdicts.resize(PLACES, Verdicts::default());
+        if self.places.is_empty() {
+            self.places = vec![0; PLACES * PLACE];
         }
         // Taking turns will do: nobody needs to remember which was of use last.
         let at = first + self.new as usize % WAYS;
-        self.kept.get_mut(at)?.take(hash, facts);
-        *self.verdicts.get_mut(at)? = Verdicts::default();
+        let place = self.places.get_mut(at * PLACE..(at + 1) * PLACE)?;
+        place.fill(0);
+        *place.first_mut()? = hash;
+        place.get_mut(FACTS..)?.copy_from_slice(&facts.words);
         Some(at)
     }
 
     /// The verdicts in a place.
     #[inline]
     pub(crate) fn verdicts(&self, at: usize) -> Verdicts {
-        self.verdicts.get(at).copied().unwrap_or_default()
+        self.places.get(at * PLACE + VERDICTS..at * PLACE + FACTS).and_then(Verdicts::from_words).unwrap_or_default()
     }
 
     /// Puts verdicts into a place.
     #[inline]
     pub(crate) fn learn(&mut self, at: usize, verdicts: Verdicts) {
-        if let Some(place) = self.verdicts.get_mut(at) {
-            *place = verdicts;
+        if let Some(place) = self.places.get_mut(at * PLACE + VERDICTS..at * PLACE + FACTS) {
+            place.iter_mut().zip(verdicts.words()).for_each(|(word, verdict)| *word = verdict);
         }
     }
 }
 
-impl Kept {
+impl Packed {
+    /// `None` where there are more than there is room for.
     #[inline]
-    fn is(&self, facts: &Facts<'_>) -> bool {
-        // The shape tells how many numbers and texts count.
-        let numbers = facts.numbers();
-        self.shape == facts.shape
-            && self.numbers.get(..numbers.len()) == Some(numbers)
-            && self.texts.iter().zip(&facts.texts).all(|(kept, text)| kept[..] == text[..])
+    fn of(facts: &Facts<'_>) -> Option<Self> {
+        let mut packed = Self { words: [0; MAX_FACTS], len: 0 };
+        if !facts.is_whole() {
+            return None;
+        }
+        // It tells how many numbers there are, and which of the texts.
+        packed.put(facts.shape)?;
+        for &number in facts.numbers() {
+            packed.put(number)?;
+        }
+        for text in &facts.texts {
+            packed.put(text.len() as u64)?;
+            let (chunks, rest) = text.as_chunks();
+            let places = packed.words.get_mut(packed.len..packed.len + text.len().div_ceil(8))?;
+            for (place, chunk) in places.iter_mut().zip(chunks) {
+                *place = u64::from_le_bytes(*chunk);
+            }
+            if let Some(last) = places.get_mut(chunks.len()) {
+                *last = rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+            }
+            packed.len += text.len().div_ceil(8);
+        }
+        Some(packed)
     }
 
-    fn take(&mut self, hash: u64, facts: &Facts<'_>) {
-        (self.hash, self.shape) = (hash, facts.shape);
-        for (kept, number) in self.numbers.iter_mut().zip(facts.numbers()) {
-            *kept = *number;
-        }
-        for (kept, text) in self.texts.iter_mut().zip(&facts.texts) {
-            kept.clear();
-            kept.extend_from_slice(text);
-        }
+    #[inline]
+    fn put(&mut self, word: u64) -> Option<()> {
+        *self.words.get_mut(self.len)? = word;
+        self.len += 1;
+        Some(())
     }
-}
 
-#[inline]
-fn hash_of(facts: &Facts<'_>) -> u64 {
-    let mut hasher = FixedState::with_seed(0).build_hasher();
-    hasher.write_u64(facts.shape);
-    for &number in facts.numbers() {
-        hasher.write_u64(number);
+    /// Never 0, which is that of an empty place.
+    #[inline]
+    fn hash(&self) -> u64 {
+        let mut hasher = FixedState::with_seed(0).build_hasher();
+        for word in self.words.iter().take(self.len) {
+            hasher.write_u64(*word);
+        }
+        hasher.finish() | 1 << 63
     }
-    let [first, others @ ..] = &facts.texts;
-    // Of further texts length and end will do: they are other forms of the first.
-    hasher.write(first);
-    for text in others {
-        hasher.write_u64(text.len() as u64);
-        hasher.write(text.get(text.len().saturating_sub(8)..).unwrap_or_default());
-    }
-    hasher.finish() | 1 << 63
 }
 
 #[cfg(test)]
@@ -212,7 +239,11 @@ mod tests {
         let verdicts = alike.verdicts(at);
         assert_eq!((verdicts.get(127), verdicts.get(64), verdicts.get(63)), (Some(true), Some(false), None));
         assert_eq!(verdicts.start, 5);
-        assert_eq!(alike.enter(&facts(3, &"x".repeat(MAX_TEXT + 1))), None);
+        for (len, is_kept) in [(8 * MAX_FACTS - 32, true), (8 * MAX_FACTS - 31, false), (1 << 16, false)] {
+            assert_eq!(alike.enter(&facts(3, &"x".repeat(len))).is_some(), is_kept, "{len} bytes");
+        }
+        let at = alike.enter(&facts(3, "/etc/pass")).unwrap();
+        assert_eq!(alike.verdicts(at).get(127), None, "a beginning is another text");
     }
 
     #[test]
@@ -236,7 +267,7 @@ mod tests {
         for number in 0..=u64::from(TRIAL) {
             let _ = alike.enter(&facts(number, "x"));
         }
-        assert!(!alike.is_in_use() && alike.kept.is_empty());
+        assert!(!alike.is_in_use() && alike.places.is_empty());
     }
 
     #[test]
