@@ -16,7 +16,7 @@ use crate::context::EventContext;
 use crate::detect::{Filter, Form, Gate};
 use crate::engine::Replay;
 use crate::output::{CaptureOutput, Sequencer, push_safe};
-use crate::run::{Look, Source, Work, look_at_each};
+use crate::run::{Jobs, Look, Source, Work, look_at_each};
 use crate::summary::{CaptureReport, iso_time};
 use crate::window::{Opening, Place, Window};
 
@@ -69,11 +69,11 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Prints the events of all captures, `jobs` at a time, each into its place of `output`; see [`look_at_each`].
+    /// Prints the events of all captures, `jobs.workers` at a time, each into its place of `output`; see [`look_at_each`].
     pub fn print(
         &self,
         captures: &[Source],
-        jobs: usize,
+        jobs: Jobs,
         output: &Sequencer<'_>,
         advance: &(dyn Fn(u64, u64) + Sync),
     ) -> Vec<CaptureReport> {

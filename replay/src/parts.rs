@@ -27,6 +27,14 @@ const PARTS_EACH: usize = 4;
 /// Captures of so many bytes are worth a thread that reads them: a smaller one is done before two threads have met.
 const WORTH_A_THREAD: u64 = 64 << 10;
 
+/// Threads besides a part's worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Helpers {
+    pub(crate) threads: usize,
+    /// As in [`crate::run::Jobs`].
+    pub(crate) decode_plain_ahead: bool,
+}
+
 /// A capture and what may be used of its checkpoints.
 pub(crate) struct Divided {
     sidecar: Option<Arc<Sidecar>>,
@@ -112,7 +120,7 @@ impl Divided {
         &self,
         part: usize,
         entered: Entered,
-        helpers: usize,
+        helpers: Helpers,
         visitor: &mut V,
         drop_rest: impl Fn(),
     ) -> Ran {
@@ -123,7 +131,7 @@ impl Divided {
         let Some((sidecar, _, entry)) = self.entry(part + 1) else {
             return to_its_end(reader, replay, helpers, visitor);
         };
-        if helpers > 0 {
+        if helpers.threads > 0 {
             reader.unpack_ahead();
         }
         reader.pause_at(Some(entry.raw_offset));
@@ -146,13 +154,14 @@ impl Divided {
 
 /// Replays a capture to its end: reading it on a thread of its own where there is a helper, and unpacking it on another one
 /// where there are two.
-fn to_its_end<V: Visitor>(mut reader: CaptureReader, mut replay: Replay, helpers: usize, visitor: &mut V) -> Ran {
-    let is_worth_it = reader.bytes_total().is_none_or(|bytes| bytes >= WORTH_A_THREAD);
-    let (reader, end): (Box<dyn Items>, _) = if helpers == 0 || !is_worth_it {
+fn to_its_end<V: Visitor>(mut reader: CaptureReader, mut replay: Replay, helpers: Helpers, visitor: &mut V) -> Ran {
+    let is_worth_it = reader.bytes_total().is_none_or(|bytes| bytes >= WORTH_A_THREAD)
+        && (helpers.decode_plain_ahead || reader.packing() != "none");
+    let (reader, end): (Box<dyn Items>, _) = if helpers.threads == 0 || !is_worth_it {
         let end = replay.run_with(&mut reader, visitor);
         (Box::new(reader), end)
     } else {
-        if helpers > 1 {
+        if helpers.threads > 1 {
             reader.unpack_ahead();
         }
         match ReadAhead::new(reader) {
@@ -301,7 +310,7 @@ mod tests {
     use crate::checkpoint::sidecar::Writer;
     use crate::detect::{Detector, Form};
     use crate::output::{Sequencer, Talk};
-    use crate::run::{Plan, replay};
+    use crate::run::{Jobs, Plan, replay};
 
     #[derive(Default)]
     struct Notes(Vec<String>);
@@ -360,7 +369,7 @@ mod tests {
             form: Form::Json,
             window: Window::default(),
             span: None,
-            jobs,
+            jobs: Jobs { workers: jobs, decode_plain_ahead: true },
             requests: Arc::default(),
             deliver: false,
             board: None,

@@ -26,7 +26,7 @@ use crate::engine::{Replay, Visitor};
 use crate::metrics::Board;
 use crate::moment::Moment;
 use crate::output::{CaptureOutput, Sequencer};
-use crate::parts::{Divided, Gathering, UNUSED, parts_each};
+use crate::parts::{Divided, Gathering, Helpers, UNUSED, parts_each};
 use crate::summary::CaptureReport;
 use crate::window::Window;
 use alerts::Alerts;
@@ -47,8 +47,8 @@ pub struct Plan {
     pub window: Window,
     /// Nanoseconds of capture time after which each capture stops.
     pub span: Option<u64>,
-    /// Workers; 0 counts as 1.
-    pub jobs: usize,
+    /// Workers.
+    pub jobs: Jobs,
     /// Who asked the Kubernetes API for what runs in containers.
     pub requests: Arc<Requests>,
     /// Lines of the output carry the JSON of their alerts ([`crate::deliver`]).
@@ -122,11 +122,22 @@ pub fn replay(
     })
 }
 
+/// Workers for captures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Jobs {
+    /// How many; 0 counts as 1.
+    pub workers: usize,
+    /// Workers that are left over decode plain captures ahead, too. That takes a quarter more CPU time in all for a sixth
+    /// less time of waiting, where a processor is free; with packed captures, where they always do, it is a tenth more for a
+    /// third less.
+    pub decode_plain_ahead: bool,
+}
+
 /// How captures are shared out.
 #[derive(Clone, Copy, Debug)]
 pub struct Work {
     /// Workers.
-    pub jobs: usize,
+    pub jobs: Jobs,
     /// What is looked at: of a capture with checkpoints, what comes before is not read.
     pub window: Window,
     /// What several of the lookers see of a capture, one part each, is what one would see of all of it.
@@ -141,14 +152,15 @@ pub fn look_at_each<L: Look>(
     advance: &(dyn Fn(u64, u64) + Sync),
     begin: impl Fn() -> (Replay, L) + Sync,
 ) -> Vec<CaptureReport> {
-    let parts_each = if work.divisible && !output.is_by_time() { parts_each(captures.len(), work.jobs) } else { 1 };
+    let parts_each =
+        if work.divisible && !output.is_by_time() { parts_each(captures.len(), work.jobs.workers) } else { 1 };
     let mut tasks: Vec<Task<'_, L>> =
         captures.iter().enumerate().map(|(index, source)| Task::new(index, source, work, parts_each)).collect();
     let together: usize = tasks.iter().map(|task| task.divided.parts()).sum();
     // Workers without a part of their own: their processors read and unpack for the others.
-    let helpers = work.jobs.saturating_sub(together).div_ceil(together.max(1));
+    let threads = work.jobs.workers.saturating_sub(together).div_ceil(together.max(1));
     for task in &mut tasks {
-        task.helpers = helpers;
+        task.helpers.threads = threads;
     }
     for task in tasks.iter().filter(|task| task.divided.parts() > 1) {
         // The last one is for what there is to say when all of them are done.
@@ -165,7 +177,7 @@ pub fn look_at_each<L: Look>(
     };
     thread::scope(|scope| {
         // By time, an input waits for all others: each needs a worker.
-        let workers = if output.is_by_time() { parts.len() } else { work.jobs.clamp(1, parts.len().max(1)) };
+        let workers = if output.is_by_time() { parts.len() } else { work.jobs.workers.clamp(1, parts.len().max(1)) };
         let started = (0..workers)
             .filter(|n| {
                 let worker = thread::Builder::new().name(format!("replay-{n}")).stack_size(STACK);
@@ -191,7 +203,7 @@ struct Task<'c, L> {
     divided: Divided,
     gathering: Gathering<Done<L>>,
     /// Threads for each part besides its worker.
-    helpers: usize,
+    helpers: Helpers,
     report: Mutex<Option<CaptureReport>>,
 }
 
@@ -209,7 +221,8 @@ impl<'c, L: Look> Task<'c, L> {
     fn new(index: usize, source: &'c Source, work: Work, parts_each: usize) -> Self {
         let divided = Divided::new(source, work.window, parts_each);
         let gathering = Gathering::new(divided.parts());
-        Self { index, source, divided, gathering, helpers: 0, report: Mutex::new(None) }
+        let helpers = Helpers { threads: 0, decode_plain_ahead: work.jobs.decode_plain_ahead };
+        Self { index, source, divided, gathering, helpers, report: Mutex::new(None) }
     }
 
     /// Replays a part into its output; the last one that is done closes the capture.

@@ -202,8 +202,8 @@ pub(super) struct RunArgs {
     /// Workers [default: one per CPU]
     ///
     /// Captures are replayed at the same time, and of a capture with checkpoints (`casebook index`) its parts. Where there
-    /// are more workers than these, captures are read and decoded ahead of the rules, and with still more, unpacked ahead
-    /// of that. The output is the same, byte for byte, whatever the number.
+    /// are more workers than these, packed captures are read, unpacked and decoded ahead of the rules; plain ones, too, where
+    /// this option asks for workers (they gain less and cost a quarter more processor time). The output is the same, byte for byte, whatever the number.
     #[arg(short = 'j', long = "jobs", value_name = "N")]
     pub(super) jobs: Option<NonZeroUsize>,
 

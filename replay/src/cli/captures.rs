@@ -18,7 +18,7 @@ use super::talk::{Meter, Voice, say};
 use crate::audit::join;
 use crate::inputs::{self, Input};
 use crate::output::{MERGE_LIMIT, Sequencer};
-use crate::run::Source;
+use crate::run::{Jobs, Source};
 use crate::summary::{CaptureReport, Completeness, ledger_text};
 
 /// Name of the embedded capture in headings and summaries.
@@ -60,6 +60,11 @@ pub(super) fn are_named(arguments: &[PathBuf], wants_example: bool, err: &mut dy
 /// What `-j` means.
 pub(super) fn jobs(wanted: Option<NonZeroUsize>) -> usize {
     wanted.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+}
+
+/// The same for captures that are replayed: who asks for workers wants them used.
+pub(super) fn workers(wanted: Option<NonZeroUsize>) -> Jobs {
+    Jobs { workers: jobs(wanted), decode_plain_ahead: wanted.is_some() }
 }
 
 /// Whether alerts come in the order of time, and a warning where that is not possible.

@@ -163,7 +163,7 @@ fn print(
     terminals: Terminals,
 ) -> Exit {
     let hearing = Hearing { quiet: args.quiet, no_progress: args.no_progress, terminals, by_time: false };
-    let jobs = captures::jobs(args.jobs);
+    let jobs = captures::workers(args.jobs);
     let performed =
         captures::perform(captures, hearing, out, err, |output, advance| plan.print(captures, jobs, output, advance));
     match performed {

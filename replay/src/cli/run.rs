@@ -29,7 +29,7 @@ pub(super) fn run(
     let rule_files = rules::files(args);
     let Some(detector) = rules::detector(args, &rule_files, err, terminals) else { return Exit::Rules };
     let mut captures = captures::named(&args.captures, args.example, args.quiet, err);
-    let jobs = captures::jobs(args.jobs);
+    let jobs = captures::workers(args.jobs);
     let window = Window { from: args.from, to: args.to };
     let board = args.metrics.board();
     let requests = match args.join.requests(&mut captures, args.quiet, err) {
