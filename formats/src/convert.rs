@@ -8,98 +8,18 @@
 //! they pass through the conversion table; bytes are copied once, at the end, and only when a parameter comes from
 //! elsewhere than the event's own payload.
 
+mod plan;
+mod value;
+
 use crate::blocks::event::{Head, Stored};
 use crate::container;
 use crate::event::{EventType, ParamRange};
 use crate::halves::{Ended, Half, Halves};
 use crate::ledger::{Counter, Ledger};
 use crate::limits::{MAX_CONVERSION_STEPS, MAX_PARAMS};
-use crate::tables::{self, Action, Conversion, Direction, EVENT_TYPES, EventFlags, EventOrigin, ParamType, Step, ppme};
-
-/// What conversion does with events of a type, before it looks at their parameters.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Class {
-    /// Never delivered.
-    Unused,
-    /// Delivered as it is.
-    Pass,
-    /// Old enter half that no exit needs.
-    OldEnter,
-    /// Enter half with rules.
-    Enter,
-    /// Exit half with rules, current when all its parameters are there.
-    Exit,
-    /// Exit half of an old type.
-    OldExit,
-}
-
-/// What the hot path needs to know of a type.
-#[derive(Clone, Copy, Debug)]
-struct Plan {
-    class: Class,
-    /// Parameters of today's form.
-    params: u8,
-    /// A call's half: enter halves are remembered, exit halves end them.
-    call: bool,
-    /// Counts of parameters with which [`Converter::pass`] takes it; none, where the two are the wrong way round.
-    plain: (u8, u8),
-}
-
-/// No count at all.
-const NEVER: (u8, u8) = (1, 0);
-
-static PLANS: [Plan; EVENT_TYPES] = {
-    let mut plans = [Plan { class: Class::Unused, params: 0, call: false, plain: NEVER }; EVENT_TYPES];
-    let mut id = 0;
-    while id < EVENT_TYPES {
-        let def = tables::event_at(id);
-        let enter = matches!(def.dir, Direction::Enter);
-        let old = def.flags.has(EventFlags::OLD_VERSION);
-        let class = if def.flags.has(EventFlags::UNUSED) {
-            Class::Unused
-        } else if !def.flags.has(EventFlags::CONVERTER_MANAGED) {
-            if old { Class::OldEnter } else { Class::Pass }
-        } else if enter {
-            Class::Enter
-        } else if old {
-            Class::OldExit
-        } else {
-            Class::Exit
-        };
-        let params = def.params.len() as u8;
-        plans[id] = Plan {
-            class,
-            params,
-            call: matches!(def.origin, EventOrigin::Syscall),
-            plain: match class {
-                // Lengths of four bytes.
-                _ if def.flags.has(EventFlags::LARGE_PAYLOAD) => NEVER,
-                // What the recorder lost is counted.
-                _ if matches!(EventType(id as u16), ppme::PPME_DROP_E | ppme::PPME_DROP_X) => NEVER,
-                Class::Pass => (0, params),
-                Class::Exit => (params, params),
-                _ => NEVER,
-            },
-        };
-        id += 1;
-    }
-    plans
-};
-
-/// Where a parameter's bytes are while an event is being converted.
-#[derive(Clone, Copy, Debug)]
-enum Value {
-    /// Not known.
-    Empty,
-    /// In the event's own payload.
-    Own(ParamRange),
-    /// In the stored enter half.
-    Half(ParamRange),
-    /// Zero, so many bytes wide.
-    Zero(u8),
-    /// JSON made from the oldest container event.
-    Container,
-}
+use crate::tables::{self, Action, Conversion, ParamType, Step, ppme};
+use plan::{Class, PLANS, Plan};
+use value::{Value, ZEROS, cut, own_ranges, slice};
 
 /// A normal-form event, as ranges of the payload or of the scratch buffer.
 #[derive(Clone, Copy, Debug)]
@@ -452,8 +372,6 @@ impl Converter {
     }
 }
 
-const ZEROS: [u8; 8] = [0; 8];
-
 /// Counts, once per event, what its conversion could not do by the table.
 fn finish(
     etype: EventType,
@@ -465,50 +383,6 @@ fn finish(
     ledger.add(Counter::UnknownConversions, u64::from(irregular));
     ledger.add(Counter::LostEnterHalves, u64::from(lost));
     (etype, verdict)
-}
-
-/// Ranges of the first `table` parameters inside the payload; false when one does not fit.
-#[inline]
-fn own_ranges(stored: &Stored, table: usize, ranges: &mut Vec<ParamRange>) -> bool {
-    ranges.clear();
-    let mut start = stored.nparams as usize * stored.width;
-    let lengths = &stored.payload[..start];
-    if stored.width == 2 {
-        // At most `MAX_BLOCK` bytes of payload have fewer than 2^27 lengths of 2 bytes: the sum stays in range.
-        ranges.extend(lengths.chunks_exact(2).take(table).map(|len| {
-            let len = usize::from(u16::from_le_bytes([len[0], len[1]]));
-            let range = ParamRange { start: start as u32, len: len as u32 };
-            start += len;
-            range
-        }));
-    } else {
-        for len in lengths.chunks_exact(4).take(table) {
-            let len = u32::from_le_bytes([len[0], len[1], len[2], len[3]]);
-            ranges.push(ParamRange { start: start as u32, len });
-            start = start.saturating_add(len as usize);
-            if start > stored.payload.len() {
-                return false;
-            }
-        }
-    }
-    start <= stored.payload.len()
-}
-
-fn slice(bytes: &[u8], range: ParamRange) -> &[u8] {
-    bytes.get(range.start as usize..).and_then(|bytes| bytes.get(..range.len as usize)).unwrap_or_default()
-}
-
-/// Values that a narrower type takes over lose their upper bytes.
-fn cut(value: Value, ty: ParamType) -> Value {
-    let narrow = |range: ParamRange| ParamRange {
-        len: ty.width().map_or(range.len, |width| range.len.min(width as u32)),
-        ..range
-    };
-    match value {
-        Value::Own(range) => Value::Own(narrow(range)),
-        Value::Half(range) => Value::Half(narrow(range)),
-        other => other,
-    }
 }
 
 #[cfg(test)]

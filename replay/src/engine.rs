@@ -8,6 +8,7 @@
 //! the capture, enter halves that stand alone, and what a recorder wrote at the start to describe the machine.
 //! Everything else is shown, also events of no thread (tid -1) and asynchronous ones.
 
+mod gaps;
 mod roles;
 #[cfg(test)]
 mod tests;
@@ -261,37 +262,6 @@ impl Replay {
         // Before an event at hand nothing is left out.
         self.hear_of_gaps(reader.ledger(), visitor);
         Ok(flow)
-    }
-
-    /// Where the reader had to leave something out, the state has to doubt.
-    fn hear_of_gaps<V: Visitor>(&mut self, ledger: &Ledger, visitor: &mut V) {
-        let gaps = [Counter::DamagedBlocks, Counter::DamagedEvents, Counter::UnknownEventTypes];
-        let gaps = gaps.into_iter().map(|counter| ledger.get(counter)).fold(0, u64::saturating_add);
-        if gaps > self.gaps {
-            self.gaps = gaps;
-            self.state.tell_of_gap();
-            visitor.gap();
-        }
-    }
-
-    /// Gaps at or before the last event have been told.
-    fn expect_recorded_gaps(&mut self, reader: &impl Items) {
-        self.recorded = Arc::clone(reader.gaps());
-        let told = if self.position.events == 0 { 0 } else { self.gaps_until(self.position.offset) };
-        self.next_recorded = self.recorded.get(told).copied();
-        self.attention = 0;
-    }
-
-    /// The recorder lost events from here on.
-    #[cold]
-    fn tell_recorded_gap(&mut self, offset: u64) {
-        self.state.tell_of_gap();
-        self.next_recorded = self.recorded.get(self.gaps_until(offset)).copied();
-    }
-
-    /// How many of the recorder's gaps begin at an offset or before it.
-    fn gaps_until(&self, offset: u64) -> usize {
-        self.recorded.partition_point(|&gap| gap <= offset)
     }
 
     fn item<V: Visitor>(&mut self, item: Item<'_>, visitor: &mut V, interests: &mut Interests) -> ControlFlow<End> {
