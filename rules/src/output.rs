@@ -131,11 +131,6 @@ impl Format {
         }
     }
 
-    /// Whether absent values print as `<NA>`.
-    pub fn is_lenient(&self) -> bool {
-        self.lenient
-    }
-
     /// The same format with absent values printed as `<NA>`: alerts always use this form.
     #[must_use]
     pub fn lenient(mut self) -> Self {

@@ -65,7 +65,7 @@ pub struct Piece {
 
 impl RuleSet {
     /// Where a part of a condition was written, with the exception and the lists it came through. The macros on the way
-    /// are known to who walks the tree: see [`RuleSet::macro_around`] and [`RuleSet::macro_uses`]. `sources` are those of
+    /// are known to who walks the tree: see [`RuleSet::macro_uses`]. `sources` are those of
     /// the load.
     pub fn written(&self, part: Span, sources: &Sources) -> Option<Written> {
         let place = self.places().place(part, sources)?;
@@ -84,14 +84,6 @@ impl RuleSet {
     pub fn piece(&self, part: Span) -> Option<Piece> {
         let origin = self.places().origin(part)?;
         Some(Piece { scalar: origin.scalar.span, offset: origin.offset })
-    }
-
-    /// The macro in whose text a part of a rule's condition stands; `None` when it stands in the rule's own.
-    pub fn macro_around(&self, rule: &Rule, part: Span) -> Option<&str> {
-        if part.text == rule.text {
-            return None;
-        }
-        self.places().item(part.text).filter(|item| item.kind == ItemKind::Macro).map(|item| &*item.name)
     }
 
     /// The exception that a part begins in, lists on the way or not.
