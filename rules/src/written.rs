@@ -4,9 +4,8 @@
 //! for whoever shows a condition as people wrote it: explanations of verdicts, coverage, mutants.
 
 use crate::ast::Span;
-use crate::diagnostics::ItemKind;
 use crate::resolver::Places;
-use crate::ruleset::{Rule, RuleSet};
+use crate::ruleset::RuleSet;
 use crate::source::{FileSpan, Sources};
 use crate::text::{Origin, Via};
 
