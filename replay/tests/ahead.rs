@@ -4,6 +4,8 @@
 // What fails in the set-up of a test is a failure of the test.
 #![allow(clippy::unwrap_used)]
 
+mod program;
+
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -11,8 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
-use casebook_fixtures::{Container, Proc, Trace, Value, flags};
-use casebook_formats::tables::ppme;
+use program::losing_host;
 use tempfile::TempDir;
 
 /// Longer than anything here takes, on a machine busy with other things.
@@ -47,27 +48,6 @@ fn same(folder: &Path, args: &[&str], stdin: Option<&Path>) -> Outcome {
     expected
 }
 
-/// A host on which shells in a pod read what they should not, and whose recorder loses events: some thousand events.
-fn host(name: &str, rounds: u64) -> Vec<u8> {
-    let mut trace = Trace::new(name);
-    let web = Container::docker(&"ab".repeat(32), "web", "nginx", "1").in_pod("shop", "web-0", "6a1d");
-    let runtime = trace.process(Proc::new(300, "/usr/bin/runc"));
-    trace.container(&web);
-    let entered = trace.enter(runtime, &web);
-    for n in 0..rounds {
-        trace.wait_ms(137 * (n % 17));
-        let child = trace.fork(entered);
-        trace.execve(child, "/bin/bash", &["bash"]);
-        trace.open(child, "/etc/shadow", flags::READ);
-        trace.read(child, 77, b"lost");
-        trace.exit(child, 0);
-        if n % 5 == 0 {
-            trace.emit(-1, ppme::PPME_DROP_E, &[("ratio", Value::Int(2))]);
-        }
-    }
-    trace.finish().unwrap()
-}
-
 fn zstd(bytes: &[u8]) -> Vec<u8> {
     zstd::encode_all(bytes, 1).unwrap()
 }
@@ -81,7 +61,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 /// Captures of every make: two hosts after each other, whole, packed, cut and damaged.
 fn bench() -> (TempDir, Vec<&'static str>) {
     let folder = tempfile::tempdir().unwrap();
-    let whole = [host("node-1", 700), host("node-2", 300)].concat();
+    let whole = [losing_host("node-1", 700), losing_host("node-2", 300)].concat();
     assert!(whole.len() > 300_000, "{}", whole.len());
     let mut damaged = whole.clone();
     for at in (5000..damaged.len()).step_by(7777) {
@@ -196,7 +176,7 @@ fn a_run_that_is_over_leaves_its_pipe() {
     let mut child = command.spawn().unwrap();
     let mut pipe = child.stdin.take().unwrap();
     // It may have heard enough before that is written.
-    let _ = pipe.write_all(&host("node-1", 50));
+    let _ = pipe.write_all(&losing_host("node-1", 50));
     let begin = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {

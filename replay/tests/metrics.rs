@@ -6,32 +6,9 @@ mod program;
 use std::fs::{self, File};
 use std::io::Write;
 
-use casebook_fixtures::{Container, Proc, Trace, Value, flags};
 use casebook_formats::seekable::{Options, SeekableWriter};
-use casebook_formats::tables::ppme;
 use casebook_replay::cli::Exit;
-use program::within;
-
-/// Shells in a pod, reads of descriptors that nobody opened, and drop markers, over minutes.
-fn capture() -> Vec<u8> {
-    let mut trace = Trace::new("node-1");
-    let web = Container::docker(&"ab".repeat(32), "web", "nginx", "1").in_pod("shop", "web-0", "6a1d");
-    let runtime = trace.process(Proc::new(300, "/usr/bin/runc"));
-    trace.container(&web);
-    let entered = trace.enter(runtime, &web);
-    for n in 0..200_u64 {
-        trace.wait_ms(137 * (n % 17));
-        let child = trace.fork(entered);
-        trace.execve(child, "/bin/bash", &["bash"]);
-        trace.open(child, "/etc/shadow", flags::READ);
-        trace.read(child, 77, b"lost");
-        trace.exit(child, 0);
-        if n % 5 == 0 {
-            trace.emit(-1, ppme::PPME_DROP_E, &[("ratio", Value::Int(2))]);
-        }
-    }
-    trace.finish().unwrap()
-}
+use program::{losing_host, within};
 
 #[test]
 fn parts_make_no_difference() {
@@ -40,7 +17,7 @@ fn parts_make_no_difference() {
     let capture_path = path("framed.scap.zst");
     let options = Options { frame_bytes: 8192, level: 1 };
     let mut writer = SeekableWriter::new(File::create(&capture_path).unwrap(), options).unwrap();
-    writer.write_all(&capture()).unwrap();
+    writer.write_all(&losing_host("node-1", 200)).unwrap();
     writer.finish().unwrap();
     let run = |args: &[&str]| {
         let answer = within(args);

@@ -139,6 +139,9 @@ impl Program {
         if memo.alike.len() <= place {
             memo.alike.resize_with(place + 1, Alike::default);
         }
+        if memo.alike.get(place).is_some_and(Alike::is_fresh) {
+            Alike::begin(&mut memo.alike, place);
+        }
         let alike = memo.alike.get_mut(place).filter(|alike| alike.is_in_use())?;
         alike.enter(&event.facts(self.facts)?)
     }

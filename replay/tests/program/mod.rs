@@ -9,7 +9,8 @@ use std::io::{Cursor, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use casebook_fixtures::EXAMPLE;
+use casebook_fixtures::{Container, EXAMPLE, Proc, Trace, Value, flags};
+use casebook_formats::tables::ppme;
 use casebook_replay::cli::{self, Exit, Terminals};
 use serde_json::Value as Json;
 use tempfile::TempDir;
@@ -91,4 +92,25 @@ pub(crate) fn within(args: &[impl AsRef<str>]) -> Answer {
     let exit = cli::run_on(args, &mut out, &mut err, Terminals::default());
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Answer { exit, out: text(out), err: text(err) }
+}
+
+/// A host on which shells in a pod read what they should not, and whose recorder loses events: some thousand events.
+pub(crate) fn losing_host(name: &str, rounds: u64) -> Vec<u8> {
+    let mut trace = Trace::new(name);
+    let web = Container::docker(&"ab".repeat(32), "web", "nginx", "1").in_pod("shop", "web-0", "6a1d");
+    let runtime = trace.process(Proc::new(300, "/usr/bin/runc"));
+    trace.container(&web);
+    let entered = trace.enter(runtime, &web);
+    for n in 0..rounds {
+        trace.wait_ms(137 * (n % 17));
+        let child = trace.fork(entered);
+        trace.execve(child, "/bin/bash", &["bash"]);
+        trace.open(child, "/etc/shadow", flags::READ);
+        trace.read(child, 77, b"lost");
+        trace.exit(child, 0);
+        if n % 5 == 0 {
+            trace.emit(-1, ppme::PPME_DROP_E, &[("ratio", Value::Int(2))]);
+        }
+    }
+    trace.finish().unwrap()
 }

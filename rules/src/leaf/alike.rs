@@ -31,6 +31,10 @@ const TRIAL: u32 = 4096;
 /// Comparisons of one program whose verdicts are kept.
 pub(crate) const MAX_OWN: usize = 128;
 
+/// Programs for which verdicts are kept at a time: 2.6 MB each, when full. Those of the event types that come first; a ruleset
+/// whose rules ask about descriptors has a program for each of hundreds of types.
+const MAX_PROGRAMS: usize = 24;
+
 /// What is kept for one program.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Alike {
@@ -96,6 +100,25 @@ impl Alike {
         !self.given_up
     }
 
+    /// Whether no event of the program has come yet.
+    #[inline]
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.places.is_empty() && !self.given_up
+    }
+
+    /// The first event of the program at `place` has come: it gets room, or none where [`MAX_PROGRAMS`] have it.
+    #[cold]
+    pub(crate) fn begin(all: &mut [Self], place: usize) {
+        let has_room = all.iter().filter(|alike| !alike.places.is_empty()).count() < MAX_PROGRAMS;
+        if let Some(alike) = all.get_mut(place) {
+            if has_room { alike.make_room() } else { alike.given_up = true }
+        }
+    }
+
+    fn make_room(&mut self) {
+        self.places = vec![0; PLACES * PLACE];
+    }
+
     /// The place of an event's facts; `None` where they are not kept.
     #[inline]
     pub(crate) fn enter(&mut self, facts: &Facts<'_>) -> Option<usize> {
@@ -128,7 +151,7 @@ impl Alike {
             (self.new, self.again) = (0, 0);
         }
         if self.places.is_empty() {
-            self.places = vec![0; PLACES * PLACE];
+            self.make_room();
         }
         // Taking turns will do: nobody needs to remember which was of use last.
         let at = first + self.new as usize % WAYS;
@@ -268,6 +291,18 @@ mod tests {
             let _ = alike.enter(&facts(number, "x"));
         }
         assert!(!alike.is_in_use() && alike.places.is_empty());
+    }
+
+    #[test]
+    fn so_many_programs_keep_verdicts_and_no_more() {
+        let mut all = vec![Alike::default(); MAX_PROGRAMS + 2];
+        for place in 0..all.len() {
+            assert!(all[place].is_fresh());
+            Alike::begin(&mut all, place);
+            assert_eq!(all[place].is_in_use(), place < MAX_PROGRAMS, "{place}");
+            assert!(!all[place].is_fresh());
+        }
+        assert_eq!(all[MAX_PROGRAMS].enter(&facts(3, "x")), None);
     }
 
     #[test]
