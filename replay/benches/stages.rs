@@ -20,7 +20,7 @@ use casebook_formats::ledger::Ledger;
 use casebook_replay::context::EventContext;
 use casebook_replay::detect::{Detector, Form};
 use casebook_replay::engine::Replay;
-use casebook_replay::state::State;
+use casebook_replay::state::{Effects, State};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 /// Sections of the synthetic input.
@@ -197,7 +197,9 @@ fn state(criterion: &mut Criterion) {
                 let (mut state, mut ledger) = (seeded.clone(), Ledger::default());
                 let start = Instant::now();
                 for event in events {
-                    black_box(state.apply(&event.event(), &mut ledger));
+                    let mut effects = Effects::default();
+                    state.apply(&event.event(), &mut ledger, &mut effects);
+                    black_box(&effects);
                 }
                 spent += start.elapsed();
             }

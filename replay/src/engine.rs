@@ -26,8 +26,8 @@ use crate::audit::AuditEvent;
 use crate::audit::join::Requests;
 use crate::context::{Clock, EventContext};
 use crate::moment::Moment;
-use crate::state::State;
 use crate::state::keep::keep;
+use crate::state::{Effects, State};
 use roles::{Interest, Interests};
 use visitor::Each;
 pub use visitor::Visitor;
@@ -289,7 +289,8 @@ impl Replay {
         }
         self.position.events += 1;
         self.position.offset = event.raw.offset;
-        let effects = self.state.apply(event, &mut self.ledger);
+        let mut effects = Effects::default();
+        self.state.apply(event, &mut self.ledger, &mut effects);
         if interest == Interest::No && !state_only {
             return ControlFlow::Continue(());
         }

@@ -5,7 +5,7 @@
 //! Fields that are not named here follow from too much, or are asked too seldom.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::rc::Rc;
 
 use casebook_formats::event::Event;
 use casebook_rules::event::Facts;
@@ -87,7 +87,7 @@ fn about_descriptor<'e>(context: &'e EventContext<'_>, wanted: u32, facts: &mut 
     if wanted & RAW_NAME != 0 {
         match record {
             // As good as always a name that was given in full is one text with the name.
-            Some(fd) if wanted & NAME != 0 && Arc::ptr_eq(&fd.name, &fd.name_raw) => facts.same_text(),
+            Some(fd) if wanted & NAME != 0 && Rc::ptr_eq(&fd.name, &fd.name_raw) => facts.same_text(),
             Some(fd) => facts.text(Some(Cow::Borrowed(&fd.name_raw))),
             None => facts.text(fd::name_from_call(context, true)),
         }

@@ -75,7 +75,8 @@ impl Sample {
     /// Texts of fields after the event was applied to a state.
     pub(super) fn on(&self, state: &mut State, fields: &[&str]) -> Vec<Option<String>> {
         let event = self.event();
-        let effects = state.apply(&event, &mut Ledger::default());
+        let mut effects = Effects::default();
+        state.apply(&event, &mut Ledger::default(), &mut effects);
         let clock = Clock { first_ts: TS - 5_000_000_001, previous_ts: TS - 17 };
         let context = EventContext::new(&event, state, &effects).at(clock);
         fields.iter().map(|field| shown(&context, field)).collect()

@@ -4,7 +4,7 @@
 //! containerd, CRI, ctr and runc make on a real kernel. A path is looked at from its end, so that the innermost
 //! container counts, and what a container's own init makes below it does not hide it.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use casebook_formats::ledger::{Counter, Ledger};
 
@@ -272,17 +272,17 @@ impl State {
     /// Id of the container that these control groups belong to; empty on the host. A container seen for the first
     /// time gets an entry that knows its ids only.
     fn container_id_of(&mut self, cgroups: &[u8], ledger: &mut Ledger) -> Text {
-        let Some(found) = find(cgroups) else { return Arc::clone(&self.texts.empty) };
+        let Some(found) = find(cgroups) else { return Rc::clone(&self.texts.empty) };
         if let Some((id, _)) = self.containers.get_key_value(found.id.as_slice()) {
-            return Arc::clone(id);
+            return Rc::clone(id);
         }
-        let id: Text = Arc::from(found.id);
+        let id: Text = Rc::from(found.id);
         if self.make_room_for(&id, ledger) {
             let version = self.next_version();
             let full_id = self.text(&found.full_id);
             let container =
-                Container { version, id: Arc::clone(&id), full_id, kind: found.kind, ..Container::default() };
-            self.containers.insert(Arc::clone(&id), container);
+                Container { version, id: Rc::clone(&id), full_id, kind: found.kind, ..Container::default() };
+            self.containers.insert(Rc::clone(&id), container);
         }
         id
     }

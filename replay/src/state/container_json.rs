@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
@@ -19,7 +19,7 @@ pub(crate) struct Description {
 }
 
 fn text(bytes: &[u8]) -> Text {
-    Arc::from(bytes)
+    Rc::from(bytes)
 }
 
 /// First twelve characters of a full id; other ids as they are.
@@ -64,7 +64,7 @@ pub(crate) fn parse(json: &[u8]) -> Option<Description> {
     let full_id = keys.text("full_id");
     let mut container = Container {
         id: text(short(&given)),
-        full_id: if full_id.is_empty() && given.len() == 64 { Arc::clone(&given) } else { full_id },
+        full_id: if full_id.is_empty() && given.len() == 64 { Rc::clone(&given) } else { full_id },
         kind: keys.number("type").map_or(ContainerKind::Unknown, |code| kind_of(code as u64)),
         has_metadata: true,
         name: keys.text("name"),
@@ -113,7 +113,7 @@ impl Description {
 
     /// Id as threads have it.
     pub(crate) fn short_id(&self) -> Text {
-        Arc::clone(&self.container.id)
+        Rc::clone(&self.container.id)
     }
 
     pub(crate) fn into_container(self) -> Container {

@@ -1,7 +1,7 @@
 //! One open descriptor.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::rc::Rc;
 
 use super::Text;
 use super::keep::{keep, keep_choice};
@@ -159,7 +159,7 @@ keep!(Fd {
 impl Fd {
     /// A record that knows its kind only.
     pub fn new(kind: FdKind, empty: &Text) -> Self {
-        Self::named(kind, Arc::clone(empty), Arc::clone(empty))
+        Self::named(kind, Rc::clone(empty), Rc::clone(empty))
     }
 
     /// A record that knows its kind and its names.

@@ -5,7 +5,7 @@
 //! descriptors no more. Low numbers, which nearly all are, find their page without a search.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::rc::Rc;
 
 use super::Fd;
 
@@ -19,7 +19,7 @@ const NEAR_END: i64 = (NEAR * PLACES) as i64;
 /// Neighbouring numbers.
 #[derive(Clone, Debug, Default)]
 struct Page {
-    fds: [Option<Arc<Fd>>; PLACES],
+    fds: [Option<Rc<Fd>>; PLACES],
     /// Numbers that have a record, as bits.
     used: u16,
     /// Numbers whose record may be one that an exec closes; of the others it is certainly none.
@@ -28,7 +28,7 @@ struct Page {
 
 impl Page {
     /// Numbers of the page, which is that of `index`, with their records.
-    fn iter(&self, index: i64) -> impl Iterator<Item = (i64, &Arc<Fd>)> {
+    fn iter(&self, index: i64) -> impl Iterator<Item = (i64, &Rc<Fd>)> {
         let first = index * PLACES as i64;
         self.fds.iter().enumerate().filter_map(move |(place, fd)| Some((first + place as i64, fd.as_ref()?)))
     }
@@ -41,20 +41,20 @@ impl Page {
     }
 }
 
-/// What is shared, for changing it: copied first if it is shared. As [`Arc::make_mut`], which is a call also where nothing is
-/// to be copied; there is always something.
+/// What is shared, for changing it: copied first if it is shared. As [`Rc::make_mut`], which brings the copying along to every
+/// place that asks; there is always something.
 #[allow(clippy::inline_always)] // a few instructions, twice for each descriptor that is opened or closed
 #[inline(always)]
-pub(crate) fn own<T: Clone>(shared: &mut Arc<T>) -> Option<&mut T> {
-    if Arc::get_mut(shared).is_none() {
+pub(crate) fn own<T: Clone>(shared: &mut Rc<T>) -> Option<&mut T> {
+    if Rc::get_mut(shared).is_none() {
         part(shared);
     }
-    Arc::get_mut(shared)
+    Rc::get_mut(shared)
 }
 
 #[cold]
-fn part<T: Clone>(shared: &mut Arc<T>) {
-    *shared = Arc::new(T::clone(shared));
+fn part<T: Clone>(shared: &mut Rc<T>) {
+    *shared = Rc::new(T::clone(shared));
 }
 
 /// Where a number stands: its page and the place there.
@@ -67,9 +67,9 @@ fn place_of(number: i64) -> (i64, usize) {
 #[derive(Clone, Debug, Default)]
 pub struct FdTable {
     /// Pages of the lowest numbers.
-    near: [Option<Arc<Page>>; NEAR],
+    near: [Option<Rc<Page>>; NEAR],
     /// All other pages, none of them empty.
-    far: BTreeMap<i64, Arc<Page>>,
+    far: BTreeMap<i64, Rc<Page>>,
     len: usize,
     /// How many of the far numbers were looked at for free ones, and those that are free among them.
     looked_at: i64,
@@ -78,7 +78,7 @@ pub struct FdTable {
 
 impl FdTable {
     #[inline]
-    fn page(&self, index: i64) -> Option<&Arc<Page>> {
+    fn page(&self, index: i64) -> Option<&Rc<Page>> {
         match self.near.get(index as usize) {
             Some(page) => page.as_ref(),
             None => self.far.get(&index),
@@ -96,7 +96,7 @@ impl FdTable {
     }
 
     /// Numbers of the pages and the pages, ascending.
-    fn pages(&self) -> impl Iterator<Item = (i64, &Arc<Page>)> {
+    fn pages(&self) -> impl Iterator<Item = (i64, &Rc<Page>)> {
         let near = self.near.iter().enumerate().filter_map(|(index, page)| Some((index as i64, page.as_ref()?)));
         let negative = self.far.range(..0).map(|(index, page)| (*index, page));
         let far = self.far.range(0..).map(|(index, page)| (*index, page));
@@ -105,7 +105,7 @@ impl FdTable {
 
     /// Record of a number, as it is shared.
     #[inline]
-    fn slot(&self, number: i64) -> Option<&Arc<Fd>> {
+    fn slot(&self, number: i64) -> Option<&Rc<Fd>> {
         let (index, place) = place_of(number);
         self.page(index)?.fds[place].as_ref()
     }
@@ -132,13 +132,13 @@ impl FdTable {
     }
 
     /// All records by number, as they are shared.
-    pub(crate) fn shares(&self) -> impl Iterator<Item = (i64, &Arc<Fd>)> {
+    pub(crate) fn shares(&self) -> impl Iterator<Item = (i64, &Rc<Fd>)> {
         self.pages().flat_map(|(index, page)| page.iter(index))
     }
 
     /// Shared handle of a record, for a dup or for passing it on.
-    pub(crate) fn share(&self, number: i64) -> Option<Arc<Fd>> {
-        self.slot(number).map(Arc::clone)
+    pub(crate) fn share(&self, number: i64) -> Option<Rc<Fd>> {
+        self.slot(number).map(Rc::clone)
     }
 
     /// Record of a number for changing it; copied first when other tables share it.
@@ -148,12 +148,12 @@ impl FdTable {
         let fd = page.fds[place].as_mut()?;
         // Whatever is about to become of it.
         page.cloexec |= 1 << place;
-        Some(Arc::make_mut(fd))
+        Some(Rc::make_mut(fd))
     }
 
     /// Puts a record under a number and tells whether there was none; whatever was there is gone.
     #[inline]
-    pub(crate) fn insert(&mut self, number: i64, fd: Arc<Fd>) -> bool {
+    pub(crate) fn insert(&mut self, number: i64, fd: Rc<Fd>) -> bool {
         let (index, place) = place_of(number);
         let page = match self.near.get_mut(index as usize) {
             Some(page) => page.get_or_insert_default(),
@@ -174,7 +174,7 @@ impl FdTable {
     }
 
     /// Takes a record out.
-    pub(crate) fn remove(&mut self, number: i64) -> Option<Arc<Fd>> {
+    pub(crate) fn remove(&mut self, number: i64) -> Option<Rc<Fd>> {
         let (index, place) = place_of(number);
         let page = self.page_mut(index)?;
         let before = page.fds[place].take()?;
@@ -201,7 +201,7 @@ impl FdTable {
 
     /// Whether there are records that an exec closes.
     pub(crate) fn has_closed_on_exec(&self) -> bool {
-        let closes = |page: &Arc<Page>| page.cloexec != 0 && page.closed_on_exec() != 0;
+        let closes = |page: &Rc<Page>| page.cloexec != 0 && page.closed_on_exec() != 0;
         self.near.iter().flatten().any(closes) || self.far.values().any(closes)
     }
 

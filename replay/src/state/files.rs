@@ -3,7 +3,7 @@
 //! Threads of a process use its leader's table; a process made with `CLONE_FILES` shares its parent's until it
 //! executes something; every other new process gets a copy, which costs nothing until one of the two changes.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use casebook_formats::ledger::{Counter, Ledger};
 
@@ -39,12 +39,12 @@ impl State {
             return Some(table);
         }
         let owner = if thread.flags & CLONE_FILES == 0 { id } else { self.main_id_of(id)? };
-        let table = self.new_table(Arc::default());
+        let table = self.new_table(Rc::default());
         self.threads.get_mut(owner.0)?.files = Some(table);
         Some(table)
     }
 
-    pub(crate) fn new_table(&mut self, table: Arc<FdTable>) -> TableId {
+    pub(crate) fn new_table(&mut self, table: Rc<FdTable>) -> TableId {
         self.open_fds += table.len();
         TableId(self.tables.insert(SharedTable { table, owners: 1 }))
     }
@@ -62,7 +62,7 @@ impl State {
     /// A copy of a thread's descriptors for a new process; costs nothing until one of the two changes.
     pub(crate) fn copy_of_table(&mut self, of: ThreadId, ledger: &mut Ledger) -> Option<TableId> {
         let table = self.threads.get(of.0).and_then(|thread| self.files_of(thread))?;
-        let contents = Arc::clone(&self.tables.get(table.0)?.table);
+        let contents = Rc::clone(&self.tables.get(table.0)?.table);
         if self.open_fds + contents.len() > MAX_FDS_TOGETHER {
             ledger.count(Counter::StateLimit);
             return None;
@@ -79,7 +79,7 @@ impl State {
 
     /// Puts a record under a number, unless the table is full.
     #[inline]
-    pub(crate) fn put_fd(&mut self, table: TableId, number: i64, fd: Arc<Fd>, ledger: &mut Ledger) -> bool {
+    pub(crate) fn put_fd(&mut self, table: TableId, number: i64, fd: Rc<Fd>, ledger: &mut Ledger) -> bool {
         let Some(entry) = self.tables.get_mut(table.0) else { return false };
         let is_full = entry.table.len() >= MAX_FDS || self.open_fds >= MAX_FDS_TOGETHER;
         if is_full && entry.table.get(number).is_none() {
@@ -95,7 +95,7 @@ impl State {
     pub(crate) fn change_fd(&mut self, table: TableId, number: i64) -> Option<&mut Fd> {
         self.changes += 1;
         let version = self.changes;
-        let fd = Arc::make_mut(&mut self.tables.get_mut(table.0)?.table).get_mut(number)?;
+        let fd = Rc::make_mut(&mut self.tables.get_mut(table.0)?.table).get_mut(number)?;
         fd.version = version;
         Some(fd)
     }
@@ -105,7 +105,7 @@ impl State {
         let Some(table) = self.threads.get(id.0).and_then(|thread| thread.files) else { return };
         let Some(entry) = self.tables.get_mut(table.0).filter(|entry| entry.owners > 1) else { return };
         entry.owners -= 1;
-        let contents = Arc::clone(&entry.table);
+        let contents = Rc::clone(&entry.table);
         // An exec cannot be refused its descriptors: the bound is passed by what was shared before.
         let own = self.new_table(contents);
         if let Some(thread) = self.threads.get_mut(id.0) {
@@ -132,7 +132,7 @@ impl State {
         if let Some(entry) = self.tables.get_mut(table.0)
             && entry.table.has_closed_on_exec()
         {
-            self.open_fds -= Arc::make_mut(&mut entry.table).close_on_exec();
+            self.open_fds -= Rc::make_mut(&mut entry.table).close_on_exec();
         }
     }
 

@@ -17,7 +17,7 @@ mod members;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
+use std::rc::Rc;
 
 use casebook_formats::record::{self, Digest, Scalar};
 use foldhash::fast::RandomState;
@@ -79,8 +79,8 @@ impl Keeper {
 pub(crate) struct Taker<'b> {
     rest: &'b [u8],
     texts: Vec<Text>,
-    fds: Vec<Arc<Fd>>,
-    tables: Vec<Arc<FdTable>>,
+    fds: Vec<Rc<Fd>>,
+    tables: Vec<Rc<FdTable>>,
 }
 
 impl<'b> Taker<'b> {
@@ -202,15 +202,15 @@ impl Keep for Text {
         to.scalar(&0_u32);
         to.bytes(self);
         let number = to.texts.len() as u32 + 1;
-        to.texts.insert(Arc::clone(self), number);
+        to.texts.insert(Rc::clone(self), number);
     }
 
     fn take(from: &mut Taker<'_>) -> Result<Self, Malformed> {
         if let Some(at) = from.scalar::<u32>()?.checked_sub(1) {
             return from.texts.get(at as usize).cloned().ok_or(Malformed::Format);
         }
-        let text: Self = Arc::from(from.bytes()?);
-        from.texts.push(Arc::clone(&text));
+        let text: Self = Rc::from(from.bytes()?);
+        from.texts.push(Rc::clone(&text));
         Ok(text)
     }
 
@@ -265,9 +265,9 @@ impl Keep for Vec<u8> {
 /// Objects that are shared: written where they occur first.
 macro_rules! shared {
     ($type:ident, $pool:ident) => {
-        impl Keep for Arc<$type> {
+        impl Keep for Rc<$type> {
             fn keep(&self, to: &mut Keeper) {
-                let address = Arc::as_ptr(self) as usize;
+                let address = Rc::as_ptr(self) as usize;
                 if let Some(&number) = to.$pool.get(&address) {
                     return to.scalar(&number);
                 }
@@ -281,8 +281,8 @@ macro_rules! shared {
                 if let Some(at) = from.scalar::<u32>()?.checked_sub(1) {
                     return from.$pool.get(at as usize).cloned().ok_or(Malformed::Format);
                 }
-                let object = Arc::new($type::take(from)?);
-                from.$pool.push(Arc::clone(&object));
+                let object = Rc::new($type::take(from)?);
+                from.$pool.push(Rc::clone(&object));
                 Ok(object)
             }
 

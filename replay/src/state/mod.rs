@@ -50,7 +50,7 @@ mod weight;
 mod tests;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::Arc;
+use std::rc::Rc;
 
 use casebook_formats::event::Event;
 use casebook_formats::ledger::{Counter, Ledger};
@@ -69,7 +69,7 @@ pub use thread::{Thread, Usage};
 pub use user::{Group, User};
 
 /// Shared byte string: names and paths of a capture are bytes, not UTF-8.
-pub type Text = Arc<[u8]>;
+pub type Text = Rc<[u8]>;
 
 /// Map keyed by small numbers of the capture itself; order never shows.
 pub(crate) type Map<K, V> = HashMap<K, V, RandomState>;
@@ -77,7 +77,7 @@ pub(crate) type Map<K, V> = HashMap<K, V, RandomState>;
 /// A descriptor table and how many processes share it.
 #[derive(Clone, Debug)]
 pub(crate) struct SharedTable {
-    pub(crate) table: Arc<FdTable>,
+    pub(crate) table: Rc<FdTable>,
     pub(crate) owners: u32,
 }
 
@@ -128,16 +128,16 @@ pub(crate) struct Texts {
     /// comm and exe of placeholders.
     pub(crate) unknown: Text,
     /// A descriptor of which nothing is known but that it is open.
-    pub(crate) some_fd: Arc<Fd>,
+    pub(crate) some_fd: Rc<Fd>,
 }
 
 keep!(Texts { empty, unknown, some_fd });
 
 impl Default for Texts {
     fn default() -> Self {
-        let empty: Text = Arc::from([].as_slice());
-        let some_fd = Arc::new(Fd::new(FdKind::Unknown, &empty));
-        Self { empty, unknown: Arc::from(b"<NA>".as_slice()), some_fd }
+        let empty: Text = Rc::from([].as_slice());
+        let some_fd = Rc::new(Fd::new(FdKind::Unknown, &empty));
+        Self { empty, unknown: Rc::from(b"<NA>".as_slice()), some_fd }
     }
 }
 
@@ -175,7 +175,7 @@ pub struct State {
     pub(crate) people: u64,
     pub(crate) rows: step::Rows,
     /// Who asked the Kubernetes API for what, if an audit log was read along.
-    pub(crate) requests: Option<Arc<Requests>>,
+    pub(crate) requests: Option<std::sync::Arc<Requests>>,
     /// What the capture shows of its own losses.
     pub(crate) losses: doubt::Losses,
     /// Last switch of each processor: when, ns, and to which thread (-1 not known).
@@ -237,14 +237,15 @@ impl State {
 
     /// Brings the state to the moment after `event`. First removes what the event before left: exited threads and
     /// closed descriptors, which rules on that event still had to see.
+    ///
+    /// What was found out goes to `effects`, which is to be empty: returned, it would be copied right after it was written, in
+    /// pieces that are wider than what was written, and a processor waits for that.
     #[inline]
-    pub fn apply(&mut self, event: &Event<'_>, ledger: &mut Ledger) -> Effects {
+    pub fn apply(&mut self, event: &Event<'_>, ledger: &mut Ledger, effects: &mut Effects) {
         if self.disturbed {
             self.calm(!step::is_listing(event.etype));
         }
-        let mut effects = Effects::default();
-        self.run(event, ledger, &mut effects);
-        effects
+        self.run(event, ledger, effects);
     }
 
     /// Brings the state to the moment between two events: what the event before ended goes.
@@ -300,26 +301,26 @@ impl State {
     /// Shared copy of a text, cut at [`limits::MAX_TEXT`], or shorter where there are too many ([`weight`]).
     pub(crate) fn text(&self, bytes: &[u8]) -> Text {
         if bytes.is_empty() {
-            return Arc::clone(&self.texts.empty);
+            return Rc::clone(&self.texts.empty);
         }
-        Arc::from(&bytes[..self.weight.take_in(bytes.len())])
+        Rc::from(&bytes[..self.weight.take_in(bytes.len())])
     }
 
     /// The same as [`State::text`], without a copy where a text at hand is that one.
     pub(crate) fn text_like(&self, like: Option<&Text>, bytes: &[u8]) -> Text {
-        like.filter(|like| ***like == *bytes).map_or_else(|| self.text(bytes), Arc::clone)
+        like.filter(|like| ***like == *bytes).map_or_else(|| self.text(bytes), Rc::clone)
     }
 
     /// The same as [`State::list`], without a copy where a list at hand is that one.
     pub(crate) fn list_like(&self, like: Option<&Text>, bytes: &[u8]) -> Text {
-        like.filter(|like| ***like == *bytes).map_or_else(|| self.list(bytes), Arc::clone)
+        like.filter(|like| ***like == *bytes).map_or_else(|| self.list(bytes), Rc::clone)
     }
 
     /// Shared copy of a list of NUL-terminated texts; the last NUL may be missing in an event. A lone NUL is an empty
     /// list, not a list of one empty text, as in libs.
     pub(crate) fn list(&self, bytes: &[u8]) -> Text {
         if bytes == [0] {
-            return Arc::clone(&self.texts.empty);
+            return Rc::clone(&self.texts.empty);
         }
         if bytes.is_empty() || bytes.last() == Some(&0) {
             return self.text(bytes);

@@ -4,7 +4,7 @@
 //! clean and absolute, and shares its text. Each has one place, so the memory is bounded, and who comes later takes it;
 //! nothing that anybody sees depends on what is found.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use super::Text;
 
@@ -31,7 +31,7 @@ impl Paths {
     pub(crate) fn find(&self, param: &[u8]) -> Option<Text> {
         let (&0, path) = param.split_last()? else { return None };
         let known = self.0.get(place_of(path)?)?.as_ref()?;
-        (**known == *path).then(|| Arc::clone(known))
+        (**known == *path).then(|| Rc::clone(known))
     }
 
     /// Remembers a path without NUL that is clean and absolute.
@@ -39,7 +39,7 @@ impl Paths {
         if path.len() <= LONGEST
             && let Some(place) = place_of(path)
         {
-            self.0[place] = Some(Arc::clone(path));
+            self.0[place] = Some(Rc::clone(path));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Snapshots of a section become the first state.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::rc::Rc;
 
 use casebook_formats::ledger::{Counter, Ledger};
 use casebook_formats::snapshot::{FdEntry, FdInfo, FdList, Interface, MachineInfo, ThreadEntry, UserEntry};
@@ -125,7 +125,7 @@ impl State {
         let Some(table) = self.table_for(id) else { return };
         for entry in &list.fds {
             let fd = self.fd_from_entry(entry);
-            self.put_fd(table, entry.fd, Arc::new(fd), ledger);
+            self.put_fd(table, entry.fd, Rc::new(fd), ledger);
         }
         self.unsettle();
     }

@@ -1,6 +1,7 @@
 //! One event on its way through the state: who did it, on which descriptor, and what becomes of it.
 
-use std::sync::{Arc, LazyLock};
+use std::rc::Rc;
+use std::sync::LazyLock;
 
 use casebook_formats::event::{Event, EventType};
 use casebook_formats::ledger::{Counter, Ledger};
@@ -282,7 +283,7 @@ impl State {
         }
         let mut fd = Fd::new(FdKind::Unknown, &self.texts.empty);
         fd.version = self.next_version();
-        self.put_fd(table, number, Arc::new(fd), step.ledger);
+        self.put_fd(table, number, Rc::new(fd), step.ledger);
         step.kind = FdKind::Unknown;
         step.ledger.count(Counter::UnknownFds);
     }

@@ -1,7 +1,7 @@
 //! One thread of the traced system.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::rc::Rc;
 
 use super::Text;
 use super::keep::{keep, keep_choice};
@@ -289,7 +289,7 @@ keep!(Startup { heap_asked, preload_asked, tid_address_set });
 impl Thread {
     /// A thread of which nothing is known but its id.
     pub(crate) fn new(tid: i64, empty: &Text) -> Box<Self> {
-        let text = || Arc::clone(empty);
+        let text = || Rc::clone(empty);
         Box::new(Self {
             version: 0,
             tid,

@@ -1,7 +1,7 @@
 //! The tree of threads: groups, parents and children, and who takes the orphans.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::rc::Rc;
 
 use casebook_formats::ledger::{Counter, Ledger};
 
@@ -112,8 +112,8 @@ impl State {
     /// A thread of which only the id is known.
     pub(crate) fn add_placeholder(&mut self, tid: i64, ledger: &mut Ledger) -> Option<ThreadId> {
         let mut thread = Thread::new(tid, &self.texts.empty);
-        thread.comm = Arc::clone(&self.texts.unknown);
-        thread.exe = Arc::clone(&self.texts.unknown);
+        thread.comm = Rc::clone(&self.texts.unknown);
+        thread.exe = Rc::clone(&self.texts.unknown);
         thread.placeholder = true;
         self.add_thread(thread, ledger)
     }
@@ -283,7 +283,7 @@ impl State {
         {
             group.reaper = true;
         }
-        let comm = self.main_id_of(id).and_then(|main| self.threads.get(main.0)).map(|main| Arc::clone(&main.comm));
+        let comm = self.main_id_of(id).and_then(|main| self.threads.get(main.0)).map(|main| Rc::clone(&main.comm));
         let new_ptid = reaper_tid.map_or(0, |(tid, _)| tid);
         for child in children {
             let Some(child_id) = self.id_of(child) else { continue };

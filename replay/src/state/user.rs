@@ -1,6 +1,6 @@
 //! Users and groups: of the host, and of each container.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use casebook_formats::ledger::{Counter, Ledger};
 
@@ -108,7 +108,7 @@ impl Users {
                 ledger.count(Counter::StateLimit);
                 return None;
             }
-            self.containers.insert(Arc::from(container_id), Names::default());
+            self.containers.insert(Rc::from(container_id), Names::default());
         }
         self.containers.get_mut(container_id)
     }

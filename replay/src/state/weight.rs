@@ -7,7 +7,7 @@
 
 use std::cell::Cell;
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::rc::Rc;
 
 use casebook_formats::ledger::{Counter, Ledger};
 
@@ -68,7 +68,7 @@ impl State {
         let mut seen: HashSet<*const u8> = HashSet::new();
         let mut weight = 0;
         let mut add = |text: &Text| {
-            if seen.insert(Arc::as_ptr(text).cast()) {
+            if seen.insert(Rc::as_ptr(text).cast()) {
                 weight += text.len();
             }
         };

@@ -1,7 +1,7 @@
 //! clone, clone3, fork and vfork. The call comes back twice, in the parent and in the child, in either order, and
 //! either half may be missing; whichever comes first makes the thread.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use casebook_formats::event::Event;
 use casebook_formats::ledger::Counter;
@@ -153,7 +153,7 @@ fn describe_caller(state: &mut State, step: &mut Step<'_, '_>, caller: ThreadId)
     let place = place_of_unknown(state, step);
     let (vtid, vpid) = virtual_ids(event);
     let exe = state.text(event.text(EXE).unwrap_or_default());
-    let comm = event.text(COMM).map_or_else(|| Arc::clone(&exe), |comm| state.comm_told(&exe, comm));
+    let comm = event.text(COMM).map_or_else(|| Rc::clone(&exe), |comm| state.comm_told(&exe, comm));
     let args = state.list(event.param(ARGS).unwrap_or_default());
     if let Some(thread) = state.change(caller) {
         if event.param(EXE).is_some() {
@@ -278,9 +278,9 @@ fn describe_leader(state: &mut State, leader: ThreadId, child: &Thread, place: O
         thread.ptid = child.ptid;
         thread.vpid = child.vpid;
         thread.vtid = child.vpid;
-        thread.exe = Arc::clone(&child.exe);
+        thread.exe = Rc::clone(&child.exe);
         thread.comm = comm;
-        thread.args = Arc::clone(&child.args);
+        thread.args = Rc::clone(&child.args);
         thread.fdlimit = child.fdlimit;
         if let Some(place) = place {
             thread.cgroups = place.cgroups;
@@ -314,7 +314,7 @@ fn new_thread(state: &mut State, event: &Event<'_>, tid: i64, flags: u32, like: 
     }
     child.exe = state.text_like(like.map(|like| &like.exe), event.text(EXE).unwrap_or_default());
     let comm = event.text(COMM).map(|comm| state.text_like(like.map(|like| &like.comm), comm));
-    child.comm = comm.unwrap_or_else(|| Arc::clone(&child.exe));
+    child.comm = comm.unwrap_or_else(|| Rc::clone(&child.exe));
     child.args = state.list_like(like.map(|like| &like.args), event.param(ARGS).unwrap_or_default());
     child.fdlimit = event.i64(FDLIMIT).unwrap_or(-1);
     super::process::read_usage(&mut child.usage, event, PGFT_MAJ);
@@ -332,12 +332,12 @@ fn inherit(state: &mut State, step: &mut Step<'_, '_>, child: &mut Thread, from:
     if from_is_known && let Some(model) = state.threads.get(from.0) {
         child.program_lost = model.program_lost;
         child.origin = state.origin_of(model);
-        child.exepath = Arc::clone(&model.exepath);
+        child.exepath = Rc::clone(&model.exepath);
         child.exe_writable = model.exe_writable;
         child.exe_upper_layer = model.exe_upper_layer;
         child.exe_lower_layer = model.exe_lower_layer;
         child.exe_from_memfd = model.exe_from_memfd;
-        child.root = Arc::clone(&model.root);
+        child.root = Rc::clone(&model.root);
         child.sid = model.sid;
         child.vpgid = model.vpgid;
         child.pgid = model.pgid;
@@ -357,8 +357,8 @@ fn inherit(state: &mut State, step: &mut Step<'_, '_>, child: &mut Thread, from:
             child.lastexec_ts = model.lastexec_ts;
         } else {
             let leader = state.main_thread_of(model);
-            child.cwd = leader.map_or_else(|| Arc::clone(&state.texts.empty), |leader| Arc::clone(&leader.cwd));
-            child.env = leader.map_or_else(|| Arc::clone(&model.env), |leader| Arc::clone(&leader.env));
+            child.cwd = leader.map_or_else(|| Rc::clone(&state.texts.empty), |leader| Rc::clone(&leader.cwd));
+            child.env = leader.map_or_else(|| Rc::clone(&model.env), |leader| Rc::clone(&leader.env));
         }
     }
     if from_is_known && !is_thread {
@@ -371,8 +371,8 @@ fn inherit(state: &mut State, step: &mut Step<'_, '_>, child: &mut Thread, from:
     }
     // Files too old to have them in the event keep the parent's.
     if let (None, Some(model)) = (step.event.param(CGROUPS), state.threads.get(from.0)) {
-        child.cgroups = Arc::clone(&model.cgroups);
-        child.container_id = Arc::clone(&model.container_id);
+        child.cgroups = Rc::clone(&model.cgroups);
+        child.container_id = Rc::clone(&model.container_id);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Events that describe containers.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use casebook_formats::tables::ppme::{PPME_ASYNCEVENT_E, PPME_CONTAINER_E};
 
@@ -57,5 +57,5 @@ fn take_in(state: &mut State, step: &mut Step<'_, '_>, described: Description) {
 /// The event is about this container, whatever thread it came from.
 fn about(state: &mut State, step: &mut Step<'_, '_>, id: &Text) {
     step.fx.describes_container = true;
-    state.described = Some(Arc::clone(id));
+    state.described = Some(Rc::clone(id));
 }

@@ -1,6 +1,6 @@
 //! execve and execveat: the process becomes another program.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use casebook_formats::event::Event;
 use casebook_formats::tables::ppme::{PPME_SYSCALL_EXECVE_19_E, PPME_SYSCALL_EXECVE_19_X, PPME_SYSCALL_EXECVEAT_E};
@@ -122,7 +122,7 @@ impl Program {
         // Most programs inherit their environment: no second copy of it.
         let env = event.param(ENV).map(|env| {
             let old = thread.map(|thread| &thread.env).filter(|old| ***old == *env);
-            old.map_or_else(|| state.list(env), Arc::clone)
+            old.map_or_else(|| state.list(env), Rc::clone)
         });
         let exepath = match event.text(TRUSTED_EXEPATH) {
             Some(path) => Some(state.text(without_deleted_mark(path))),

@@ -1,6 +1,6 @@
 //! Descriptors in general: close, dup, fcntl, pipes, and those that are neither file nor socket.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use casebook_formats::tables::ppme::*;
 
@@ -77,7 +77,7 @@ fn copy_to(state: &mut State, step: &mut Step<'_, '_>, number: i64, cloexec: boo
         if known && step.fx.fd != Some(number) {
             let mut fd = Fd::new(FdKind::Unknown, &state.texts.empty);
             fd.cloexec = cloexec;
-            state.share_fd(step, number, Arc::new(fd), false);
+            state.share_fd(step, number, Rc::new(fd), false);
         }
         return;
     };
@@ -101,7 +101,7 @@ fn copy_to(state: &mut State, step: &mut Step<'_, '_>, number: i64, cloexec: boo
         } else {
             copy.open_flags &= !O_CLOEXEC;
         }
-        Arc::new(copy)
+        Rc::new(copy)
     };
     state.share_fd(step, number, fd, false);
 }
@@ -239,7 +239,7 @@ pub(super) fn pidfd_getfd(state: &mut State, step: &mut Step<'_, '_>) {
             let mut copy = Fd::clone(&fd);
             copy.cloexec = true; // The kernel always sets it.
             copy.version = state.next_version();
-            state.share_fd(step, number, Arc::new(copy), false);
+            state.share_fd(step, number, Rc::new(copy), false);
         }
         None => step.fx.fd = Some(number),
     }

@@ -110,7 +110,7 @@ pub(super) fn file(state: &mut State, step: &mut Step<'_, '_>) {
     let Some(table) = state.table_for(thread) else { return };
     let known = state.tables.get(table.0).is_some_and(|entry| entry.table.get(number).is_some());
     if !known {
-        state.put_fd(table, number, std::sync::Arc::new(fd), step.ledger);
+        state.put_fd(table, number, std::rc::Rc::new(fd), step.ledger);
         state.unsettle();
     }
 }
@@ -204,7 +204,7 @@ fn inet(state: &State, event: &Event<'_>) -> Option<Fd> {
         fd.tuple = Some(tuple);
         fd.connected = fd.l4 == crate::state::flags::L4_TCP;
         fd.name = if fd.l4 == L4_UNKNOWN {
-            std::sync::Arc::clone(&state.texts.empty)
+            std::rc::Rc::clone(&state.texts.empty)
         } else {
             state.text(&tuple_text(&tuple, fd.l4))
         };

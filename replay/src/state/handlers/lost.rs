@@ -4,7 +4,8 @@
 
 mod identity;
 
-use std::sync::{Arc, LazyLock};
+use std::rc::Rc;
+use std::sync::LazyLock;
 
 use casebook_formats::event::EventType;
 use casebook_formats::ledger::{Counter, Ledger};
@@ -89,15 +90,15 @@ impl State {
     fn numbers_passed_over(&mut self, step: &mut Step<'_, '_>, table: TableId, number: i64) {
         let Some(entry) = self.tables.get_mut(table.0).filter(|entry| entry.table.len() < MAX_FDS) else { return };
         let end = number.min(MAX_FDS as i64);
-        let passed = Arc::make_mut(&mut entry.table).lowest_free(end, MAX_FDS_PASSED_OVER);
+        let passed = Rc::make_mut(&mut entry.table).lowest_free(end, MAX_FDS_PASSED_OVER);
         if passed.is_empty() {
             return;
         }
         step.ledger.add(Counter::LostOpens, passed.len() as u64);
         // One record for all, as nothing is known of any.
-        let fd = Arc::new(self.unknown_fd());
+        let fd = Rc::new(self.unknown_fd());
         for lower in passed {
-            if !self.put_fd(table, lower, Arc::clone(&fd), step.ledger) {
+            if !self.put_fd(table, lower, Rc::clone(&fd), step.ledger) {
                 return;
             }
         }
@@ -169,7 +170,7 @@ const HEAP_QUESTIONS: u8 = 2;
 /// stay as an exec leaves them, as a rule; capabilities do not.
 fn forget_program(state: &mut State, id: ThreadId) {
     super::streams::before_exec(state, id);
-    let (unknown, empty) = (Arc::clone(&state.texts.unknown), Arc::clone(&state.texts.empty));
+    let (unknown, empty) = (Rc::clone(&state.texts.unknown), Rc::clone(&state.texts.empty));
     let Some(thread) = state.change(id) else { return };
     thread.program_lost = true;
     thread.program_inherited = false;
@@ -178,12 +179,12 @@ fn forget_program(state: &mut State, id: ThreadId) {
     thread.caps_lost = true;
     // A runtime puts a new process into its container before the exec, which is what tells of it.
     if thread.container_id.is_empty() && thread.in_pid_namespace() {
-        thread.cgroups = Arc::clone(&empty);
+        thread.cgroups = Rc::clone(&empty);
     }
-    thread.comm = Arc::clone(&unknown);
+    thread.comm = Rc::clone(&unknown);
     thread.exe = unknown;
     for text in [&mut thread.exepath, &mut thread.args, &mut thread.env] {
-        *text = Arc::clone(&empty);
+        *text = Rc::clone(&empty);
     }
     thread.exe_ino = 0;
     thread.exe_ino_ctime = 0;
@@ -206,7 +207,7 @@ pub(super) fn program_told(state: &mut State, step: &mut Step<'_, '_>, caller: T
     let Some(thread) = state.threads.get(caller.0).filter(|thread| !thread.placeholder && thread.is_main()) else {
         return;
     };
-    if Arc::ptr_eq(&thread.comm, &state.texts.unknown) {
+    if Rc::ptr_eq(&thread.comm, &state.texts.unknown) {
         let (exe, comm) = (state.text(exe), state.comm_told(exe, comm));
         let args = state.list(step.event.param(ARGS).unwrap_or_default());
         if let Some(thread) = state.change(caller) {
@@ -232,7 +233,7 @@ impl State {
     pub(crate) fn comm_told(&self, exe: &[u8], comm: &[u8]) -> Text {
         let file = exe.rsplit(|&byte| byte == b'/').next().unwrap_or(exe);
         if self.losses.any() && !file.starts_with(comm) {
-            return Arc::clone(&self.texts.unknown);
+            return Rc::clone(&self.texts.unknown);
         }
         self.text(comm)
     }
@@ -361,7 +362,7 @@ pub(super) fn nature_told(state: &mut State, step: &mut Step<'_, '_>) {
 }
 
 fn forget_fd(state: &mut State, ledger: &mut Ledger, table: TableId, number: i64) {
-    let fd = Arc::new(state.unknown_fd());
+    let fd = Rc::new(state.unknown_fd());
     state.put_fd(table, number, fd, ledger);
 }
 

@@ -1,7 +1,7 @@
 //! open, openat, openat2, creat, `open_by_handle_at`, and the enter halves that some calls need.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::rc::Rc;
 
 use casebook_formats::event::Event;
 use casebook_formats::tables::ppme::{
@@ -119,7 +119,7 @@ pub(super) fn opened(state: &mut State, step: &mut Step<'_, '_>) {
     let (name, name_raw) = match given.and_then(|given| state.paths.find(given)) {
         Some(path) => {
             state.weight.take_in(path.len());
-            (Arc::clone(&path), path)
+            (Rc::clone(&path), path)
         }
         None => names_of(state, id, &call, layout, event),
     };
@@ -136,7 +136,7 @@ pub(super) fn opened(state: &mut State, step: &mut Step<'_, '_>) {
 
 /// The path that was opened, and the path as given; both are empty if it is not known.
 fn names_of(state: &mut State, id: ThreadId, call: &Opened<'_>, layout: &Layout, event: &Event<'_>) -> (Text, Text) {
-    let nothing = |state: &State| (Arc::clone(&state.texts.empty), Arc::clone(&state.texts.empty));
+    let nothing = |state: &State| (Rc::clone(&state.texts.empty), Rc::clone(&state.texts.empty));
     let Some(thread) = state.threads.get(id.0) else { return nothing(state) };
     let Some(name) = call.name.or_else(|| event.text(layout.name)) else { return nothing(state) };
     let path = path_of(state, thread, name, call, event);
@@ -149,7 +149,7 @@ fn names_of(state: &mut State, id: ThreadId, call: &Opened<'_>, layout: &Layout,
     if given.starts_with(b"/") && *text == *given {
         state.paths.put(&text);
     }
-    (Arc::clone(&text), text)
+    (Rc::clone(&text), text)
 }
 
 fn path_of<'n>(state: &State, thread: &Thread, name: &'n [u8], call: &Opened<'_>, event: &Event<'_>) -> Cow<'n, [u8]> {
@@ -200,11 +200,11 @@ impl State {
         fd.opened = self.steps;
         self.number_given(step, number);
         super::streams::opened(self, step.thread, number, &fd);
-        self.share_fd(step, number, Arc::new(fd), true);
+        self.share_fd(step, number, Rc::new(fd), true);
     }
 
     /// Same, for a record that exists already: a dup.
-    pub(crate) fn share_fd(&mut self, step: &mut Step<'_, '_>, number: i64, fd: Arc<Fd>, is_new: bool) {
+    pub(crate) fn share_fd(&mut self, step: &mut Step<'_, '_>, number: i64, fd: Rc<Fd>, is_new: bool) {
         let Some(table) = step.thread.and_then(|id| self.table_for(id)) else { return };
         let named = is_new && !fd.name.is_empty();
         step.fx.fd = Some(number);

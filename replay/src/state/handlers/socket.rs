@@ -1,7 +1,7 @@
 //! Sockets: made, bound, connected, accepted.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
+use std::rc::Rc;
 
 use casebook_formats::snapshot::Interface;
 
@@ -318,7 +318,7 @@ impl State {
     }
 
     /// Descriptor record of an event, shared.
-    pub(crate) fn record_of(&self, step: &Step<'_, '_>) -> Option<Arc<Fd>> {
+    pub(crate) fn record_of(&self, step: &Step<'_, '_>) -> Option<Rc<Fd>> {
         let (table, number) = step.fx.record?;
         self.tables.get(table.0)?.table.share(number)
     }

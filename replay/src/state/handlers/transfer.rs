@@ -56,7 +56,7 @@ fn infer_socket(state: &mut State, step: &mut Step<'_, '_>) {
     let Some(family) = family.filter(|&family| family == AF_INET || family == AF_INET6) else { return };
     let mut fd = super::socket::new_socket(state, u64::from(family), SOCK_DGRAM, IPPROTO_UDP);
     fd.version = state.next_version();
-    state.share_fd(step, number, std::sync::Arc::new(fd), true);
+    state.share_fd(step, number, std::rc::Rc::new(fd), true);
 }
 
 fn transferred(state: &mut State, step: &mut Step<'_, '_>, tuple: Option<usize>, incoming: bool) {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::Hash;
-use std::sync::Arc;
+use std::rc::Rc;
 
 use casebook_formats::ledger::Ledger;
 use casebook_formats::record::{self, Loss};
@@ -233,7 +233,7 @@ impl Keep for FdTable {
 
     fn layout(to: &mut String) {
         to.push_str("map");
-        <(i64, Arc<Fd>)>::layout(to);
+        <(i64, Rc<Fd>)>::layout(to);
     }
 }
 

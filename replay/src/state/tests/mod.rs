@@ -113,7 +113,9 @@ impl Bench {
             ranges: &ranges,
             raw,
         };
-        self.state.apply(&event, &mut self.ledger)
+        let mut effects = Effects::default();
+        self.state.apply(&event, &mut self.ledger, &mut effects);
+        effects
     }
 
     #[track_caller]
