@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Calls of [`Progress::update`] between two looks at the clock.
-const STRIDE: u32 = 4096;
+/// Events between two looks at the clock.
+const STRIDE: u64 = 4096;
 
 /// A progress bar that the reading loop drives. Without a terminal on standard error, or when disabled, it does
 /// nothing at all.
 #[derive(Debug)]
 pub struct Progress {
     bar: Option<ProgressBar>,
-    calls: u32,
+    /// Events at which it was moved last.
+    shown: u64,
 }
 
 impl Progress {
@@ -21,7 +22,7 @@ impl Progress {
     /// known. `enabled` is the user's wish; without a terminal nothing is shown either way.
     pub fn new(name: &str, total: Option<u64>, enabled: bool) -> Self {
         let bar = (enabled && std::io::stderr().is_terminal()).then(|| Self::bar(name, total));
-        Self { bar, calls: 0 }
+        Self { bar, shown: 0 }
     }
 
     fn bar(name: &str, total: Option<u64>) -> ProgressBar {
@@ -43,12 +44,9 @@ impl Progress {
     /// Tells where the run is: bytes of input and events so far. Cheap enough to be called for every event.
     #[inline]
     pub fn update(&mut self, bytes: impl FnOnce() -> u64, events: u64) {
-        if self.bar.is_some() {
-            self.calls += 1;
-            if self.calls >= STRIDE {
-                self.calls = 0;
-                self.show(bytes(), events);
-            }
+        if self.bar.is_some() && events.saturating_sub(self.shown) >= STRIDE {
+            self.shown = events;
+            self.show(bytes(), events);
         }
     }
 

@@ -1,9 +1,15 @@
 //! Everything that `info` collects while a capture is read.
+//!
+//! What every event is asked for is counted in [`super::tally`]; here is what snapshots and rare events tell.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::ops::ControlFlow;
 
 use super::super::exit::Exit;
-use crate::capture::{Item, Section};
+use super::super::window::Window;
+use super::tally::Tally;
+use crate::capture::{Item, Section, Take};
 use crate::custody::Origin;
 use crate::event::Event;
 use crate::ledger::{Counter, Ledger};
@@ -14,14 +20,8 @@ use crate::tables;
 /// Machines and interfaces kept; a file of more sections than this is no capture that people look at.
 const MAX_KEPT: usize = 1000;
 
-/// Programs, containers and threads kept apart; a hostile capture may name any number.
+/// Programs and containers kept apart; a hostile capture may name any number.
 const MAX_NAMES: usize = 100_000;
-
-/// Stretches without an event that are kept.
-const PAUSES_KEPT: usize = 5;
-
-/// Shortest one of them, ns.
-const PAUSE: u64 = 1_000_000_000;
 
 /// Digits of a container's id, in full and as it is shown.
 const ID_LEN: usize = 64;
@@ -43,19 +43,13 @@ pub(super) struct Facts {
     pub listed_threads: u64,
     pub listed_processes: BTreeSet<i64>,
     pub listed_fds: u64,
-    pub events: u64,
-    pub types: BTreeMap<&'static str, u64>,
-    pub threads: BTreeSet<i64>,
+    pub tally: Tally,
     pub programs: BTreeMap<Vec<u8>, Program>,
     pub containers: BTreeMap<String, Container>,
-    pub earliest: Option<u64>,
-    pub latest: Option<u64>,
-    /// Longest stretches without an event: length, time of the event before.
-    pub pauses: Vec<(u64, u64)>,
-    last: Option<u64>,
     pub ledger: Ledger,
     pub origin: Option<Origin>,
     pub passed: Passed,
+    tells: ByType,
 }
 
 /// How often a program was seen, by the kernel's name for it.
@@ -83,7 +77,7 @@ impl Facts {
     pub(super) fn take(&mut self, item: Item) {
         match item {
             Item::Section(section) => {
-                self.last = None;
+                self.tally.section();
                 if self.sections.len() < MAX_KEPT {
                     self.sections.push(section);
                 }
@@ -119,38 +113,22 @@ impl Facts {
         }
     }
 
+    #[inline]
     fn event(&mut self, event: &Event) {
-        self.events += 1;
-        let name = event.name();
-        *self.types.entry(name).or_default() += 1;
-        if event.tid >= 0 && (self.threads.len() < MAX_NAMES || self.threads.contains(&event.tid)) {
-            self.threads.insert(event.tid);
-        }
-        match name {
-            "execve" | "execveat" if event.i64(0) == Some(0) => self.exec(event),
-            "container" => self.container(event),
-            _ => {}
-        }
-        // Synthetic events of old recorders carry 0 or all ones instead of a time.
-        if event.ts != 0 && event.ts != u64::MAX {
-            self.time(event.ts);
+        self.tally.event(event);
+        match self.tells.0.get(event.etype.0 as usize) {
+            None | Some(Tells::Nothing) => {}
+            Some(Tells::Exec) => self.exec(event),
+            Some(Tells::Container) => self.container(event),
         }
     }
 
-    fn time(&mut self, ts: u64) {
-        self.earliest = Some(self.earliest.map_or(ts, |earliest| earliest.min(ts)));
-        self.latest = Some(self.latest.map_or(ts, |latest| latest.max(ts)));
-        let pause = self.last.map_or(0, |last| ts.saturating_sub(last));
-        if pause >= PAUSE {
-            self.pauses.push((pause, self.last.unwrap_or_default()));
-            self.pauses.sort_unstable_by_key(|&(pause, at)| (u64::MAX - pause, at));
-            self.pauses.truncate(PAUSES_KEPT);
-        }
-        self.last = Some(self.last.map_or(ts, |last| last.max(ts)));
-    }
-
-    /// A program was started; which and where, the event says, by the names of its parameters.
+    /// A program may have been started; which and where, the event says, by the names of its parameters.
+    #[inline(never)]
     fn exec(&mut self, event: &Event) {
+        if event.i64(0) != Some(0) {
+            return;
+        }
         let params = tables::event(event.etype).map_or(&[][..], |def| def.params);
         let find = |name| params.iter().position(|param| param.name == name);
         if let Some(comm) = find("comm").and_then(|index| event.text(index))
@@ -166,6 +144,7 @@ impl Facts {
         }
     }
 
+    #[inline(never)]
     fn container(&mut self, event: &Event) {
         let Some(json) = event.text(0).and_then(|text| serde_json::from_slice::<serde_json::Value>(text).ok()) else {
             return;
@@ -203,7 +182,7 @@ impl Facts {
 
     /// Event types, most frequent first.
     pub(super) fn ranking(&self) -> Vec<(&'static str, u64)> {
-        let mut ranking: Vec<_> = self.types.iter().map(|(name, count)| (*name, *count)).collect();
+        let mut ranking: Vec<_> = self.tally.types().into_iter().collect();
         ranking.sort_by_key(|(name, count)| (u64::MAX - count, *name));
         ranking
     }
@@ -213,6 +192,48 @@ impl Facts {
         let mut ranking: Vec<_> = self.programs.iter().map(|(name, program)| (name.as_slice(), *program)).collect();
         ranking.sort_by_key(|(name, program)| (u64::MAX - program.started, u64::MAX - program.listed, *name));
         ranking
+    }
+}
+
+/// Takes in the events of a window.
+pub(super) struct Taking<'f> {
+    pub facts: &'f mut Facts,
+    pub window: &'f mut Window,
+}
+
+impl Take for Taking<'_> {
+    type Break = Infallible;
+
+    #[inline]
+    fn event(&mut self, event: &Event<'_>) -> ControlFlow<Infallible> {
+        if self.window.holds(event.ts) {
+            self.facts.event(event);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// What else than that it is there an event tells `info`.
+#[derive(Clone, Copy)]
+enum Tells {
+    Nothing,
+    /// Which program was started.
+    Exec,
+    /// What a container is called.
+    Container,
+}
+
+/// What the events of each type tell, by its number.
+struct ByType(Vec<Tells>);
+
+impl Default for ByType {
+    fn default() -> Self {
+        let tells = |name| match name {
+            "execve" | "execveat" => Tells::Exec,
+            "container" => Tells::Container,
+            _ => Tells::Nothing,
+        };
+        Self(tables::events().map(|(_, def)| tells(def.name)).collect())
     }
 }
 

@@ -35,8 +35,8 @@ pub(super) fn object(facts: &Facts, name: &str) -> Value {
         });
         (def.name, row)
     });
-    let pauses = facts.pauses.iter().map(|(pause, from)| json!({"ns": pause, "from_ns": from}));
-    let origin = facts.origin.as_ref();
+    let pauses = facts.tally.pauses().iter().map(|(pause, from)| json!({"ns": pause, "from_ns": from}));
+    let (origin, span) = (facts.origin.as_ref(), facts.tally.span());
     json!({
         "file": name,
         "compression": facts.packing,
@@ -52,11 +52,11 @@ pub(super) fn object(facts: &Facts, name: &str) -> Value {
         "processes_at_start": facts.listed_processes.len(),
         "threads_at_start": facts.listed_threads,
         "descriptors_at_start": facts.listed_fds,
-        "events": facts.events,
-        "event_types": facts.types,
-        "threads": facts.threads.len(),
-        "earliest_ns": facts.earliest,
-        "latest_ns": facts.latest,
+        "events": facts.tally.events,
+        "event_types": facts.tally.types(),
+        "threads": facts.tally.threads(),
+        "earliest_ns": span.map(|(earliest, _)| earliest),
+        "latest_ns": span.map(|(_, latest)| latest),
         "quiet": pauses.collect::<Vec<_>>(),
         "programs": programs.collect::<Vec<_>>(),
         "containers": containers.collect::<Vec<_>>(),

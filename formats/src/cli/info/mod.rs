@@ -1,13 +1,15 @@
 //! `casebook info`: what a capture holds, as a page for people ([`page`]) or one JSON object ([`json`]).
 //!
-//! One pass, so that pipes work too: the stream is read as every tool reads it ([`facts`]), and what a `.scap.zst` says
+//! One pass, so that pipes work too: the stream is read as every tool reads it ([`facts`], [`tally`]), and what a `.scap.zst` says
 //! about itself is noted while its bytes go by ([`crate::origin`]).
 
 mod facts;
 mod json;
 mod page;
+mod tally;
 
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::args::InfoArgs;
@@ -17,7 +19,7 @@ use super::window::{NoPart, Window, WindowArgs};
 use crate::capture::{CaptureReader, FormatError, Item};
 use crate::progress::Progress;
 use crate::seekable::Frame;
-use facts::Facts;
+use facts::{Facts, Taking};
 
 /// Runs the subcommand.
 pub(super) fn run(args: &InfoArgs, out: &mut (dyn Write + Send), err: &mut (dyn Write + Send)) -> Exit {
@@ -73,12 +75,13 @@ fn collect(path: &Path, asked: &WindowArgs) -> Result<Facts, String> {
 /// Takes in what a reader gives, events of the window only.
 fn read(facts: &mut Facts, mut reader: CaptureReader, mut window: Window, path: &Path) -> Result<(), FormatError> {
     let mut progress = Progress::new(&path.display().to_string(), reader.bytes_total(), true);
-    while let Some(item) = reader.next_item()? {
+    loop {
+        let ControlFlow::Continue(()) = reader.events_at_hand(&mut Taking { facts, window: &mut window });
+        let Some(item) = reader.next_item()? else { break };
         if !matches!(&item, Item::Event(event) if !window.holds(event.ts)) {
             facts.take(item);
         }
-        let events = facts.events;
-        progress.update(|| reader.bytes_read(), events);
+        progress.update(|| reader.bytes_read(), facts.tally.events);
     }
     facts.packing = reader.packing();
     facts.stream_bytes = reader.stream_bytes();

@@ -99,12 +99,12 @@ fn host(page: &mut String, facts: &Facts) -> fmt::Result {
 }
 
 fn events(page: &mut String, facts: &Facts) -> fmt::Result {
-    writeln!(page, "  events       {} on {} threads", facts.events, facts.threads.len())?;
-    if let (Some(earliest), Some(latest)) = (facts.earliest, facts.latest) {
+    writeln!(page, "  events       {} on {} threads", facts.tally.events, facts.tally.threads())?;
+    if let Some((earliest, latest)) = facts.tally.span() {
         writeln!(page, "  from         {}", time::utc(earliest))?;
         writeln!(page, "  to           {}  ({})", time::utc(latest), time::span(latest - earliest))?;
     }
-    for (at, (pause, from)) in facts.pauses.iter().enumerate() {
+    for (at, (pause, from)) in facts.tally.pauses().iter().enumerate() {
         let head = if at == 0 { "quiet" } else { "" };
         writeln!(page, "  {head:<11}  {} from {}", time::span(*pause), time::utc(*from))?;
     }
@@ -113,7 +113,7 @@ fn events(page: &mut String, facts: &Facts) -> fmt::Result {
         writeln!(page, "\n    {:>12}  {:>7}  EVENT", "COUNT", "SHARE")?;
     }
     for (name, count) in ranking.iter().take(TYPES_SHOWN) {
-        let percent = *count as f64 * 100.0 / facts.events.max(1) as f64;
+        let percent = *count as f64 * 100.0 / facts.tally.events.max(1) as f64;
         writeln!(page, "    {count:>12}  {percent:>5.1} %  {name}")?;
     }
     more(page, TYPES_SHOWN, ranking.len(), "types")
