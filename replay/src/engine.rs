@@ -289,9 +289,12 @@ impl Replay {
         }
         self.position.events += 1;
         self.position.offset = event.raw.offset;
+        if interest == Interest::Idle && !state_only && self.state.pass_over(event) {
+            return ControlFlow::Continue(());
+        }
         let mut effects = Effects::default();
         self.state.apply(event, &mut self.ledger, &mut effects);
-        if interest == Interest::No && !state_only {
+        if matches!(interest, Interest::No | Interest::Idle) && !state_only {
             return ControlFlow::Continue(());
         }
         if !self.is_shown(event, interest) {
@@ -353,7 +356,7 @@ impl Replay {
     fn is_shown(&self, event: &Event<'_>, interest: Interest) -> bool {
         !event.state_only
             && match interest {
-                Interest::No | Interest::Yes => true,
+                Interest::No | Interest::Idle | Interest::Yes => true,
                 Interest::OnceBegun => self.started,
                 Interest::Hidden => false,
             }

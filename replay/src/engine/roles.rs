@@ -4,6 +4,7 @@ use casebook_formats::event::EventType;
 use casebook_formats::tables::{self, Direction, EVENT_TYPES, EventDef, EventOrigin, ppme};
 
 use super::Visitor;
+use crate::state::is_idle;
 
 /// Types by which recorders describe the machine at the start of a capture.
 const INITIAL_STATE: &[EventType] = &[
@@ -21,6 +22,8 @@ const INITIAL_STATE: &[EventType] = &[
 pub(super) enum Interest {
     /// Nothing: it would be shown, but the visitor does not want it.
     No,
+    /// As with [`Interest::No`], and the state hardly has anything to do with it ([`crate::state::State::pass_over`]).
+    Idle,
     /// It is shown.
     Yes,
     /// It is shown if the capture has begun by then: before that it describes the state at the start.
@@ -38,8 +41,13 @@ impl Interest {
         } else if visitor.wants(etype) {
             Self::Yes
         } else {
-            Self::No
+            Self::unwanted(etype)
         }
+    }
+
+    /// That in a type that would be shown, and that the visitor does not want.
+    fn unwanted(etype: EventType) -> Self {
+        if is_idle(etype) { Self::Idle } else { Self::No }
     }
 }
 
@@ -65,7 +73,7 @@ impl Interests {
     #[cold]
     pub(super) fn lose(&mut self, etype: EventType) {
         if let Some(interest) = self.0.get_mut(usize::from(etype.0)) {
-            *interest = Interest::No;
+            *interest = Interest::unwanted(etype);
         }
     }
 }

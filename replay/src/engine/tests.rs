@@ -6,6 +6,8 @@
 use std::io::Cursor;
 
 use casebook_fixtures::{Container, Proc, Trace, Value, flags};
+use casebook_formats::event::EventType;
+use casebook_formats::ledger::Ledger;
 use casebook_formats::tables;
 
 use super::*;
@@ -101,4 +103,52 @@ fn a_visitor_can_stop() {
     let mut replay = Replay::new();
     let end = replay.run(&mut reader(&trace), |_: &EventContext<'_>| ControlFlow::Break(()));
     assert_eq!((end.unwrap(), replay.position().events), (End::Stopped, 1));
+}
+
+/// Wants no event at all, so that whatever can be passed over is.
+struct Nothing;
+
+impl Visitor for Nothing {
+    fn wants(&self, _: EventType) -> bool {
+        false
+    }
+
+    fn event(&mut self, _: &EventContext<'_>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+/// Position, state and anomalies after a capture.
+fn left_by(capture: &[u8], visitor: &mut impl Visitor) -> (Vec<u8>, Ledger) {
+    let mut reader = CaptureReader::from_reader(Box::new(Cursor::new(capture.to_vec())), "story").unwrap();
+    let mut replay = Replay::new();
+    assert_eq!(replay.run_with(&mut reader, visitor).unwrap(), End::Finished);
+    let ledger = replay.ledger(&reader);
+    (crate::checkpoint::Checkpoint::bytes(&reader, &replay), ledger)
+}
+
+#[test]
+fn events_that_nobody_looks_at_leave_the_same_state() {
+    let mut trace = Trace::new("host");
+    let shell = trace.process(Proc::new(10, "/bin/sh"));
+    let generic = |code| [Value::Int(code), Value::Int(code)];
+    let signal = [Value::Int(1), Value::Int(2), Value::Int(15)];
+    // Of a known thread and of an unknown one, which gets a placeholder.
+    for tid in [10, 77, 10] {
+        trace.stored(tid, ppme::PPME_SIGNALDELIVER_E, &signal);
+        for code in 0..400 {
+            trace.stored(tid, ppme::PPME_GENERIC_X, &generic(code));
+        }
+        trace.open(shell, "/etc/hosts", flags::READ);
+    }
+    let child = trace.fork(shell);
+    for code in 0..400 {
+        trace.stored(child.0, ppme::PPME_GENERIC_X, &generic(code));
+    }
+    trace.exit(child, 0);
+    trace.stored(10, ppme::PPME_SIGNALDELIVER_E, &signal);
+    for capture in [trace.finish().unwrap(), casebook_fixtures::EXAMPLE.to_vec()] {
+        let everybody = &mut Each(|_: &EventContext<'_>| ControlFlow::Continue(()));
+        assert_eq!(left_by(&capture, &mut Nothing), left_by(&capture, everybody));
+    }
 }

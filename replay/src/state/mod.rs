@@ -64,6 +64,7 @@ pub use fd::{Fd, FdKind, Tuple};
 pub use fd_table::FdTable;
 use keep::keep;
 pub use lookup::Ancestors;
+pub(crate) use step::is_idle;
 use table::{Slots, TableId};
 pub use thread::{Thread, Usage};
 pub use user::{Group, User};

@@ -7,7 +7,7 @@ use casebook_formats::event::{Event, EventType};
 use casebook_formats::ledger::{Counter, Ledger};
 use casebook_formats::tables::{self, Category, Direction, EventDef, EventFlags, EventOrigin, ParamType, ppme};
 
-use super::handlers::{HANDLERS, Handler, QUIET};
+use super::handlers::{HANDLERS, Handler, QUIET, lost};
 use super::table::{TableId, ThreadId};
 use super::{Effects, Fd, FdKind, State, Thread};
 
@@ -97,6 +97,10 @@ const OPENS_CALL: u8 = 1 << 3;
 const LOUD: u8 = 1 << 4;
 /// The thread itself did it: the exit half of a call, or its end.
 const DEED: u8 = 1 << 5;
+/// Has no handler and is about no descriptor.
+const IDLE: u8 = 1 << 6;
+/// As [`IDLE`], but for the calls that [`lost::may_be_told_by`] is about.
+const IDLE_BY_CODE: u8 = 1 << 7;
 
 /// Rows by event type number.
 #[derive(Clone, Copy)]
@@ -116,6 +120,8 @@ impl Row {
         let uses_fd = def.flags.has(EventFlags::USES_FD);
         let is_call = def.origin == EventOrigin::Syscall;
         let is_enter = def.dir == Direction::Enter;
+        let subject = subject_of(def);
+        let is_apart = !uses_fd && !def.flags.has(EventFlags::CREATES_FD) && !is_enter && subject != Subject::Nobody;
         let is_quiet = handler.is_none() || QUIET.iter().any(|types| types.contains(&etype));
         let traits = [
             (ABOUT_FD, uses_fd || def.flags.has(EventFlags::CREATES_FD)),
@@ -124,10 +130,12 @@ impl Row {
             (OPENS_CALL, is_enter && is_call),
             (LOUD, !is_quiet),
             (DEED, (!is_enter && is_call) || etype == ppme::PPME_PROCEXIT_1_E),
+            (IDLE, handler.is_none() && is_apart),
+            (IDLE_BY_CODE, etype == ppme::PPME_GENERIC_X && is_apart),
         ];
         Self {
             handler,
-            subject: subject_of(def),
+            subject,
             fd_param: if uses_fd { fd_param_of(def) } else { None },
             traits: traits.iter().filter(|(_, holds)| *holds).fold(0, |bits, (bit, _)| bits | bit),
         }
@@ -177,7 +185,30 @@ pub(super) fn is_listing(etype: EventType) -> bool {
     tables::event(etype).is_some_and(|def| def.origin == EventOrigin::Iter)
 }
 
+/// Whether events of this type mostly leave the state as it is ([`State::pass_over`]).
+pub(crate) fn is_idle(etype: EventType) -> bool {
+    let Rows(rows) = Rows::default();
+    rows.get(usize::from(etype.0)).is_some_and(|row| row.has(IDLE | IDLE_BY_CODE))
+}
+
 impl State {
+    /// Passes over an event of a type that is idle ([`is_idle`]), which takes a fraction of [`State::apply`] and comes to the
+    /// same. False, and nothing is done: there is more to it.
+    #[inline]
+    pub(crate) fn pass_over(&mut self, event: &Event<'_>) -> bool {
+        if self.disturbed || self.weight.is_due() {
+            return false;
+        }
+        let thread = self.threads.get(self.seen.guess(event.tid)).filter(|thread| thread.tid == event.tid);
+        if thread.is_none_or(|thread| thread.wary)
+            || (event.etype == ppme::PPME_GENERIC_X && lost::may_be_told_by(event))
+        {
+            return false;
+        }
+        self.steps += 1;
+        true
+    }
+
     /// Whether events of this type can change anything that is known.
     pub(crate) fn feeds(&self, etype: EventType) -> bool {
         let Rows(rows) = self.rows;

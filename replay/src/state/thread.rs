@@ -9,21 +9,48 @@ use super::origin::Origin;
 use super::table::TableId;
 
 /// A thread as the kernel knew it. Ids of the host namespace unless the name begins with `v`.
+///
+/// The members stand in memory as they do here: first what is looked at on every event, in one cache line, then what the
+/// most frequent calls look at. Sorted by size, as a compiler does, the first would be in five.
 #[derive(Clone, Debug)]
 #[allow(clippy::struct_excessive_bools)] // facts of the kernel, independent of each other
+#[repr(C)]
 pub struct Thread {
-    /// Changes whenever anything below changes, except the memory and fault counters of [`Thread::usage`].
-    pub version: u64,
     /// Thread id.
     pub tid: i64,
+    /// Its own descriptor table. Threads other than the leader use the leader's: ask [`super::State::fd_table`].
+    pub(crate) files: Option<TableId>,
+    /// Descriptor that its last open gave and that no call has named since, where events are missing; -1 none.
+    pub(crate) fresh_fd: i64,
+    /// Type of the last enter event of this thread; `u16::MAX` none.
+    pub(crate) last_enter: u16,
+    /// Its next event has to be looked at closer: it may be bound by a clone, or an enter event waits. It may also be
+    /// neither any more.
+    pub(crate) wary: bool,
+    /// Only the id is known: events named a thread that nothing introduced. comm and exe are `<NA>`, as in libs.
+    pub placeholder: bool,
+    /// Registered with its thread group and its parent (everything but a placeholder).
+    pub(crate) linked: bool,
+    /// Exited; removed when the next event is applied (a leader only when its last thread goes).
+    pub dead: bool,
+    /// Runs its parent's program: it came from a clone that was seen, and has executed nothing since.
+    pub(crate) program_inherited: bool,
+    /// What its program did that programs do once, when they start.
+    pub(crate) startup: Startup,
+    /// `clone_flags` and private bits ([`super::flags`]).
+    pub flags: u32,
+    /// Memory and faults.
+    pub usage: Usage,
+    /// Step of the state at which an event told the memory in `usage`.
+    pub(crate) memory_step: u64,
     /// Thread group leader; -1 in a placeholder.
     pub pid: i64,
+    /// Changes whenever anything below changes, except the memory and fault counters of [`Thread::usage`].
+    pub version: u64,
     /// Parent's tid; 0 or -1 unknown. After the parent's exit it is the reaper.
     pub ptid: i64,
     /// Parent before a reaper took over, with its comm: the last parent that this capture knew.
     pub former_parent: Option<(i64, Text)>,
-    /// How many parents it has lost so far.
-    pub(crate) parents_lost: u16,
     /// Who takes the children when this thread exits, where an exit event said so; 0 and -1 unknown.
     pub reaper_tid: i64,
     /// Session; -1 unknown.
@@ -59,16 +86,6 @@ pub struct Thread {
     pub cgroups: Text,
     /// Container id as `container.id` shows it (12 characters for hexadecimal ids); empty on the host.
     pub container_id: Text,
-    /// User id; `None` unknown.
-    pub uid: Option<u32>,
-    /// Group id; `None` unknown.
-    pub gid: Option<u32>,
-    /// Audit login uid; `u32::MAX` unset or unknown.
-    pub loginuid: u32,
-    /// Controlling terminal; 0 none.
-    pub tty: u32,
-    /// `clone_flags` and private bits ([`super::flags`]).
-    pub flags: u32,
     /// Descriptor limit; -1 unknown.
     pub fdlimit: i64,
     /// Permitted capabilities.
@@ -87,18 +104,6 @@ pub struct Thread {
     pub exe_ino_ctime_to_clone: u64,
     /// Time from the start of the pid namespace to the inode's change, ns, as found at the exec; 0 unknown.
     pub exe_ino_ctime_after_pidns: u64,
-    /// Executable writable by its user.
-    pub exe_writable: bool,
-    /// Executable on the upper layer of an overlay.
-    pub exe_upper_layer: bool,
-    /// Executable on the lower layer of an overlay.
-    pub exe_lower_layer: bool,
-    /// Executable is a memfd.
-    pub exe_from_memfd: bool,
-    /// Memory and faults.
-    pub usage: Usage,
-    /// Step of the state at which an event told the memory in `usage`.
-    pub(crate) memory_step: u64,
     /// Step of the state at which an event told the faults in `usage`.
     pub(crate) faults_step: u64,
     /// Processor time in ticks (user, system) as of the last event that told it, and how much more that was than the
@@ -108,60 +113,59 @@ pub struct Thread {
     pub(crate) ticks_spent: Option<((u64, u64), u64)>,
     /// Time on a processor, in ns, over all switches seen; and of the last one, with the step of the state at it.
     pub(crate) ran: u64,
-    /// A switch of it is missing: `ran` is too little.
-    pub(crate) ran_lost: bool,
     /// See `ran`.
     pub(crate) ran_last: Option<(u64, u64)>,
     /// Step of the state at which its program began or was inherited; 0 before the capture.
     pub(crate) image_step: u64,
-    /// What of its clone was seen.
-    pub(crate) halves: Halves,
     /// Child whose half of the clone came first: this thread's half has to be its next event. 0 none.
     pub(crate) awaited: i64,
-    /// Its halves of clones whose children's are still to come, where only the child's tells the child's number.
-    pub(crate) owed: u32,
     /// Time of the clone that made it, in ns; 0 unknown.
     pub clone_ts: u64,
     /// Time of its last exec, in ns; 0 unknown. A new thread has that of its process.
     pub lastexec_ts: u64,
     /// Start of the pid namespace's init, in ns since the epoch; 0 unknown.
     pub pidns_init_start_ts: u64,
+    /// Numbers under which a shell keeps its standard streams while others stand in their place, where events are
+    /// missing; -1 none.
+    pub(crate) saved_streams: [i64; 3],
+    /// How it, or an ancestor of it, came into its container; `None` on the host, and where that is to be found out by
+    /// [`super::State::origin_of`].
+    pub(crate) origin: Option<Origin>,
+    /// Children by tid (threads of the same process are their parent's children too, as in `/proc`).
+    pub(crate) children: BTreeSet<i64>,
+    /// Key among the threads of its process; 0 is the leader's.
+    pub(crate) place: u64,
+    /// The enter event that is still waiting for its exit.
+    pub(crate) enter: Option<Box<super::enter::Enter>>,
+    /// User id; `None` unknown.
+    pub uid: Option<u32>,
+    /// Group id; `None` unknown.
+    pub gid: Option<u32>,
+    /// Audit login uid; `u32::MAX` unset or unknown.
+    pub loginuid: u32,
+    /// Controlling terminal; 0 none.
+    pub tty: u32,
+    /// Its halves of clones whose children's are still to come, where only the child's tells the child's number.
+    pub(crate) owed: u32,
+    /// How many parents it has lost so far.
+    pub(crate) parents_lost: u16,
+    /// What of its clone was seen.
+    pub(crate) halves: Halves,
+    /// Executable writable by its user.
+    pub exe_writable: bool,
+    /// Executable on the upper layer of an overlay.
+    pub exe_upper_layer: bool,
+    /// Executable on the lower layer of an overlay.
+    pub exe_lower_layer: bool,
+    /// Executable is a memfd.
+    pub exe_from_memfd: bool,
+    /// A switch of it is missing: `ran` is too little.
+    pub(crate) ran_lost: bool,
     /// An exec of it was lost: which program it runs is not known, except for what a later event told. comm and exe
     /// are `<NA>` until then.
     pub program_lost: bool,
     /// An exec of it was lost, and no event has told its capabilities since.
     pub caps_lost: bool,
-    /// What its program did that programs do once, when they start.
-    pub(crate) startup: Startup,
-    /// Descriptor that its last open gave and that no call has named since, where events are missing; -1 none.
-    pub(crate) fresh_fd: i64,
-    /// Numbers under which a shell keeps its standard streams while others stand in their place, where events are
-    /// missing; -1 none.
-    pub(crate) saved_streams: [i64; 3],
-    /// Runs its parent's program: it came from a clone that was seen, and has executed nothing since.
-    pub(crate) program_inherited: bool,
-    /// How it, or an ancestor of it, came into its container; `None` on the host, and where that is to be found out by
-    /// [`super::State::origin_of`].
-    pub(crate) origin: Option<Origin>,
-    /// Exited; removed when the next event is applied (a leader only when its last thread goes).
-    pub dead: bool,
-    /// Only the id is known: events named a thread that nothing introduced. comm and exe are `<NA>`, as in libs.
-    pub placeholder: bool,
-    /// Its own descriptor table. Threads other than the leader use the leader's: ask [`super::State::fd_table`].
-    pub(crate) files: Option<TableId>,
-    /// Registered with its thread group and its parent (everything but a placeholder).
-    pub(crate) linked: bool,
-    /// Children by tid (threads of the same process are their parent's children too, as in `/proc`).
-    pub(crate) children: BTreeSet<i64>,
-    /// Key among the threads of its process; 0 is the leader's.
-    pub(crate) place: u64,
-    /// Its next event has to be looked at closer: it may be bound by a clone, or an enter event waits. It may also be
-    /// neither any more.
-    pub(crate) wary: bool,
-    /// The enter event that is still waiting for its exit.
-    pub(crate) enter: Option<Box<super::enter::Enter>>,
-    /// Type of the last enter event of this thread; `u16::MAX` none.
-    pub(crate) last_enter: u16,
 }
 
 keep!(Thread {

@@ -7,7 +7,7 @@ mod identity;
 use std::rc::Rc;
 use std::sync::LazyLock;
 
-use casebook_formats::event::EventType;
+use casebook_formats::event::{Event, EventType};
 use casebook_formats::ledger::{Counter, Ledger};
 use casebook_formats::tables;
 use casebook_formats::tables::ppme::{
@@ -254,14 +254,19 @@ static SET_TID_ADDRESS_CODE: LazyLock<u16> = LazyLock::new(|| {
     code.map_or(0, |code| code as u16)
 });
 
+/// Whether a call that the table has no type for may be one that tells something. Its name is asked for only where the code,
+/// which is 0 where the recorder had none, allows for it.
+#[inline]
+pub(crate) fn may_be_told_by(event: &Event<'_>) -> bool {
+    match event.param_raw(0) {
+        Some(&[low, high]) => [0, *SET_TID_ADDRESS_CODE].contains(&u16::from_le_bytes([low, high])),
+        _ => true,
+    }
+}
+
 /// Calls that the table has no type for: the C libraries call `set_tid_address` once in the life of a program.
 pub(super) fn other_call(state: &mut State, step: &mut Step<'_, '_>) {
-    // The name is asked for only where the code, which is 0 where the recorder had none, allows for it.
-    let code = match step.event.param_raw(0) {
-        Some(&[low, high]) => u16::from_le_bytes([low, high]),
-        _ => 0,
-    };
-    if code != 0 && code != *SET_TID_ADDRESS_CODE {
+    if !may_be_told_by(step.event) {
         return;
     }
     if (state.losses.any() || runs_parents_program(state, step)) && step.event.name() == SET_TID_ADDRESS {
