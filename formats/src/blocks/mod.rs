@@ -142,11 +142,15 @@ pub(crate) const fn round4(n: usize) -> usize {
 #[cfg(feature = "cli")]
 pub(crate) fn write_block(out: &mut (impl Write + ?Sized), number: u32, body: &[u8]) -> io::Result<()> {
     let len = (round4(body.len()) + 12) as u32;
-    out.write_all(&number.to_le_bytes())?;
-    out.write_all(&len.to_le_bytes())?;
+    // Three pieces and not five: most blocks are small, and `out` is far away.
+    let mut head = [0; 8];
+    head[..4].copy_from_slice(&number.to_le_bytes());
+    head[4..].copy_from_slice(&len.to_le_bytes());
+    let mut tail = [0; 7];
+    tail[3..].copy_from_slice(&len.to_le_bytes());
+    out.write_all(&head)?;
     out.write_all(body)?;
-    out.write_all(&[0; 3][..round4(body.len()) - body.len()])?;
-    out.write_all(&len.to_le_bytes())
+    out.write_all(&tail[3 - (round4(body.len()) - body.len())..])
 }
 
 /// Little-endian reads over a bounded slice; every read says `None` instead of going past the end.

@@ -15,6 +15,7 @@ use super::stream::{Beginning, Stream};
 use super::time::{span, utc};
 use crate::custody::Origin;
 use crate::ledger::{Counter, Ledger};
+use crate::origin::Watch;
 use crate::progress::Progress;
 
 /// Events of one recorder may be out of order by as much, between its processors: no overlap yet.
@@ -25,7 +26,7 @@ struct Input {
     path: PathBuf,
     beginning: Beginning,
     /// Kept open when it cannot be opened again.
-    stream: Option<Stream>,
+    stream: Option<(Stream, Watch)>,
 }
 
 /// Runs the subcommand.
@@ -79,10 +80,10 @@ pub(super) fn run(args: &CatArgs, out: &mut (dyn Write + Send), err: &mut (dyn W
 }
 
 fn look_at(path: &Path, err: &mut dyn Write) -> Result<Input, Exit> {
-    let mut stream = Stream::open(path, err)?;
+    let (mut stream, watch) = Stream::open_watched(path, err)?;
     let beginning = stream.beginning().map_err(|error| unreadable(&stream.name, &error, err))?;
     // Hundreds of open files with their buffers are more than a machine should have to hold.
-    let stream = (path.as_os_str() == "-").then_some(stream);
+    let stream = (path.as_os_str() == "-").then_some((stream, watch));
     Ok(Input { path: path.to_owned(), beginning, stream })
 }
 
@@ -132,14 +133,15 @@ impl Copy {
         args: &CatArgs,
         err: &mut dyn Write,
     ) -> Result<(), Exit> {
-        let mut stream = match input.stream {
-            Some(stream) => stream,
-            None => Stream::open(&input.path, err)?,
+        let (mut stream, watch) = match input.stream {
+            Some(opened) => opened,
+            None => Stream::open_watched(&input.path, err)?,
         };
         self.join(&stream.name, input.beginning.first, max_gap, output, err);
-        let mut progress = Progress::new(&stream.name, stream.bytes().1, true);
+        let name = stream.name.clone();
+        let mut progress = Progress::new(&name, stream.bytes().1, true);
         let (mut events, mut last) = (0, self.last.as_ref().map(|(last, _)| *last));
-        while let Some(piece) = stream.next().map_err(|error| unreadable(&stream.name, &error, err))? {
+        while let Some(piece) = stream.next().map_err(|error| unreadable(&name, &error, err))? {
             piece.write(output).map_err(|error| failed(err, &args.target, &error))?;
             events += u64::from(piece.is_event());
             last = last.max(piece.ts);
@@ -149,11 +151,11 @@ impl Copy {
         self.losses.tell(&stream.ledger, output);
         self.losses = Losses::default();
         progress.finish();
-        let name = stream.name.clone();
-        self.last = last.map(|last| (last, name.clone()));
-        let (origin, ledger) = stream.finish().map_err(|error| unreadable(&name, &error, err))?;
-        self.ledger.merge(&ledger);
-        self.origins.push(origin);
+        self.ledger.merge(&stream.ledger);
+        // The watch reads what is left of the input: nobody else may by then.
+        drop(stream);
+        self.origins.push(watch.finish().map_err(|error| unreadable(&name, &error, err))?);
+        self.last = last.map(|last| (last, name));
         Ok(())
     }
 

@@ -155,6 +155,14 @@ impl Write for Output<'_> {
         }
     }
 
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.sink {
+            Sink::Zst(writer) => writer.write_all(bytes),
+            Sink::Plain(raw) => raw.write_all(bytes),
+            Sink::Gz(encoder) => encoder.write_all(bytes),
+        }
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.sink {
             Sink::Zst(writer) => writer.flush(),

@@ -74,7 +74,7 @@ struct Split<'a> {
     /// Time of the first event.
     begun: Option<u64>,
     /// Header and snapshots of the section under way, for the parts to begin with.
-    opening: Vec<Piece>,
+    opening: Vec<Piece<'static>>,
     /// The opening has been small enough to be kept.
     whole: bool,
 }
@@ -94,10 +94,10 @@ struct Part {
 
 impl Split<'_> {
     fn all(&mut self, mut stream: Stream, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit, Exit> {
-        let mut events = 0;
+        let (mut events, name) = (0, stream.name.clone());
         loop {
             let piece = stream.next().map_err(|error| {
-                say(err, &format!("{}: {error}", stream.name));
+                say(err, &format!("{name}: {error}"));
                 Exit::Unreadable
             })?;
             let Some(piece) = piece else { break };
@@ -128,7 +128,7 @@ impl Split<'_> {
     }
 
     /// A block before the events of a section, or between them.
-    fn snapshot(&mut self, piece: Piece, err: &mut dyn Write) -> Result<(), Exit> {
+    fn snapshot(&mut self, piece: Piece<'_>, err: &mut dyn Write) -> Result<(), Exit> {
         if piece.kind == Kind::Section {
             self.opening.clear();
             self.whole = true;
@@ -143,12 +143,12 @@ impl Split<'_> {
             self.progress.suspend(|| say(err, text));
         }
         if self.whole {
-            self.opening.push(piece);
+            self.opening.push(piece.kept());
         }
         Ok(())
     }
 
-    fn event(&mut self, piece: &Piece, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), Exit> {
+    fn event(&mut self, piece: &Piece<'_>, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), Exit> {
         if self.begun.is_none() {
             self.begun = piece.ts;
         }
@@ -168,7 +168,7 @@ impl Split<'_> {
         Ok(())
     }
 
-    fn is_full(&self, part: &Part, next: &Piece) -> bool {
+    fn is_full(&self, part: &Part, next: &Piece<'_>) -> bool {
         let size = self.args.size.is_some_and(|mib| part.events > 0 && part.bytes + next.len() > mib << 20);
         // An event that comes late, out of order, stays with its neighbours.
         size || next.ts.is_some_and(|ts| self.slot(Some(ts)) > part.slot)
@@ -222,7 +222,7 @@ impl Split<'_> {
 }
 
 impl Part {
-    fn put(&mut self, piece: &Piece, err: &mut dyn Write) -> Result<(), Exit> {
+    fn put(&mut self, piece: &Piece<'_>, err: &mut dyn Write) -> Result<(), Exit> {
         self.bytes += piece.len();
         piece.write(&mut self.output).map_err(|error| unwritable(&self.name, &error, err))
     }

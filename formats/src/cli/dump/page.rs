@@ -16,6 +16,8 @@ use crate::terminal::Safe;
 /// Bytes on a line.
 const WIDTH: usize = 8;
 
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 /// Bytes shown of a long value without --raw.
 const SHOWN: usize = 64;
 
@@ -52,24 +54,46 @@ impl Page {
     /// One field: as many lines as its bytes take, the meaning on the first.
     pub(super) fn field(&mut self, offset: u64, bytes: &[u8], meaning: &str) {
         let shown = &bytes[..bytes.len().min(self.shown)];
-        let meaning = Safe(meaning.as_bytes());
-        // Writing to a string cannot fail.
-        let _ = if shown.is_empty() { writeln!(self.text, "{offset:08x}  {:<24}  {meaning}", "-") } else { Ok(()) };
-        for (at, line) in shown.chunks(WIDTH).enumerate() {
-            let hex = line.iter().fold(String::new(), |mut hex, byte| {
-                let _ = write!(hex, "{byte:02x} ");
-                hex
-            });
-            let row = format!("{:08x}  {hex:<24}", offset + (at * WIDTH) as u64);
-            let _ = if at == 0 {
-                writeln!(self.text, "{row}  {meaning}")
-            } else {
-                writeln!(self.text, "{}", row.trim_end())
-            };
+        let mut lines = shown.chunks(WIDTH);
+        self.row(offset, lines.next().unwrap_or_default());
+        self.mean(meaning);
+        for (at, line) in lines.enumerate() {
+            self.row(offset + ((at + 1) * WIDTH) as u64, line);
+            self.text.truncate(self.text.trim_end_matches(' ').len());
+            self.text.push('\n');
         }
         if shown.len() < bytes.len() {
             let _ = writeln!(self.text, "          … {} more bytes (--raw shows all)", bytes.len() - shown.len());
         }
+    }
+
+    /// Offset and bytes, as wide as those of a whole line. A capture has dozens of rows for each event: digits are made
+    /// here, without the machinery of formats.
+    fn row(&mut self, offset: u64, bytes: &[u8]) {
+        let digit = |number: u64| char::from(DIGITS[number as usize & 0xF]);
+        let width = (16 - offset.leading_zeros() / 4).max(8);
+        self.text.extend((0..width).rev().map(|place| digit(offset >> (4 * place))));
+        self.text.push_str("  ");
+        let before = self.text.len();
+        for &byte in bytes {
+            self.text.extend([digit(u64::from(byte >> 4)), digit(u64::from(byte)), ' ']);
+        }
+        if bytes.is_empty() {
+            self.text.push('-');
+        }
+        self.text.extend(std::iter::repeat_n(' ', 3 * WIDTH - (self.text.len() - before)));
+    }
+
+    /// What the bytes of a row mean: the end of its line.
+    fn mean(&mut self, meaning: &str) {
+        self.text.push_str("  ");
+        if meaning.bytes().all(|byte| (0x20..0x7F).contains(&byte)) {
+            self.text.push_str(meaning);
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(self.text, "{}", Safe(meaning.as_bytes()));
+        }
+        self.text.push('\n');
     }
 
     pub(super) fn block(&mut self, stream: &Blocks, block: &Block) {
