@@ -72,7 +72,10 @@ pub(super) fn by_time(order: OrderArg, captures: &[Source], err: &mut dyn Write)
     let wanted = match order {
         OrderArg::Input => false,
         OrderArg::Time => true,
-        OrderArg::Auto => captures.iter().any(|source| source.is_log() || join::is_of_plugins(source)),
+        // One capture has no order among captures, and need not be looked into.
+        OrderArg::Auto => {
+            captures.len() > 1 && captures.iter().any(|source| source.is_log() || join::is_of_plugins(source))
+        }
     };
     if wanted && captures.len() > MERGE_LIMIT {
         let n = captures.len();
