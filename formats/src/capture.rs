@@ -354,6 +354,11 @@ impl CaptureReader {
         self.upstream = Some(upstream);
     }
 
+    /// Whether there is such a reader: the input becomes a capture on the way.
+    pub fn is_made(&self) -> bool {
+        self.upstream.is_some()
+    }
+
     /// What the reader in front of this one has found so far; nothing for captures as such.
     pub fn upstream(&self) -> Upstream {
         self.upstream

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use std::{env, fs};
+use std::{env, fs, thread};
 
 use bytes::{Trickle, ev, ev_v1, gzip, shb, shb_with, zstd};
 use casebook_formats::capture::{CaptureReader, Item, Items, ReadAhead, Upstream};
@@ -235,6 +235,78 @@ fn what_is_found_in_front_of_it_comes_as_it_is_found() {
     equal(&lesson(&mut elsewhere(telling())), &learnt);
 }
 
+/// What one of several learns who read along, and how many events each turn had.
+fn along(mut reader: ReadAhead) -> (Vec<String>, Vec<usize>) {
+    let (mut learnt, mut turns) = (Vec::new(), Vec::new());
+    loop {
+        assert_eq!(reader.turn(), turns.len());
+        let mut more = lesson(&mut reader);
+        turns.push(more.iter().filter(|shown| !shown.contains("Threads(") && !shown.contains("Section(")).count() - 1);
+        if !reader.is_between_turns() {
+            learnt.append(&mut more);
+            return (learnt, turns);
+        }
+        // The last line is what was known between two items.
+        more.pop();
+        learnt.append(&mut more);
+        assert!(reader.next_item().unwrap().is_none() && reader.is_between_turns());
+        reader.begin_turn();
+    }
+}
+
+#[test]
+fn several_read_along_from_turn_to_turn() {
+    let bytes = story();
+    let expected = lesson(&mut here(&bytes));
+    for (others, turn) in [(0, 1000), (1, 1), (1, 600), (2, 7), (3, 1024), (4, 100_000)] {
+        let (first, others) = ReadAhead::shared(here(&bytes), others, turn).map_err(drop).unwrap();
+        let threads: Vec<_> = others.into_iter().map(|other| thread::spawn(|| along(other))).collect();
+        let (learnt, turns) = along(first);
+        equal(&learnt, &expected);
+        // No turn but the last is shorter, and none is much longer.
+        let (last, full) = turns.split_last().unwrap();
+        assert!(full.iter().chain([last]).all(|events| *events < turn + 600), "{turns:?}");
+        assert!(full.iter().all(|events| *events >= turn), "{turns:?}");
+        assert_eq!(full.is_empty(), turn == 100_000);
+        for thread in threads {
+            let other = thread.join().unwrap();
+            equal(&other.0, &learnt);
+            assert_eq!(other.1, turns);
+        }
+    }
+}
+
+#[test]
+fn the_slowest_who_reads_along_holds_the_thread() {
+    let (give, end, pipe) = pipe();
+    give.send(shb()).unwrap();
+    give.send((1..100_000).flat_map(close).collect()).unwrap();
+    drop(give);
+    let reader = CaptureReader::from_reader(pipe, "test").unwrap();
+    let (slow, mut others) = ReadAhead::shared(reader, 1, 1000).map_err(drop).unwrap();
+    let quick = others.pop().unwrap();
+    let thread = thread::spawn(|| along(quick).1.iter().sum::<usize>());
+    assert!(end.recv_timeout(Duration::from_millis(50)).is_err() && !thread.is_finished());
+    // One who stops holds nobody any more.
+    drop(slow);
+    assert!(thread.join().unwrap() >= 99_999);
+    end.recv_timeout(PATIENCE).expect("the thread ends with its input");
+}
+
+#[test]
+fn who_reads_along_is_told_of_the_end() {
+    let (give, _end, pipe) = pipe();
+    give.send(beginning()).unwrap();
+    let reader = CaptureReader::from_reader(pipe, "test").unwrap();
+    let (first, mut others) = ReadAhead::shared(reader, 1, 1000).map_err(drop).unwrap();
+    let other = others.pop().unwrap();
+    // It waits for a pipe that says nothing more.
+    let thread = thread::spawn(|| along(other).0);
+    first.end_all();
+    let learnt = thread.join().unwrap();
+    assert!(learnt.len() <= 1 + BEGINNING as usize, "{learnt:?}");
+}
+
 /// Bytes that come when somebody gives them, and word of its end.
 struct Pipe(Receiver<Vec<u8>>, Cursor<Vec<u8>>, Sender<()>);
 
@@ -338,6 +410,12 @@ fn failures_come_in_their_place() {
     assert_eq!(learnt.len(), 1 + 2999 + 2);
     assert!(learnt[3000].contains("the disk is on fire"));
     equal(&lesson(&mut elsewhere(failing(refused))), &learnt);
+    let (first, others) = ReadAhead::shared(failing(refused), 2, 64).map_err(drop).unwrap();
+    let threads: Vec<_> = others.into_iter().map(|other| thread::spawn(|| along(other).0)).collect();
+    equal(&along(first).0, &learnt);
+    for thread in threads {
+        equal(&thread.join().unwrap(), &learnt);
+    }
     // What takes the thread down is an error, once, and no end that looks like one of the capture.
     let mut ahead = elsewhere(failing(|| panic!("a mistake")));
     let learnt = lesson(&mut ahead);

@@ -196,6 +196,14 @@ impl Session<'_> {
         self.interest.get(usize::from(etype.0)) != Some(&Interest::None)
     }
 
+    /// Whether there are rules for system calls at all.
+    pub fn asks_anything(&self) -> bool {
+        let asked = |(etype, interest): (usize, &Interest)| {
+            *interest != Interest::None && etype != usize::from(ppme::PPME_PLUGINEVENT_E.0)
+        };
+        self.interest.iter().enumerate().any(asked)
+    }
+
     /// Puts the numbers of the rules to report into `matched`, in load order. An evaluation that Falco would abort
     /// is counted, and what was true before it is reported.
     #[inline]

@@ -7,7 +7,8 @@
 //! and evidence does not belong into `/tmp`. The bytes written do not depend on the number of workers.
 //!
 //! A capture can be replayed in parts ([`Sequencer::divide`]); its parts stand one after the other as captures do. A part
-//! that finds out that the ones after it are of no use drops them ([`CaptureOutput::rest`]).
+//! that finds out that the ones after it are of no use drops them ([`CaptureOutput::rest`]). How many parts there are need
+//! not be known before: in turns ([`CaptureOutput::by_turns`]) they begin as they are asked for.
 //!
 //! Where captures and audit logs come together ([`Sequencer::by_time`]), the order is that of time instead: see
 //! `merge`.
@@ -17,6 +18,7 @@
 
 mod merge;
 
+use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -63,9 +65,31 @@ struct Shared<'w> {
 
 /// A capture.
 struct Slot {
-    parts: Vec<Part>,
+    parts: VecDeque<Part>,
+    /// Parts before these that are written and forgotten.
+    gone: usize,
+    /// More parts begin as they are asked for.
+    open: bool,
+    /// Parts from this one on are dropped.
+    useful: usize,
     notes: Vec<String>,
     begun: bool,
+}
+
+impl Slot {
+    fn new(parts: usize) -> Self {
+        let parts = (0..parts).map(|_| Part::default()).collect();
+        Self { parts, gone: 0, open: false, useful: usize::MAX, notes: Vec::new(), begun: false }
+    }
+
+    fn part(&mut self, part: usize) -> Option<&mut Part> {
+        let at = part.checked_sub(self.gone)?;
+        while self.open && self.parts.len() <= at {
+            let dropped = self.gone + self.parts.len() >= self.useful;
+            self.parts.push_back(Part { dropped, ..Part::default() });
+        }
+        self.parts.get_mut(at)
+    }
 }
 
 #[derive(Default)]
@@ -79,8 +103,7 @@ struct Part {
 impl<'w> Sequencer<'w> {
     /// A sequencer for `count` captures, numbered from 0.
     pub fn new(target: &'w mut (dyn Write + Send), talk: &'w mut dyn Talk, count: usize, interactive: bool) -> Self {
-        let slot = || Slot { parts: vec![Part::default()], notes: Vec::new(), begun: false };
-        let slots = (0..count).map(|_| slot()).collect();
+        let slots = (0..count).map(|_| Slot::new(1)).collect();
         let shared = Shared { target, talk, current: (0, 0), slots, held: 0, merge: Merge::default(), failure: None };
         Self { shared: Mutex::new(shared), turn: Condvar::new(), interactive, by_time: false }
     }
@@ -93,7 +116,7 @@ impl<'w> Sequencer<'w> {
     /// Divides a capture that has not begun into parts; each of them has to be ended, in any order.
     pub fn divide(&self, index: usize, parts: usize) {
         if let Some(slot) = self.lock().slots.get_mut(index) {
-            slot.parts = (0..parts.max(1)).map(|_| Part::default()).collect();
+            *slot = Slot::new(parts.max(1));
         }
     }
 
@@ -167,9 +190,12 @@ impl<'w> Sequencer<'w> {
     fn drop_from(&self, index: usize, part: usize) {
         let mut shared = self.lock();
         let mut freed = 0;
-        for part in shared.slots.get_mut(index).into_iter().flat_map(|slot| slot.parts.iter_mut().skip(part)) {
-            part.dropped = true;
-            freed += std::mem::take(&mut part.held).len();
+        if let Some(slot) = shared.slots.get_mut(index) {
+            slot.useful = slot.useful.min(part);
+            for part in slot.parts.iter_mut().skip(part.saturating_sub(slot.gone)) {
+                part.dropped = true;
+                freed += std::mem::take(&mut part.held).len();
+            }
         }
         shared.held -= freed;
         drop(shared);
@@ -179,7 +205,7 @@ impl<'w> Sequencer<'w> {
 
 impl Shared<'_> {
     fn part(&mut self, (index, part): (usize, usize)) -> Option<&mut Part> {
-        self.slots.get_mut(index)?.parts.get_mut(part)
+        self.slots.get_mut(index)?.part(part)
     }
 
     /// Writes lines of the current capture.
@@ -196,11 +222,21 @@ impl Shared<'_> {
         self.failure = written.err();
     }
 
+    /// Whether a part is done and it is certain what comes next.
+    fn is_passed(&mut self, (index, part): (usize, usize)) -> bool {
+        let waits = |slot: &Slot| slot.open && part >= slot.useful;
+        !self.slots.get(index).is_some_and(waits) && self.part((index, part)).is_some_and(|part| part.done)
+    }
+
     /// Moves past finished parts and captures, and hands on what the next ones hold.
     fn advance(&mut self, interactive: bool) {
-        while self.part(self.current).is_some_and(|part| part.done) {
+        while self.is_passed(self.current) {
             let (index, part) = self.current;
             self.current = (index, part + 1);
+            if let Some(slot) = self.slots.get_mut(index).filter(|slot| slot.open) {
+                slot.parts.pop_front();
+                slot.gone += 1;
+            }
             if self.part(self.current).is_none() {
                 let notes = self.slots.get_mut(index).map(|slot| std::mem::take(&mut slot.notes)).unwrap_or_default();
                 // Data before words about it, on a terminal as well.
@@ -235,6 +271,20 @@ pub struct CaptureOutput<'s, 'w> {
 pub struct Rest<'s, 'w> {
     sequencer: &'s Sequencer<'w>,
     place: (usize, usize),
+}
+
+/// The turns of a capture.
+#[derive(Clone, Copy)]
+pub struct Turns<'s, 'w> {
+    sequencer: &'s Sequencer<'w>,
+    index: usize,
+}
+
+impl<'s, 'w> Turns<'s, 'w> {
+    /// The output of one of them, from 0. Dropping it ends the turn.
+    pub fn turn(&self, turn: usize) -> CaptureOutput<'s, 'w> {
+        self.sequencer.part(self.index, turn)
+    }
 }
 
 impl Rest<'_, '_> {
@@ -288,6 +338,29 @@ impl<'s, 'w> CaptureOutput<'s, 'w> {
     /// The parts of this capture that come after this one.
     pub fn rest(&self) -> Rest<'s, 'w> {
         Rest { sequencer: self.sequencer, place: self.place }
+    }
+
+    /// From now on the capture is put out in turns, and this is the output of what comes behind the last of them; it has to
+    /// be one that is not divided, and of which nothing was put out. Each turn that is begun has to be ended.
+    pub fn by_turns(&mut self) -> Turns<'s, 'w> {
+        let (index, _) = self.place;
+        if let Some(slot) = self.sequencer.lock().slots.get_mut(index) {
+            slot.open = true;
+        }
+        Turns { sequencer: self.sequencer, index }
+    }
+
+    /// The last turn of all has this number, and all that began are ended.
+    pub fn end_turns(&mut self, last: usize) {
+        let (index, _) = self.place;
+        let own = last.saturating_add(1);
+        if let Some(slot) = self.sequencer.lock().slots.get_mut(index) {
+            let kept = own.saturating_sub(slot.gone);
+            (slot.open, slot.useful) = (false, usize::MAX);
+            slot.parts.resize_with(kept, || Part { done: true, ..Part::default() });
+            slot.parts.push_back(Part::default());
+        }
+        self.place = (index, own);
     }
 
     /// Says something about the capture, once its output is complete.
@@ -389,6 +462,37 @@ mod tests {
         let expected =
             ["begin 0", "end 0 [\"note 2\", \"note 0\", \"note 3\", \"note 1\"]", "begin 1", "end 1 [\"note 0\"]"];
         assert_eq!(words.0, expected);
+    }
+
+    #[test]
+    fn turns_stand_in_order_and_those_behind_the_last_are_dropped() {
+        let (mut target, mut words) = (Vec::new(), Words::default());
+        let sequencer = Sequencer::new(&mut target, &mut words, 3, false);
+        write_capture(&sequencer, 2, 1);
+        // Behind a capture that is not done, and as the first one.
+        for index in [1, 0] {
+            let mut own = sequencer.capture(index);
+            let turns = own.by_turns();
+            for turn in [1, 0, 4] {
+                turns.turn(turn).line(format!("{index}: turn {turn}").as_bytes());
+            }
+            let mut last = turns.turn(2);
+            last.line(b"the last one");
+            last.rest().drop();
+            for turn in [3, 7] {
+                assert!(!turns.turn(turn).line(&vec![b'x'; CHUNK]));
+            }
+            drop(last);
+            own.end_turns(2);
+            own.note(format!("note {index}"));
+            assert!(index == 0 || sequencer.lock().held > 5);
+            assert!(own.line(b"behind"));
+        }
+        assert_eq!(sequencer.lock().held, 0);
+        assert!(sequencer.into_result().is_ok());
+        let turns = |index| format!("{index}: turn 0\n{index}: turn 1\nthe last one\nbehind\n");
+        assert_eq!(String::from_utf8_lossy(&target), [turns(0), turns(1), "2:0\n".to_owned()].concat());
+        assert_eq!(words.0[..2], ["begin 0", "end 0 [\"note 0\"]"]);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::checkpoint::sidecar::{Entry, Sidecar, Unusable, path_of};
 use crate::context::EventContext;
 use crate::engine::{End, Replay, Visitor};
 use crate::moment::Moment;
-use crate::run::Source;
+use crate::run::{ByTurns, Source};
 use crate::window::Window;
 
 /// Parts for each worker: some take longer than others.
@@ -33,6 +33,8 @@ pub(crate) struct Helpers {
     pub(crate) threads: usize,
     /// As in [`crate::run::Jobs`].
     pub(crate) decode_plain_ahead: bool,
+    /// As in [`crate::run::Jobs`].
+    pub(crate) turns: ByTurns,
 }
 
 /// A capture and what may be used of its checkpoints.
@@ -73,6 +75,11 @@ impl Divided {
         self.starts.len()
     }
 
+    /// Whether there is one, from the start of the capture.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.starts == [None]
+    }
+
     /// Whether a part of this number is of use.
     pub(crate) fn is_of_use(&self, part: usize) -> bool {
         part == 0 || !self.over.load(Ordering::Relaxed)
@@ -98,7 +105,7 @@ impl Divided {
         fresh: impl Fn() -> Replay,
     ) -> Result<(Entered, Option<String>), String> {
         let Some((sidecar, at, entry)) = self.entry(part) else {
-            return Ok((Entered { reader: source.open()?, replay: fresh(), ended: None }, None));
+            return Ok((Entered::at_start(source.open()?, fresh()), None));
         };
         match sidecar.enter(at, fresh()) {
             Ok((reader, replay)) => Ok((Entered { reader, replay, ended: None }, None)),
@@ -155,8 +162,7 @@ impl Divided {
 /// Replays a capture to its end: reading it on a thread of its own where there is a helper, and unpacking it on another one
 /// where there are two.
 fn to_its_end<V: Visitor>(mut reader: CaptureReader, mut replay: Replay, helpers: Helpers, visitor: &mut V) -> Ran {
-    let is_worth_it = reader.bytes_total().is_none_or(|bytes| bytes >= WORTH_A_THREAD)
-        && (helpers.decode_plain_ahead || reader.packing() != "none");
+    let is_worth_it = is_worth_a_thread(&reader) && (helpers.decode_plain_ahead || reader.packing() != "none");
     let (reader, end): (Box<dyn Items>, _) = if helpers.threads == 0 || !is_worth_it {
         let end = replay.run_with(&mut reader, visitor);
         (Box::new(reader), end)
@@ -179,12 +185,24 @@ fn to_its_end<V: Visitor>(mut reader: CaptureReader, mut replay: Replay, helpers
     Ran { reader, replay, handed_on: false, end, note: None }
 }
 
+/// Whether a capture is large enough for several threads, as far as that is known.
+pub(crate) fn is_worth_a_thread(reader: &CaptureReader) -> bool {
+    reader.bytes_total().is_none_or(|bytes| bytes >= WORTH_A_THREAD)
+}
+
 /// Where a part begins.
 pub(crate) struct Entered {
     pub(crate) reader: CaptureReader,
     pub(crate) replay: Replay,
     /// It ended before it began.
     ended: Option<Result<End, FormatError>>,
+}
+
+impl Entered {
+    /// The start of a capture.
+    pub(crate) fn at_start(reader: CaptureReader, replay: Replay) -> Self {
+        Self { reader, replay, ended: None }
+    }
 }
 
 /// How a part ended.
@@ -310,7 +328,7 @@ mod tests {
     use crate::checkpoint::sidecar::Writer;
     use crate::detect::{Detector, Form};
     use crate::output::{Sequencer, Talk};
-    use crate::run::{Jobs, Plan, replay};
+    use crate::run::{ByTurns, Jobs, Plan, replay};
 
     #[derive(Default)]
     struct Notes(Vec<String>);
@@ -369,7 +387,7 @@ mod tests {
             form: Form::Json,
             window: Window::default(),
             span: None,
-            jobs: Jobs { workers: jobs, decode_plain_ahead: true },
+            jobs: Jobs { workers: jobs, decode_plain_ahead: true, turns: ByTurns::NEVER },
             requests: Arc::default(),
             deliver: false,
             board: None,

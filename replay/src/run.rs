@@ -10,6 +10,7 @@
 mod alerts;
 mod ending;
 mod source;
+mod turns;
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,6 +33,7 @@ use crate::window::Window;
 use alerts::Alerts;
 pub use source::Source;
 pub(crate) use source::{open_file, recorded_gaps};
+pub use turns::ByTurns;
 
 /// Stack of a worker: conditions nest, and the depth that the rule language allows has to fit with room to spare.
 const STACK: usize = 16 << 20;
@@ -95,6 +97,12 @@ pub trait Look: Send {
         let _ = (ts, ledger);
     }
 
+    /// Whether several can take turns with the events of one capture, and it is worth it: what each of them sees of an event
+    /// comes out in lines and counts alone, and nothing has to be told, absorbed or ended.
+    fn takes_turns(&self) -> bool {
+        false
+    }
+
     /// Takes over what another one has seen of the part of the capture that follows.
     fn absorb(&mut self, next: Self)
     where
@@ -131,6 +139,8 @@ pub struct Jobs {
     /// less time of waiting, where a processor is free; with packed captures, where they always do, it is a tenth more for a
     /// third less.
     pub decode_plain_ahead: bool,
+    /// How several that are left over ask the rules of one capture.
+    pub turns: ByTurns,
 }
 
 /// How captures are shared out.
@@ -161,6 +171,9 @@ pub fn look_at_each<L: Look>(
     let threads = work.jobs.workers.saturating_sub(together).div_ceil(together.max(1));
     for task in &mut tasks {
         task.helpers.threads = threads;
+        if output.is_by_time() {
+            task.helpers.turns = ByTurns::NEVER;
+        }
     }
     for task in tasks.iter().filter(|task| task.divided.parts() > 1) {
         // The last one is for what there is to say when all of them are done.
@@ -221,7 +234,8 @@ impl<'c, L: Look> Task<'c, L> {
     fn new(index: usize, source: &'c Source, work: Work, parts_each: usize) -> Self {
         let divided = Divided::new(source, work.window, parts_each);
         let gathering = Gathering::new(divided.parts());
-        let helpers = Helpers { threads: 0, decode_plain_ahead: work.jobs.decode_plain_ahead };
+        let Jobs { decode_plain_ahead, turns, .. } = work.jobs;
+        let helpers = Helpers { threads: 0, decode_plain_ahead, turns };
         Self { index, source, divided, gathering, helpers, report: Mutex::new(None) }
     }
 
@@ -231,7 +245,7 @@ impl<'c, L: Look> Task<'c, L> {
         part: usize,
         output: &Sequencer<'_>,
         advance: &(dyn Fn(u64, u64) + Sync),
-        begin: &impl Fn() -> (Replay, L),
+        begin: &(impl Fn() -> (Replay, L) + Sync),
     ) {
         let mut own = output.part(self.index, part);
         let done = self.part(part, &mut own, advance, begin);
@@ -254,7 +268,7 @@ impl<'c, L: Look> Task<'c, L> {
         part: usize,
         output: &mut CaptureOutput<'_, '_>,
         advance: &(dyn Fn(u64, u64) + Sync),
-        begin: &impl Fn() -> (Replay, L),
+        begin: &(impl Fn() -> (Replay, L) + Sync),
     ) -> Done<L> {
         let name = self.source.name();
         let mut done =
@@ -262,7 +276,7 @@ impl<'c, L: Look> Task<'c, L> {
         if !self.divided.is_of_use(part) {
             return done;
         }
-        let (entered, note) = match self.divided.enter(self.source, part, || begin().0) {
+        let (mut entered, note) = match self.divided.enter(self.source, part, || begin().0) {
             Ok(entered) => entered,
             Err(error) => {
                 done.notes.push(format!("error: {error}"));
@@ -271,22 +285,29 @@ impl<'c, L: Look> Task<'c, L> {
             }
         };
         done.notes.extend(note);
-        let told = (entered.reader.bytes_read(), entered.replay.position().events);
+        let mut told = Told { advance, told: (entered.reader.bytes_read(), entered.replay.position().events) };
         if part == 0 {
-            advance(told.0, 0);
+            advance(told.told.0, 0);
+        }
+        let mut look = begin().1;
+        let seats = self.seats(&entered.reader, &look);
+        if seats > 1 {
+            (entered, look, told) = match self.by_turns(entered, look, seats, output, told, begin) {
+                Ok(done) => return done,
+                Err(refused) => *refused,
+            };
         }
         let rest = output.rest();
-        let mut desk = Desk { look: begin().1, output, report: done.report, advance, told };
         if part > 0 {
-            let hostname = &entered.replay.state().machine.hostname;
-            desk.look.begin(hostname, &entered.replay.lost(&entered.reader));
+            look.begin(&entered.replay.state().machine.hostname, &entered.replay.lost(&entered.reader));
         }
+        let mut desk = Desk { look: &mut look, output, report: done.report, told: Some(&mut told) };
         let ran = self.divided.run(part, entered, self.helpers, &mut desk, || rest.drop());
         desk.look.lost(ran.replay.position().last_ts, &ran.replay.lost(&*ran.reader));
+        done.report = desk.report;
+        done.look = Some(look);
         done.handed_on = ran.handed_on;
         done.notes.extend(ran.note);
-        done.report = desk.report;
-        done.look = Some(desk.look);
         if !ran.handed_on {
             done.notes.extend(done.report.conclude(ran.end, &ran.replay, &*ran.reader));
             done.notes.extend(ran.reader.upstream().notes);
@@ -328,17 +349,31 @@ impl<'c, L: Look> Task<'c, L> {
     }
 }
 
-/// Between the engine and a [`Look`]: one capture's output and report.
-struct Desk<'a, 's, 'w, L> {
-    look: L,
-    output: &'a mut CaptureOutput<'s, 'w>,
-    report: CaptureReport,
+/// Progress of one capture, as it was told.
+struct Told<'a> {
     advance: &'a (dyn Fn(u64, u64) + Sync),
     /// Bytes and events that `advance` has heard of.
     told: (u64, u64),
 }
 
-impl<L: Look> Visitor for Desk<'_, '_, '_, L> {
+impl Told<'_> {
+    fn tell(&mut self, bytes_read: u64, events: u64) {
+        let (bytes_told, events_told) = self.told;
+        (self.advance)(bytes_read.saturating_sub(bytes_told), events.saturating_sub(events_told));
+        self.told = (bytes_read, events);
+    }
+}
+
+/// Between the engine and a [`Look`]: one capture's output and report.
+struct Desk<'a, 't, 's, 'w, L> {
+    look: &'a mut L,
+    output: &'a mut CaptureOutput<'s, 'w>,
+    report: CaptureReport,
+    /// None: somebody else tells of progress.
+    told: Option<&'a mut Told<'t>>,
+}
+
+impl<L: Look> Visitor for Desk<'_, '_, '_, '_, L> {
     #[inline]
     fn wants(&self, etype: EventType) -> bool {
         self.look.wants(etype)
@@ -359,8 +394,8 @@ impl<L: Look> Visitor for Desk<'_, '_, '_, L> {
     }
 
     fn progress(&mut self, bytes_read: u64, events: u64) {
-        let (bytes_told, events_told) = self.told;
-        (self.advance)(bytes_read.saturating_sub(bytes_told), events.saturating_sub(events_told));
-        self.told = (bytes_read, events);
+        if let Some(told) = &mut self.told {
+            told.tell(bytes_read, events);
+        }
     }
 }

@@ -74,10 +74,15 @@ impl CaptureReport {
 
     /// Adds what the part of the capture after this one gave: counts add up, where and how it ended is the later part's.
     pub fn absorb(&mut self, next: &Self) {
-        let Self { name: _, completeness, error, events, first_ts, last_ts, by_rule, guesses_by_rule, ledger } = self;
-        *completeness = next.completeness;
-        error.clone_from(&next.error);
-        (*events, *first_ts, *last_ts) = (next.events, next.first_ts, next.last_ts);
+        self.completeness = next.completeness;
+        self.error.clone_from(&next.error);
+        (self.events, self.first_ts, self.last_ts) = (next.events, next.first_ts, next.last_ts);
+        self.add_counts(next);
+    }
+
+    /// Adds only what was counted: alerts and anomalies.
+    pub fn add_counts(&mut self, next: &Self) {
+        let Self { by_rule, guesses_by_rule, ledger, .. } = self;
         add(by_rule, &next.by_rule);
         add(guesses_by_rule, &next.guesses_by_rule);
         ledger.merge(&next.ledger);

@@ -35,15 +35,27 @@ fn run(folder: &Path, args: &[&str], stdin: Option<&Path>) -> Outcome {
     Outcome { code: output.status.code().unwrap(), out: output.stdout, err }
 }
 
+/// Workers as people ask for them.
+const JOBS: &[&[&str]] = &[&["-j2"], &["-j3"], &["-j8"]];
+/// Workers that take turns with the rules, however few processors there are; a turn of one event is the shortest.
+const TURNS: &[&[&str]] = &[
+    &["-j3", "--turn-workers", "2", "--turn-events", "1"],
+    &["-j4", "--turn-workers", "3", "--turn-events", "50"],
+    &["-j5", "--turn-workers", "4", "--turn-events", "7"],
+    &["-j6", "--turn-workers", "9"],
+    &["-j7", "--turn-workers", "5", "--turn-events", "300"],
+];
+
 /// The outcome with one worker, which is that with any number.
 #[track_caller]
 fn same(folder: &Path, args: &[&str], stdin: Option<&Path>) -> Outcome {
     let expected = run(folder, &[args, &["-j1"]].concat(), stdin);
-    for jobs in ["-j2", "-j3", "-j8"] {
-        let got = run(folder, &[args, &[jobs]].concat(), stdin);
-        assert_eq!(got.err, expected.err, "{jobs} {args:?}");
-        assert_eq!(got.code, expected.code, "{jobs} {args:?}");
-        assert!(got.out == expected.out, "{jobs} {args:?}: other alerts");
+    let turns = if args[0] == "run" { TURNS } else { &[] };
+    for jobs in JOBS.iter().chain(turns) {
+        let got = run(folder, &[args, jobs].concat(), stdin);
+        assert_eq!(got.err, expected.err, "{jobs:?} {args:?}");
+        assert_eq!(got.code, expected.code, "{jobs:?} {args:?}");
+        assert!(got.out == expected.out, "{jobs:?} {args:?}: other alerts");
     }
     expected
 }
@@ -123,15 +135,15 @@ fn where_it_is_stopped() {
 fn metrics_tell_of_losses_at_their_time() {
     let (folder, names) = bench();
     for name in names {
-        let measured = |jobs: &str| {
-            let args = ["run", "-q", jobs, "--metrics", "m.om", "--metrics-step", "1", "--metrics-names", "all", name];
-            run(folder.path(), &args, None);
+        let measured = |jobs: &[&str]| {
+            let args = ["run", "-q", "--metrics", "m.om", "--metrics-step", "1", "--metrics-names", "all", name];
+            run(folder.path(), &[&args[..], jobs].concat(), None);
             fs::read_to_string(folder.path().join("m.om")).unwrap()
         };
-        let whole = measured("-j1");
+        let whole = measured(&["-j1"]);
         assert!(whole.contains("counter=\"kernel_drops\""), "{name}");
-        for jobs in ["-j2", "-j3", "-j8"] {
-            assert_eq!(measured(jobs), whole, "{jobs} {name}");
+        for jobs in JOBS.iter().chain(&TURNS[1..3]) {
+            assert_eq!(measured(jobs), whole, "{jobs:?} {name}");
         }
     }
 }
@@ -157,38 +169,80 @@ fn an_audit_log_is_told_of_as_far_as_it_was_read() {
         writeln!(log, "{line}").unwrap();
     }
     let args = ["run", "--metrics", "m.om", "--metrics-step", "1", "--metrics-names", "all", "audit.jsonl"];
-    let measured = |jobs: &str| {
-        let outcome = run(folder.path(), &[&args[..], &[jobs]].concat(), None);
+    let measured = |jobs: &[&str]| {
+        let outcome = run(folder.path(), &[&args[..], jobs].concat(), None);
         (outcome.code, outcome.out, outcome.err, fs::read_to_string(folder.path().join("m.om")).unwrap())
     };
-    let expected = measured("-j1");
+    let expected = measured(&["-j1"]);
     assert!(expected.3.contains("broken_audit_documents"), "{}", expected.3);
-    for jobs in ["-j2", "-j3", "-j8"] {
-        assert!(measured(jobs) == expected, "{jobs}");
+    for jobs in JOBS.iter().chain(&TURNS[1..3]) {
+        assert!(measured(jobs) == expected, "{jobs:?}");
     }
+    // Without metrics, too, where turns would be taken with a capture.
+    same(folder.path(), &["run", "--output", "json", "audit.jsonl"], None);
 }
 
 /// Who has heard enough of a pipe does not wait for what else may come through it.
-#[test]
-fn a_run_that_is_over_leaves_its_pipe() {
+fn leaves_its_pipe(args: &[&str], given: &[u8]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_casebook-replay"));
-    command.args(["events", "-n", "3", "-j2", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut pipe = child.stdin.take().unwrap();
     // It may have heard enough before that is written.
-    let _ = pipe.write_all(&losing_host("node-1", 50));
+    let _ = pipe.write_all(given);
     let begin = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
-        assert!(begin.elapsed() < PATIENCE, "it waits for the rest of its pipe");
+        assert!(begin.elapsed() < PATIENCE, "{args:?}: it waits for the rest of its pipe");
         thread::sleep(Duration::from_millis(10));
     };
     let mut shown = String::new();
     child.stdout.take().unwrap().read_to_string(&mut shown).unwrap();
-    assert!(status.success() && shown.lines().count() == 3, "{shown}");
+    assert!(status.success(), "{args:?} {shown}");
     drop(pipe);
+    shown
+}
+
+#[test]
+fn a_run_that_is_over_leaves_its_pipe() {
+    let shown = leaves_its_pipe(&["events", "-n", "3", "-j2", "-"], &losing_host("node-1", 50));
+    assert_eq!(shown.lines().count(), 3, "{shown}");
+}
+
+/// Nor do those wait who read along and are not the ones that found out.
+#[test]
+fn all_who_take_turns_leave_their_pipe() {
+    let given = losing_host("node-1", 200);
+    let args = ["run", "-q", "--to", "+10s", "-"];
+    let alone = leaves_its_pipe(&[&args[..], &["-j1"]].concat(), &given);
+    assert!(alone.lines().count() > 10);
+    for jobs in TURNS {
+        assert_eq!(leaves_its_pipe(&[&args[..], jobs].concat(), &given), alone, "{jobs:?}");
+    }
+}
+
+/// Nobody waits for ever where there is no output any more.
+#[test]
+fn a_broken_output_ends_all_who_take_turns() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("many.scap");
+    fs::write(&path, losing_host("node-1", 6000)).unwrap();
+    for jobs in [&["-j1"][..], TURNS[1], TURNS[4]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_casebook-replay"));
+        command.args(["run", "-q"]).args(jobs).arg(&path).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut some = [0; 10];
+        let mut out = child.stdout.take().unwrap();
+        out.read_exact(&mut some).unwrap();
+        drop(out);
+        let begin = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            assert!(begin.elapsed() < PATIENCE, "{jobs:?}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::event::{Event, EventType, ParamRange, RawEvent};
 use crate::ledger::Ledger;
 
 /// Events of a batch at most. With their bytes some 100 KiB: a few batches fit into a processor's own cache.
-const MAX_EVENTS: usize = 512;
+pub(super) const MAX_EVENTS: usize = 512;
 /// Bytes of values after which a batch is full; one event more than that fits.
 const ENOUGH_BYTES: usize = 128 << 10;
 /// Changes of the counters after which it is full, in captures with anomalies on every event.
@@ -81,6 +81,17 @@ pub(super) enum Then {
     Error(FormatError),
 }
 
+impl Then {
+    /// The same for somebody else who reads along.
+    fn again(&self) -> Self {
+        match self {
+            Self::Item(item) => Self::Item(item.clone()),
+            Self::End => Self::End,
+            Self::Error(error) => Self::Error(error.again()),
+        }
+    }
+}
+
 /// A run of events, and at most one other item behind them.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
@@ -92,14 +103,11 @@ pub(super) struct Batch {
     pub then: Option<Then>,
     /// Bytes of the (compressed) input consumed by the end of it.
     pub bytes_read: u64,
+    /// The next batch is of another turn ([`super::ahead`]).
+    pub ends_turn: bool,
 }
 
 impl Batch {
-    /// An empty one, after so many bytes of the input.
-    pub(super) fn at(bytes_read: u64) -> Self {
-        Self { bytes_read, ..Self::default() }
-    }
-
     /// Empties it for other events.
     pub(super) fn clear(&mut self) {
         // One large event does not make every batch large for good.
@@ -120,9 +128,10 @@ impl Batch {
         self.records.len()
     }
 
+    /// Whether it holds `most` events, or as many as are good for one batch.
     #[inline]
-    pub(super) fn is_full(&self) -> bool {
-        self.records.len() >= MAX_EVENTS || self.bytes.len() >= ENOUGH_BYTES || self.marks.len() >= MAX_MARKS
+    pub(super) fn is_full(&self, most: usize) -> bool {
+        self.records.len() >= most || self.bytes.len() >= ENOUGH_BYTES || self.marks.len() >= MAX_MARKS
     }
 
     /// Notes what the reader has found by now: from the item on before which there are `at` events here.
@@ -180,9 +189,13 @@ impl Batch {
     }
 
     /// What the reader had found before the item that comes after `at` events, where that is mark number `marks`.
-    pub(super) fn found(&mut self, marks: usize, at: usize) -> Option<Found> {
-        let mark = self.marks.get_mut(marks).filter(|mark| mark.at == at)?;
-        Some(std::mem::take(&mut mark.found))
+    pub(super) fn found(&self, marks: usize, at: usize) -> Option<Found> {
+        Some(self.marks.get(marks).filter(|mark| mark.at == at)?.found.clone())
+    }
+
+    /// What comes after the events.
+    pub(super) fn then(&self) -> Option<Then> {
+        self.then.as_ref().map(Then::again)
     }
 
     /// An event of it, as the reader lent it.
@@ -244,8 +257,8 @@ fn is_plain(event: &Event<'_>) -> bool {
         && std::ptr::eq(*data, raw.payload)
 }
 
-/// Fills a batch with events that need nothing but a copy.
-pub(super) struct Pack<'b>(pub &'b mut Batch);
+/// Fills a batch with events that need nothing but a copy, up to so many.
+pub(super) struct Pack<'b>(pub &'b mut Batch, pub usize);
 
 impl Take for Pack<'_> {
     type Break = ();
@@ -253,6 +266,6 @@ impl Take for Pack<'_> {
     #[inline]
     fn event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
         self.0.push(event);
-        if self.0.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if self.0.is_full(self.1) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }

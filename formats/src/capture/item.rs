@@ -1,11 +1,13 @@
 //! What reading a capture gives: items, or the reason why there are none.
 
+use std::io;
+
 use crate::event::Event;
 use crate::ledger::Ledger;
 use crate::snapshot::{FdList, Interface, MachineInfo, ThreadEntry, UserEntry};
 
 /// What a capture consists of, in file order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Item<'a> {
     /// A section begins: a stateful reader drops its threads, descriptors, users and interfaces (not its counters).
     Section(Section),
@@ -64,7 +66,7 @@ pub enum FormatError {
         /// Bytes of the input read before.
         offset: u64,
         /// The system's error.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// Nothing in the input.
     #[error("{name}: empty input, expected a scap capture")]
@@ -105,6 +107,29 @@ pub enum FormatError {
         /// Minor version found.
         minor: u16,
     },
+}
+
+impl FormatError {
+    /// The same once more, for somebody else who reads along: of the system's error its kind and what it says.
+    pub(super) fn again(&self) -> Self {
+        match self {
+            Self::Io { name, offset, source } => {
+                let source = match source.raw_os_error() {
+                    Some(code) => io::Error::from_raw_os_error(code),
+                    None => io::Error::new(source.kind(), source.to_string()),
+                };
+                Self::Io { name: name.clone(), offset: *offset, source }
+            }
+            Self::Empty { name } => Self::Empty { name: name.clone() },
+            Self::NotScap { name, offset, found } => {
+                Self::NotScap { name: name.clone(), offset: *offset, found: found.clone() }
+            }
+            Self::ForeignByteOrder { name, offset } => Self::ForeignByteOrder { name: name.clone(), offset: *offset },
+            Self::UnsupportedVersion { name, offset, major, minor } => {
+                Self::UnsupportedVersion { name: name.clone(), offset: *offset, major: *major, minor: *minor }
+            }
+        }
+    }
 }
 
 /// What a reader found out about an input that it turns into a capture: an audit log, for example.

@@ -202,10 +202,21 @@ pub(super) struct RunArgs {
     /// Workers [default: one per CPU]
     ///
     /// Captures are replayed at the same time, and of a capture with checkpoints (`casebook index`) its parts. Where there
-    /// are more workers than these, packed captures are read, unpacked and decoded ahead of the rules; plain ones, too, where
-    /// this option asks for workers (they gain less and cost a quarter more processor time). The output is the same, byte for byte, whatever the number.
+    /// are more workers than these, packed captures are read, unpacked and decoded ahead of the rules. Where this option asks
+    /// for workers, plain ones are, too, and with three of them or more for one capture (four if it is packed), and as many
+    /// processors, its rules are asked by turns, up to four workers of them each keeping the state: less waiting for more
+    /// processor time. The output is the same, byte for byte, whatever the number.
     #[arg(short = 'j', long = "jobs", value_name = "N")]
     pub(super) jobs: Option<NonZeroUsize>,
+
+    /// Of the workers that `-j` asks for, so many take turns with one capture, whatever the processors: for tests and
+    /// measurements
+    #[arg(long, value_name = "N", hide = true, requires = "jobs")]
+    pub(super) turn_workers: Option<NonZeroUsize>,
+
+    /// Events of such a turn
+    #[arg(long, value_name = "N", hide = true, requires = "jobs")]
+    pub(super) turn_events: Option<NonZeroUsize>,
 
     #[command(flatten)]
     pub(super) join: JoinArgs,

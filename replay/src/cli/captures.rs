@@ -15,10 +15,10 @@ use super::Terminals;
 use super::args::OrderArg;
 use super::exit::Exit;
 use super::talk::{Meter, Voice, say};
-use crate::audit::join::Requests;
+use crate::audit::join;
 use crate::inputs::{self, Input};
 use crate::output::{MERGE_LIMIT, Sequencer};
-use crate::run::{Jobs, Source};
+use crate::run::{ByTurns, Jobs, Source};
 use crate::summary::{CaptureReport, Completeness, ledger_text};
 
 /// Name of the embedded capture in headings and summaries.
@@ -64,15 +64,22 @@ pub(super) fn jobs(wanted: Option<NonZeroUsize>) -> usize {
 
 /// The same for captures that are replayed: who asks for workers wants them used.
 pub(super) fn workers(wanted: Option<NonZeroUsize>) -> Jobs {
-    Jobs { workers: jobs(wanted), decode_plain_ahead: wanted.is_some() }
+    // Each worker that takes turns keeps the whole state: without a processor for it that takes time instead of saving it.
+    let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let workers = if wanted.is_some() { processors.saturating_sub(1).clamp(1, ByTurns::WORKERS) } else { 1 };
+    Jobs {
+        workers: jobs(wanted),
+        decode_plain_ahead: wanted.is_some(),
+        turns: ByTurns { workers, events: ByTurns::EVENTS },
+    }
 }
 
 /// Whether alerts come in the order of time, and a warning where that is not possible.
-pub(super) fn by_time(order: OrderArg, captures: &[Source], requests: &Requests, err: &mut dyn Write) -> bool {
+pub(super) fn by_time(order: OrderArg, captures: &[Source], err: &mut dyn Write) -> bool {
     let wanted = match order {
         OrderArg::Input => false,
         OrderArg::Time => true,
-        OrderArg::Auto => requests.is_beside_events(),
+        OrderArg::Auto => captures.iter().any(|source| source.is_log() || join::is_of_plugins(source)),
     };
     if wanted && captures.len() > MERGE_LIMIT {
         let n = captures.len();

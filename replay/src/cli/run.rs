@@ -1,6 +1,7 @@
 //! `casebook-replay run`: options to a plan, the plan's reports to a summary and an exit code.
 
 use std::io::{self, Write};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use super::Terminals;
@@ -29,7 +30,9 @@ pub(super) fn run(
     let rule_files = rules::files(args);
     let Some(detector) = rules::detector(args, &rule_files, err, terminals) else { return Exit::Rules };
     let mut captures = captures::named(&args.captures, args.example, args.quiet, err);
-    let jobs = captures::workers(args.jobs);
+    let mut jobs = captures::workers(args.jobs);
+    jobs.turns.workers = args.turn_workers.map_or(jobs.turns.workers, NonZeroUsize::get);
+    jobs.turns.events = args.turn_events.map_or(jobs.turns.events, NonZeroUsize::get);
     let window = Window { from: args.from, to: args.to };
     let board = args.metrics.board();
     let requests = match args.join.requests(&mut captures, args.quiet, err) {
@@ -76,7 +79,7 @@ fn replay(
             return exit;
         }
     };
-    let by_time = captures::by_time(args.order, captures, &plan.requests, err);
+    let by_time = captures::by_time(args.order, captures, err);
     let hearing = Hearing { quiet: args.quiet, no_progress: args.no_progress, terminals, by_time };
     let work =
         |output: &Sequencer<'_>, advance: &(dyn Fn(u64, u64) + Sync)| run::replay(plan, captures, output, advance);

@@ -80,6 +80,11 @@ impl Look for Alerts<'_> {
         }
     }
 
+    fn takes_turns(&self) -> bool {
+        // Losses are entered when they are heard of; and without rules there is nothing to take turns with.
+        self.tally.is_none() && self.session.asks_anything()
+    }
+
     fn absorb(&mut self, next: Self) {
         if let (Some(tally), Some(next)) = (&mut self.tally, next.tally) {
             tally.absorb(next);
