@@ -30,8 +30,6 @@ mod reading;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub(crate) use reading::is_of_plugins;
-
 use crate::state::{State, Thread};
 
 /// How much the clocks of API server and node may differ, unless told otherwise: 2 s.
@@ -152,6 +150,8 @@ pub struct Requests {
     /// Those for each pod, by namespace and name: numbers in `all`.
     by_pod: BTreeMap<(String, String), Vec<usize>>,
     skew: u64,
+    /// One of the inputs they were looked for in is an audit log, or has audit events in it.
+    beside_events: bool,
 }
 
 /// What was read, and what there is to say about it.

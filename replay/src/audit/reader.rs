@@ -204,8 +204,10 @@ pub fn is_json(head: &[u8]) -> Option<bool> {
 pub fn look_into(input: &mut dyn Read) -> io::Result<(Vec<u8>, bool)> {
     let mut head = Vec::new();
     let mut chunk = vec![0; 8 << 10];
+    // Nearly always the first byte tells, and unpacking much to get at it costs more than a small capture's replay.
+    let mut wanted = 512;
     while head.len() < HEAD {
-        match input.read(&mut chunk) {
+        match input.read(&mut chunk[..wanted]) {
             Ok(0) => break,
             Ok(n) => head.extend_from_slice(&chunk[..n]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -214,6 +216,7 @@ pub fn look_into(input: &mut dyn Read) -> io::Result<(Vec<u8>, bool)> {
         if let Some(answer) = is_json(&head) {
             return Ok((head, answer));
         }
+        wanted = chunk.len();
     }
     Ok((head, false))
 }

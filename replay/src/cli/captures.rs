@@ -15,7 +15,7 @@ use super::Terminals;
 use super::args::OrderArg;
 use super::exit::Exit;
 use super::talk::{Meter, Voice, say};
-use crate::audit::join;
+use crate::audit::join::Requests;
 use crate::inputs::{self, Input};
 use crate::output::{MERGE_LIMIT, Sequencer};
 use crate::run::{ByTurns, Jobs, Source};
@@ -75,11 +75,11 @@ pub(super) fn workers(wanted: Option<NonZeroUsize>) -> Jobs {
 }
 
 /// Whether alerts come in the order of time, and a warning where that is not possible.
-pub(super) fn by_time(order: OrderArg, captures: &[Source], err: &mut dyn Write) -> bool {
+pub(super) fn by_time(order: OrderArg, captures: &[Source], requests: &Requests, err: &mut dyn Write) -> bool {
     let wanted = match order {
         OrderArg::Input => false,
         OrderArg::Time => true,
-        OrderArg::Auto => captures.iter().any(|source| source.is_log() || join::is_of_plugins(source)),
+        OrderArg::Auto => requests.is_beside_events(),
     };
     if wanted && captures.len() > MERGE_LIMIT {
         let n = captures.len();

@@ -79,7 +79,7 @@ fn replay(
             return exit;
         }
     };
-    let by_time = captures::by_time(args.order, captures, err);
+    let by_time = captures::by_time(args.order, captures, &plan.requests, err);
     let hearing = Hearing { quiet: args.quiet, no_progress: args.no_progress, terminals, by_time };
     let work =
         |output: &Sequencer<'_>, advance: &(dyn Fn(u64, u64) + Sync)| run::replay(plan, captures, output, advance);

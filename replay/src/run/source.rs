@@ -82,10 +82,10 @@ impl Source {
     /// What the operating system says about standard input.
     pub fn hold(sources: &mut [Self]) -> Result<(), String> {
         let is_stdin = |source: &Self| matches!(source, Self::File(path) if path.as_os_str() == "-");
+        let Some(at) = sources.iter().position(is_stdin) else { return Ok(()) };
         if sources.iter().all(|source| is_stdin(source) || source.is_log()) {
             return Ok(());
         }
-        let Some(at) = sources.iter().position(is_stdin) else { return Ok(()) };
         let mut input = io::stdin();
         let mut read = || -> io::Result<Self> {
             let (mut head, is_json) = look_into(&mut input)?;

@@ -40,13 +40,16 @@ impl Requests {
                 None => notes.extend(gathering.log(log)?),
             }
         }
+        let mut beside_events = false;
         for input in inputs {
             if input.is_log() && !input.is_lasting() {
+                beside_events = true;
                 notes.push(format!(
                     "warning: {}: too long to be held, so that its requests are not joined",
                     input.name()
                 ));
             } else if let Some(audit) = of_plugins(input) {
+                beside_events = true;
                 // What is wrong with it is told when it is replayed.
                 let _ = gathering.capture(audit);
             }
@@ -67,7 +70,14 @@ impl Requests {
         for (at, request) in all.iter().enumerate() {
             by_pod.entry((request.namespace.clone(), request.pod.clone())).or_default().push(at);
         }
-        Ok(Read { requests: Self { all, by_pod, skew: clocks.skew }, notes })
+        Ok(Read { requests: Self { all, by_pod, skew: clocks.skew, beside_events }, notes })
+    }
+}
+
+impl Requests {
+    /// Whether one of the inputs they were looked for in is an audit log, or has plugin events in it.
+    pub(crate) fn is_beside_events(&self) -> bool {
+        self.beside_events
     }
 }
 
@@ -123,13 +133,9 @@ impl Request {
     }
 }
 
-/// Whether an input has plugin events in it: an audit log, which is read as a capture of them, or what Falco recorded.
-/// In captures without frame records they must be among the first [`LOOK`] events: Falco records one source a capture.
-pub(crate) fn is_of_plugins(input: &Source) -> bool {
-    of_plugins(input).is_some()
-}
-
-/// A reader of an input's plugin events, and other events between them; `None` where there are none.
+/// A reader of an input's plugin events, and other events between them: of an audit log, which is read as a capture of them,
+/// and of what Falco recorded. `None` where there are none. In captures without frame records they must be among the first
+/// [`LOOK`] events: Falco records one source a capture.
 fn of_plugins(input: &Source) -> Option<CaptureReader> {
     if let Source::File(path) = input
         && let Ok(Some(file)) = SeekableFile::open(path)

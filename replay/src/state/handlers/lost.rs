@@ -259,7 +259,10 @@ static SET_TID_ADDRESS_CODE: LazyLock<u16> = LazyLock::new(|| {
 #[inline]
 pub(crate) fn may_be_told_by(event: &Event<'_>) -> bool {
     match event.param_raw(0) {
-        Some(&[low, high]) => [0, *SET_TID_ADDRESS_CODE].contains(&u16::from_le_bytes([low, high])),
+        Some(&[low, high]) => {
+            let code = u16::from_le_bytes([low, high]);
+            code == 0 || code == *SET_TID_ADDRESS_CODE
+        }
         _ => true,
     }
 }
