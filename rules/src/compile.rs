@@ -239,8 +239,8 @@ impl Layout {
 }
 
 impl Condition {
-    /// Turns the list round: the first check of the text becomes step 0 and all jumps go forward.
-    fn new(mut steps: Vec<Step>) -> Self {
+    /// Of steps from the last check to the first. Turns the list round: the first check of the text becomes step 0 and all jumps go forward.
+    pub(crate) fn new(mut steps: Vec<Step>) -> Self {
         let last = steps.len() as u32 - 1;
         let turned = |target: u32| if target >= FALSE { target } else { last - target };
         for step in &mut steps {

@@ -14,18 +14,22 @@
 //! Of what is left, comparisons whose fields follow from a few facts of the event are asked once of all events that are
 //! alike in these (`leaf/alike.rs`).
 //!
-//! Nothing is put in another order, so what is asked, and where an evaluation ends in an error, stays as written.
+//! Rules stay in their order, and within a rule that can end in an error so do its comparisons. In others those come first that
+//! cost nothing (`order`).
 
+mod order;
 mod switch;
 
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
+use crate::ast::Expr;
 use crate::compile::{Condition, FALSE, Step, TRUE};
 use crate::event::{EventFields, Extracted};
 use crate::leaf::{Alike, EvalError, LeafId, Leaves, MAX_OWN, Memo, Verdicts};
 use crate::schema::FieldRef;
+use order::{From, ordered};
 use switch::{Found, Switch, switches};
 
 /// Comparisons that are followed along the ways; the rest, in larger programs, is asked again or remembered.
@@ -73,17 +77,20 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Puts rules together, in load order. What their event type decides is asked of `event`, one of that type; `None`
+    /// Puts rules together, in load order, each with the tree that its condition was compiled from. What their event type decides is asked of `event`, one of that type; `None`
     /// where events of several types come to these rules.
     pub(crate) fn new<'r, E: EventFields + ?Sized>(
-        rules: impl Iterator<Item = (u32, &'r Condition)>,
+        rules: impl Iterator<Item = (u32, &'r Expr, &'r Condition)>,
         leaves: &Leaves,
         event: Option<&E>,
     ) -> Self {
         let mut decided = Decided { leaves, event, known: HashMap::default() };
         let mut lines = Vec::new();
-        for (number, condition) in rules {
-            lay(number, condition, &mut decided, &mut lines);
+        let mut from: HashMap<LeafId, From, RandomState> = HashMap::default();
+        for (number, expr, condition) in rules {
+            let mut from = |leaf| *from.entry(leaf).or_insert_with(|| decided.from(leaf));
+            let ordered = ordered(expr, condition, leaves, &mut from);
+            lay(number, ordered.as_ref().unwrap_or(condition), &mut decided, &mut lines);
         }
         lines = Ways::new(&lines).follow(lines);
         mark_repeated(&mut lines);
@@ -358,6 +365,17 @@ impl<E: EventFields + ?Sized> Decided<'_, E> {
             }
             self.leaves.evaluate(leaf, &OfType(event)).ok()
         })
+    }
+
+    /// What the answer of a comparison follows from.
+    fn from(&mut self, leaf: LeafId) -> From {
+        if self.verdict(leaf).is_some() {
+            From::Type
+        } else if self.event.is_some_and(|event| follows_from(leaf, self.leaves, event).is_some()) {
+            From::Facts
+        } else {
+            From::Else
+        }
     }
 }
 

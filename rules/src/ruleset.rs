@@ -316,7 +316,10 @@ impl RuleSet {
 
     #[cold]
     fn program<E: EventFields + ?Sized>(&self, rules: &[u32], event: Option<&E>) -> Program {
-        let conditions = rules.iter().filter_map(|&n| Some((n, &self.rules.get(n as usize)?.condition)));
+        let conditions = rules.iter().filter_map(|&n| {
+            let rule = self.rules.get(n as usize)?;
+            Some((n, &rule.expr, &rule.condition))
+        });
         Program::new(conditions, &self.leaves, event)
     }
 }

@@ -57,16 +57,19 @@ impl EventFields for Typed {
     }
 }
 
-fn compiled(texts: &[&str]) -> (Leaves, Vec<Condition>) {
+fn compiled(texts: &[&str]) -> (Leaves, Vec<(Expr, Condition)>) {
     let mut leaves = Leaves::new();
     let schema = Sample::new();
-    let condition = |text: &&str| condition_from_text(text, SOURCE, &schema, &mut leaves).unwrap().condition;
+    let condition = |text: &&str| {
+        let expr = crate::condition::parse(text).unwrap();
+        (expr, condition_from_text(text, SOURCE, &schema, &mut leaves).unwrap().condition)
+    };
     let conditions = texts.iter().map(condition).collect();
     (leaves, conditions)
 }
 
-fn program(leaves: &Leaves, conditions: &[Condition], event: Option<&Typed>) -> Program {
-    Program::new((0..).zip(conditions), leaves, event)
+fn program(leaves: &Leaves, conditions: &[(Expr, Condition)], event: Option<&Typed>) -> Program {
+    Program::new((0..).zip(conditions).map(|(n, (expr, condition))| (n, expr, condition)), leaves, event)
 }
 
 /// What a program gives, and which fields it asked for.
@@ -79,11 +82,11 @@ fn run(program: &Program, leaves: &Leaves, event: &Typed, first: bool) -> (Vec<u
 }
 
 /// What the conditions say one after the other, with a memory.
-fn one_by_one(leaves: &Leaves, conditions: &[Condition], event: &Typed) -> (Vec<u32>, Vec<u16>) {
+fn one_by_one(leaves: &Leaves, conditions: &[(Expr, Condition)], event: &Typed) -> (Vec<u32>, Vec<u16>) {
     let mut memo = Memo::new(leaves);
     memo.start_event();
     event.asked.take();
-    let is_true = |(_, condition): &(u32, &Condition)| condition.eval(leaves, event, &mut memo).unwrap();
+    let is_true = |(_, (_, condition)): &(u32, &(Expr, Condition))| condition.eval(leaves, event, &mut memo).unwrap();
     let out = (0..).zip(conditions).filter(is_true).map(|(number, _)| number).collect();
     (out, event.asked.take())
 }
@@ -234,5 +237,110 @@ fn few_comparisons_are_not_worth_their_facts() {
     ] {
         let (leaves, conditions) = compiled(texts);
         assert_eq!(program(&leaves, &conditions, Some(&event)).facts, facts, "{texts:?}");
+    }
+}
+
+#[test]
+fn what_facts_say_comes_before_the_process() {
+    let texts = [
+        "proc.name = a and fd.name = x",
+        "evt.type = open and (proc.name = b or not proc.name = c) and (not fd.name != y or proc.pname = q)",
+        "not (proc.name exists or fd.name = x or fd.name != y)",
+        "proc.name = a or (fd.name = x and proc.name = d)",
+    ];
+    let (leaves, conditions) = compiled(&texts[..3]);
+    let event = |name: &'static str, file: &'static str| {
+        let event = Event::new().text("evt.type", "open").text("proc.name", name).text("fd.name", file);
+        Typed::new(event.text("proc.pname", "p"))
+    };
+    let program_of = |conditions: &[_], leaves: &_| program(leaves, conditions, Some(&event("a", "z")));
+    let program = program_of(&conditions, &leaves);
+    let mut memo = Memo::new(&leaves);
+    for (round, process) in ["a", "b", "c"].into_iter().enumerate() {
+        let event = event(process, "z");
+        let mut out = Vec::new();
+        memo.start_event();
+        event.asked.take();
+        program.run(&leaves, &event, &mut memo, 0, false, &mut out).unwrap();
+        assert_eq!(out, one_by_one(&leaves, &conditions, &event).0);
+        event.asked.take();
+        memo.start_event();
+        program.run(&leaves, &event, &mut memo, 0, false, &mut out).unwrap();
+        assert_eq!(event.asked.take(), [0_u16; 0], "{round}: facts say that no rule is true");
+    }
+    // Where the process alone can make it true, it is asked.
+    let (leaves, conditions) = compiled(&texts[3..]);
+    let program = program_of(&conditions, &leaves);
+    assert_eq!(run(&program, &leaves, &event("a", "z"), false).0, [0]);
+}
+
+#[test]
+fn a_rule_that_can_abort_is_asked_as_written() {
+    let ends = || [1, 2].map(|last| crate::value::Value::Ip([10, 0, 0, last].into()));
+    let abort = "fd.ip intersects (10.0.0.1)";
+    let others = ["fd.name = y", "fd.name = z", "fd.name = w and proc.name = a"];
+    for (text, file, aborts) in [
+        (format!("proc.name = a and {abort} and fd.name = x"), "y", true),
+        (format!("fd.name = x and {abort}"), "y", false),
+        (format!("fd.name = x and {abort}"), "x", true),
+        (format!("proc.name = b and fd.name = y and {abort}"), "y", false),
+        (format!("proc.name = a or {abort} or fd.name = x"), "x", false),
+    ] {
+        let texts: Vec<&str> = [&*text].into_iter().chain(others).collect();
+        let (leaves, conditions) = compiled(&texts);
+        let event = Event::new().text("proc.name", "a").text("fd.name", file).many("fd.ip", ends());
+        let event = Typed::new(event);
+        let program = program(&leaves, &conditions, Some(&event));
+        assert_ne!(program.facts, 0);
+        let mut memo = Memo::new(&leaves);
+        for _ in 0..2 {
+            memo.start_event();
+            let result = program.run(&leaves, &event, &mut memo, 0, false, &mut Vec::new());
+            assert_eq!(result.is_err(), aborts, "{text} on {file}");
+        }
+    }
+}
+
+/// A condition of some depth, made of numbers.
+fn some_condition(numbers: &mut impl FnMut(u32) -> u32, depth: u32) -> String {
+    if depth == 0 || numbers(4) == 0 {
+        let (op, value) = (["=", "!=", "startswith"][numbers(3) as usize], ["a", "b"][numbers(2) as usize]);
+        return match numbers(4) {
+            0 => format!("evt.type = {}", ["open", "close"][numbers(2) as usize]),
+            field => format!("{} {op} {value}", ["proc.name", "fd.name", "proc.pname"][field as usize - 1]),
+        };
+    }
+    let parts: Vec<String> = (0..2 + numbers(2)).map(|_| some_condition(numbers, depth - 1)).collect();
+    let not = ["", "not "][numbers(2) as usize];
+    format!("{not}({})", parts.join([" and ", " or "][numbers(2) as usize]))
+}
+
+#[test]
+fn another_order_says_the_same() {
+    let mut seed = 9_u64;
+    let mut numbers = |below: u32| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as u32 % below
+    };
+    for _ in 0..200 {
+        let texts: Vec<String> = (0..4).map(|_| some_condition(&mut numbers, 4)).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let (leaves, conditions) = compiled(&texts);
+        let mut memo = Memo::new(&leaves);
+        let program = program(&leaves, &conditions, Some(&Typed::new(Event::new().text("evt.type", "open"))));
+        for values in 0..27_u32 {
+            let mut event = Event::new().text("evt.type", "open");
+            for (at, field) in ["proc.name", "fd.name", "proc.pname"].into_iter().enumerate() {
+                match values / 3_u32.pow(at as u32) % 3 {
+                    0 => {}
+                    value => event = event.text(field, ["a", "b"][value as usize - 1]),
+                }
+            }
+            let event = Typed::new(event);
+            let mut out = Vec::new();
+            memo.start_event();
+            program.run(&leaves, &event, &mut memo, 0, false, &mut out).unwrap();
+            assert_eq!(out, one_by_one(&leaves, &conditions, &event).0, "{texts:?} {values}");
+        }
     }
 }
