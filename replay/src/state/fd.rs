@@ -116,7 +116,7 @@ pub struct Fd {
     pub upper_layer: bool,
     /// On the lower layer of an overlay.
     pub lower_layer: bool,
-    /// Closed on exec.
+    /// Closed on exec. Of a record in a table only [`super::FdTable`] changes it, which remembers where there are such.
     pub cloexec: bool,
     /// `fd.connected`: `connect` succeeded (or is in progress, or the peer was accepted, or data went through).
     pub connected: bool,

@@ -3,8 +3,12 @@
 //! They stand in pages of 16 numbers, which copies of a table share until one of them changes something there: a fork
 //! copies nothing, the first call of the child that opens or closes copies one page, and that of a process with 100,000
 //! descriptors no more. Low numbers, which nearly all are, find their page without a search.
+//!
+//! Of the other pages it is known which have records that an exec closes, and which have others: neither an exec nor a
+//! `close_range` that marks looks at pages that have nothing for it, however often they come.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 use super::Fd;
@@ -22,8 +26,15 @@ struct Page {
     fds: [Option<Rc<Fd>>; PLACES],
     /// Numbers that have a record, as bits.
     used: u16,
-    /// Numbers whose record may be one that an exec closes; of the others it is certainly none.
+    /// Numbers whose record is one that an exec closes.
     cloexec: u16,
+}
+
+/// Whether a page has records of a sort.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Sorts {
+    closing: bool,
+    staying: bool,
 }
 
 impl Page {
@@ -33,11 +44,18 @@ impl Page {
         self.fds.iter().enumerate().filter_map(move |(place, fd)| Some((first + place as i64, fd.as_ref()?)))
     }
 
-    /// Places of records that an exec closes, as bits.
-    fn closed_on_exec(&self) -> u16 {
-        let is_one = |place: &usize| self.fds[*place].as_ref().is_some_and(|fd| fd.cloexec);
-        let marked = (0..PLACES).filter(|place| self.cloexec & 1 << place != 0);
-        marked.filter(is_one).fold(0, |bits, place| bits | 1 << place)
+    /// Places of records that outlive an exec, as bits.
+    fn staying(&self) -> u16 {
+        self.used & !self.cloexec
+    }
+
+    fn sorts(&self) -> Sorts {
+        Sorts { closing: self.cloexec != 0, staying: self.staying() != 0 }
+    }
+
+    fn mark(&mut self, place: usize, cloexec: bool) {
+        let bit = 1 << place;
+        self.cloexec = if cloexec { self.cloexec | bit } else { self.cloexec & !bit };
     }
 }
 
@@ -57,9 +75,25 @@ fn part<T: Clone>(shared: &mut Rc<T>) {
     *shared = Rc::new(T::clone(shared));
 }
 
+/// Numbers of the page of `index` whose places are `bits`.
+fn numbers(index: i64, bits: u16) -> impl Iterator<Item = i64> {
+    (0..PLACES).filter(move |place| bits & 1 << place != 0).map(move |place| index * PLACES as i64 + place as i64)
+}
+
 /// Where a number stands: its page and the place there.
 fn place_of(number: i64) -> (i64, usize) {
     (number >> PLACES.ilog2(), number as usize % PLACES)
+}
+
+/// Whether a page is one of those that are looked for.
+fn is_far(index: i64) -> bool {
+    index as usize >= NEAR
+}
+
+/// The pages of numbers from `first` (or 0) to `last`, both included.
+fn pages_of(first: i64, last: i64) -> Option<RangeInclusive<i64>> {
+    let first = first.max(0);
+    (first <= last).then(|| place_of(first).0..=place_of(last).0)
 }
 
 /// Descriptors of one process (shared by its threads, and by `CLONE_FILES` relatives). Records are shared between
@@ -70,6 +104,10 @@ pub struct FdTable {
     near: [Option<Rc<Page>>; NEAR],
     /// All other pages, none of them empty.
     far: BTreeMap<i64, Rc<Page>>,
+    /// Far pages with records that an exec closes.
+    closing: BTreeSet<i64>,
+    /// Far pages with records that outlive one.
+    staying: BTreeSet<i64>,
     len: usize,
     /// How many of the far numbers were looked at for free ones, and those that are free among them.
     looked_at: i64,
@@ -141,14 +179,39 @@ impl FdTable {
         self.slot(number).map(Rc::clone)
     }
 
-    /// Record of a number for changing it; copied first when other tables share it.
+    /// Record of a number for changing it, but for what an exec does to it ([`FdTable::set_cloexec`]); copied first when other
+    /// tables share it.
     pub(crate) fn get_mut(&mut self, number: i64) -> Option<&mut Fd> {
         let (index, place) = place_of(number);
+        self.page_mut(index)?.fds[place].as_mut().map(Rc::make_mut)
+    }
+
+    /// Same, and an exec closes it from now on, or does not.
+    pub(crate) fn set_cloexec(&mut self, number: i64, cloexec: bool) -> Option<&mut Fd> {
+        let (index, place) = place_of(number);
+        self.slot(number)?;
         let page = self.page_mut(index)?;
-        let fd = page.fds[place].as_mut()?;
-        // Whatever is about to become of it.
-        page.cloexec |= 1 << place;
-        Some(Rc::make_mut(fd))
+        let before = page.sorts();
+        page.mark(place, cloexec);
+        let after = page.sorts();
+        if is_far(index) && after != before {
+            self.sort_far(index, after);
+        }
+        let fd = self.get_mut(number)?;
+        fd.cloexec = cloexec;
+        Some(fd)
+    }
+
+    /// Notes what sorts of records a far page has now.
+    #[cold]
+    fn sort_far(&mut self, index: i64, now: Sorts) {
+        for (pages, has) in [(&mut self.closing, now.closing), (&mut self.staying, now.staying)] {
+            if has {
+                pages.insert(index);
+            } else {
+                pages.remove(&index);
+            }
+        }
     }
 
     /// Puts a record under a number and tells whether there was none; whatever was there is gone.
@@ -160,10 +223,16 @@ impl FdTable {
             None => self.far.entry(index).or_default(),
         };
         let Some(page) = own(page) else { return false };
-        let bit = 1 << place;
-        page.cloexec = if fd.cloexec { page.cloexec | bit } else { page.cloexec & !bit };
-        page.used |= bit;
+        let before = is_far(index).then(|| page.sorts());
+        page.mark(place, fd.cloexec);
+        page.used |= 1 << place;
         let is_new = page.fds[place].replace(fd).is_none();
+        if let Some(before) = before
+            && let after = page.sorts()
+            && after != before
+        {
+            self.sort_far(index, after);
+        }
         if is_new {
             self.len += 1;
             if self.was_looked_at(number) {
@@ -177,17 +246,25 @@ impl FdTable {
     pub(crate) fn remove(&mut self, number: i64) -> Option<Rc<Fd>> {
         let (index, place) = place_of(number);
         let page = self.page_mut(index)?;
-        let before = page.fds[place].take()?;
+        let gone = page.fds[place].take()?;
+        let before = is_far(index).then(|| page.sorts());
         page.used &= !(1 << place);
-        page.cloexec &= !(1 << place);
-        if page.used == 0 {
+        page.mark(place, false);
+        let is_empty = page.used == 0;
+        if let Some(before) = before
+            && let after = page.sorts()
+            && after != before
+        {
+            self.sort_far(index, after);
+        }
+        if is_empty {
             self.drop_page(index);
         }
         self.len -= 1;
         if self.was_looked_at(number) {
             self.free.insert(number);
         }
-        Some(before)
+        Some(gone)
     }
 
     fn drop_page(&mut self, index: i64) {
@@ -201,25 +278,17 @@ impl FdTable {
 
     /// Whether there are records that an exec closes.
     pub(crate) fn has_closed_on_exec(&self) -> bool {
-        let closes = |page: &Rc<Page>| page.cloexec != 0 && page.closed_on_exec() != 0;
-        self.near.iter().flatten().any(closes) || self.far.values().any(closes)
+        self.near.iter().flatten().any(|page| page.cloexec != 0) || !self.closing.is_empty()
     }
 
     /// Takes out what an exec closes, and tells how much that was.
     pub(crate) fn close_on_exec(&mut self) -> usize {
-        let marked = self.pages().filter(|(_, page)| page.cloexec != 0);
-        let closing = marked.map(|(index, page)| (index, page.closed_on_exec())).filter(|(_, closed)| *closed != 0);
-        let pages: Vec<(i64, u16)> = closing.collect();
-        let before = self.len;
-        for (index, closed) in pages {
-            for place in (0..PLACES).filter(|place| closed & 1 << place != 0) {
-                self.remove(index * PLACES as i64 + place as i64);
-            }
-            if let Some(page) = self.page_mut(index) {
-                page.cloexec = 0;
-            }
+        let pages = self.near_pages(0..=i64::MAX).chain(self.far_pages(self.closing.iter()));
+        let closing: Vec<i64> = pages.flat_map(|(index, page)| numbers(index, page.cloexec)).collect();
+        for &number in &closing {
+            self.remove(number);
         }
-        before - self.len
+        closing.len()
     }
 
     fn was_looked_at(&self, number: i64) -> bool {
@@ -263,20 +332,34 @@ impl FdTable {
         found
     }
 
-    /// Numbers from `first` (or 0) to `last`, both included, for which `test` holds, ascending. Only their pages are
-    /// looked at.
-    pub(crate) fn numbers_within(&self, first: i64, last: i64, test: impl Fn(&Fd) -> bool) -> Vec<i64> {
-        let first = first.max(0);
-        if first > last {
-            return Vec::new();
-        }
-        let ((from, _), (to, _)) = (place_of(first), place_of(last));
+    /// Near pages among these, ascending.
+    fn near_pages(&self, among: RangeInclusive<i64>) -> impl Iterator<Item = (i64, &Rc<Page>)> {
         let near = self.near.iter().enumerate().filter_map(|(index, page)| Some((index as i64, page.as_ref()?)));
-        let near = near.filter(|(index, _)| (from..=to).contains(index));
-        let far = self.far.range(from..=to).map(|(index, page)| (*index, page));
-        let records = near.chain(far).flat_map(|(index, page)| page.iter(index));
-        let within = records.filter(|(number, fd)| (first..=last).contains(number) && test(fd));
-        within.map(|(number, _)| number).collect()
+        near.filter(move |(index, _)| among.contains(index))
+    }
+
+    /// Far pages with these indexes.
+    fn far_pages<'t>(&'t self, indexes: impl Iterator<Item = &'t i64>) -> impl Iterator<Item = (i64, &'t Rc<Page>)> {
+        indexes.filter_map(|index| Some((*index, self.far.get(index)?)))
+    }
+
+    /// Numbers from `first` (or 0) to `last`, both included, that have a record, ascending. Only their pages are looked at.
+    pub(crate) fn numbers_within(&self, first: i64, last: i64) -> Vec<i64> {
+        let Some(range) = pages_of(first, last) else { return Vec::new() };
+        let far = self.far.range(range.clone()).map(|(index, page)| (*index, page));
+        let used = self.near_pages(range).chain(far).flat_map(|(index, page)| numbers(index, page.used));
+        used.filter(|number| (first..=last).contains(number)).collect()
+    }
+
+    /// Same, of the records that outlive an exec; only pages that have some are looked at.
+    pub(crate) fn staying_within(&self, first: i64, last: i64) -> Vec<i64> {
+        let Some(range) = pages_of(first, last) else { return Vec::new() };
+        let staying = self.staying_pages(range).flat_map(|(index, page)| numbers(index, page.staying()));
+        staying.filter(|number| (first..=last).contains(number)).collect()
+    }
+
+    fn staying_pages(&self, range: RangeInclusive<i64>) -> impl Iterator<Item = (i64, &Rc<Page>)> {
+        self.near_pages(range.clone()).chain(self.far_pages(self.staying.range(range)))
     }
 
     /// Numbers for which `test` holds, ascending.
@@ -284,3 +367,6 @@ impl FdTable {
         self.iter().filter(|(number, fd)| test(*number, fd)).map(|(number, _)| number).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -91,13 +91,22 @@ impl State {
         true
     }
 
-    /// A descriptor's record for changing it; it counts as changed.
+    /// A descriptor's record for changing it, but for what an exec does to it ([`State::set_cloexec`]); it counts as changed.
     pub(crate) fn change_fd(&mut self, table: TableId, number: i64) -> Option<&mut Fd> {
         self.changes += 1;
         let version = self.changes;
         let fd = Rc::make_mut(&mut self.tables.get_mut(table.0)?.table).get_mut(number)?;
         fd.version = version;
         Some(fd)
+    }
+
+    /// Says whether an exec closes a descriptor; it counts as changed.
+    pub(crate) fn set_cloexec(&mut self, table: TableId, number: i64, cloexec: bool) {
+        let Some(entry) = self.tables.get_mut(table.0) else { return };
+        if let Some(fd) = own(&mut entry.table).and_then(|table| table.set_cloexec(number, cloexec)) {
+            self.changes += 1;
+            fd.version = self.changes;
+        }
     }
 
     /// Gives a process that shares its table with another one a copy of its own, as an exec does.

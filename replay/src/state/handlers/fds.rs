@@ -36,15 +36,15 @@ pub(super) fn close_range(state: &mut State, step: &mut Step<'_, '_>) {
     let Some(table) = state.table_for(id) else { return };
     let Some(entry) = state.tables.get(table.0) else { return };
     let (first, last) = (i64::try_from(first).unwrap_or(i64::MAX), i64::try_from(last).unwrap_or(i64::MAX));
-    let only_marks = flags & CLOSE_RANGE_CLOEXEC != 0;
-    let numbers = entry.table.numbers_within(first, last, |fd| !only_marks || !fd.cloexec);
-    for number in numbers {
-        if !only_marks {
-            // At once: the event is about no single descriptor that rules would still want to see.
-            state.drop_fd(table, number);
-        } else if let Some(fd) = state.change_fd(table, number) {
-            fd.cloexec = true;
+    if flags & CLOSE_RANGE_CLOEXEC != 0 {
+        for number in entry.table.staying_within(first, last) {
+            state.set_cloexec(table, number, true);
         }
+        return;
+    }
+    for number in entry.table.numbers_within(first, last) {
+        // At once: the event is about no single descriptor that rules would still want to see.
+        state.drop_fd(table, number);
     }
 }
 
@@ -132,8 +132,8 @@ fn set_cloexec(state: &mut State, record: Option<(TableId, i64)>, cloexec: bool)
     let Some((table, number)) = record else { return };
     let differs =
         state.tables.get(table.0).and_then(|entry| entry.table.get(number)).is_some_and(|fd| fd.cloexec != cloexec);
-    if differs && let Some(fd) = state.change_fd(table, number) {
-        fd.cloexec = cloexec;
+    if differs {
+        state.set_cloexec(table, number, cloexec);
     }
 }
 
