@@ -59,7 +59,7 @@ pub fn parse<C: Parser>(
     // As the first argument it needs nothing else, whatever the tool asks for otherwise.
     let first = args.get(1).map(|arg| arg.to_string_lossy()).unwrap_or_default();
     let alone = first == "--generate" || first.starts_with("--generate=");
-    let mut parser = command.clone().arg(option());
+    let mut parser = flowing(command.clone()).arg(option());
     if alone {
         parser = parser.subcommand_required(false).arg_required_else_help(false).mut_args(|arg| arg.required(false));
     }
@@ -82,6 +82,36 @@ pub fn parse<C: Parser>(
         }),
         Err(error) => Err(refuse(&error, out, err)),
     }
+}
+
+/// The same command with its text after the help as wide as the terminal is, not as its source is: clap breaks lines that
+/// are too long, but joins none.
+fn flowing(mut command: Command) -> Command {
+    if let Some(text) = command.get_after_help().map(ToString::to_string) {
+        command = command.after_help(paragraphs(&text));
+    }
+    command.mut_subcommands(flowing)
+}
+
+/// A line as long as this goes on in the next one, unless that is empty or set off.
+const FULL_LINE: usize = 80;
+
+/// Text with each paragraph on one line. What is set off, such as examples and tables, stays as it is.
+fn paragraphs(text: &str) -> String {
+    let mut flowing = String::with_capacity(text.len());
+    let mut before = "";
+    for line in text.lines() {
+        let is_set_off = |line: &str| line.is_empty() || line.starts_with(' ');
+        let goes_on = before.len() >= FULL_LINE && !is_set_off(before) && !before.ends_with(':') && !is_set_off(line);
+        if goes_on && flowing.ends_with('\n') {
+            flowing.pop();
+            flowing.push(' ');
+        }
+        flowing.push_str(line);
+        flowing.push('\n');
+        before = line;
+    }
+    flowing
 }
 
 /// A table of exit codes as the text that a tool's help ends with.
@@ -260,4 +290,17 @@ fn close(open: &mut bool, page: &mut Vec<u8>) -> io::Result<()> {
 fn roff(line: &str) -> String {
     let line = line.replace('\\', "\\e").replace('-', "\\-");
     if line.starts_with(['.', '\'']) { format!("\\&{line}") } else { line }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::paragraphs;
+
+    #[test]
+    fn paragraphs_flow_and_what_is_set_off_stays() {
+        let full = "A line of a text that somebody has broken where the source was wide enough, at some 100 places";
+        let text = format!("Examples:\n  {full}\n  more\n\n{full}\n{full}\nand its end.\nShort.\n\n{full}:\nset off");
+        let expected = format!("Examples:\n  {full}\n  more\n\n{full} {full} and its end.\nShort.\n\n{full}:\nset off\n");
+        assert_eq!(paragraphs(&text), expected);
+    }
 }

@@ -39,6 +39,9 @@ pub(super) enum Command {
     Cat(CatArgs),
     /// Write a capture as several files, by size or by time; prints their names
     ///
+    /// The parts are numbered after the name that -o gives, which has to be that of a file: `-o part.scap.zst` writes
+    /// part-001.scap.zst and on.
+    ///
     /// Every part begins with the snapshots of the section that it continues. They tell of the section's beginning:
     /// processes and descriptors that came since are unknown to later parts, unless their own events tell of them.
     /// `casebook-replay slice` makes a part that knows the state at its beginning.
