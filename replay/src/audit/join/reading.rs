@@ -20,8 +20,9 @@ use crate::run::Source;
 const MAX_REQUESTS: usize = 100_000;
 /// Bytes of all their texts.
 const MAX_TEXTS: usize = 64 << 20;
-/// Events of a capture that are looked at to see whether it has plugin events.
-const LOOK: u64 = 10_000;
+/// Events of a capture that are looked at to see whether it has plugin events: few, as most captures have none and would be read
+/// twice for nothing.
+const LOOK: u64 = 1_000;
 /// Member that lists ephemeral containers.
 const LIST: &str = "ephemeralContainers";
 
