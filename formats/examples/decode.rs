@@ -6,11 +6,13 @@
 //!
 //! CPU time of this thread alone, from the scheduler; a plain capture is held in memory, so that no file is read.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::fs::File;
 use std::io::{Cursor, Read, Write};
+use std::ops::ControlFlow;
 
-use casebook_formats::capture::{CaptureReader, Item};
+use casebook_formats::capture::{CaptureReader, Item, Take};
 use casebook_formats::event::Event;
 
 /// CPU nanoseconds of this thread.
@@ -29,6 +31,24 @@ fn touch(event: &Event) -> u64 {
     sum
 }
 
+/// Takes events as a replay does.
+struct Taking {
+    typed: bool,
+    events: u64,
+    sum: u64,
+}
+
+impl Take for Taking {
+    type Break = Infallible;
+
+    #[inline]
+    fn event(&mut self, event: &Event<'_>) -> ControlFlow<Infallible> {
+        self.events += 1;
+        self.sum = self.sum.wrapping_add(if self.typed { touch(event) } else { event.ts });
+        ControlFlow::Continue(())
+    }
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args_os().skip(1);
     let path = args.next().ok_or("usage: decode CAPTURE [RUNS]")?;
@@ -37,22 +57,27 @@ fn main() -> Result<(), Box<dyn Error>> {
     File::open(&path)?.read_to_end(&mut bytes)?;
     let bytes: &'static [u8] = bytes.leak();
     let mut costs = Vec::new();
-    let (mut events, mut sum) = (0, 0_u64);
     for typed in [false, true] {
         costs.clear();
+        let mut taking = Taking { typed, events: 0, sum: 0 };
         for _ in 0..runs.max(1) {
             let start = cpu_ns();
             let mut reader = CaptureReader::from_reader(Box::new(Cursor::new(bytes)), "memory")?;
-            events = 0_u64;
-            while let Some(item) = reader.next_item()? {
-                if let Item::Event(event) = item {
-                    events += 1;
-                    sum = sum.wrapping_add(if typed { touch(&event) } else { event.ts });
+            taking.events = 0;
+            loop {
+                let ControlFlow::Continue(()) = reader.events_at_hand(&mut taking);
+                match reader.next_item()? {
+                    Some(Item::Event(event)) => {
+                        let ControlFlow::Continue(()) = taking.event(&event);
+                    }
+                    Some(_) => {}
+                    None => break,
                 }
             }
             costs.push(cpu_ns() - start);
         }
         costs.sort_unstable();
+        let Taking { events, sum, .. } = taking;
         let median = costs[costs.len() / 2];
         writeln!(
             std::io::stdout(),

@@ -300,7 +300,8 @@ mod tests {
     fn paragraphs_flow_and_what_is_set_off_stays() {
         let full = "A line of a text that somebody has broken where the source was wide enough, at some 100 places";
         let text = format!("Examples:\n  {full}\n  more\n\n{full}\n{full}\nand its end.\nShort.\n\n{full}:\nset off");
-        let expected = format!("Examples:\n  {full}\n  more\n\n{full} {full} and its end.\nShort.\n\n{full}:\nset off\n");
+        let expected =
+            format!("Examples:\n  {full}\n  more\n\n{full} {full} and its end.\nShort.\n\n{full}:\nset off\n");
         assert_eq!(paragraphs(&text), expected);
     }
 }
