@@ -139,7 +139,7 @@ impl Program {
 
     /// Where verdicts on events like this one are kept.
     #[inline]
-    fn enter<E: EventFields + ?Sized>(&self, event: &E, memo: &mut Memo, place: usize) -> Option<usize> {
+    fn enter<E: EventFields + ?Sized>(&self, event: &E, memo: &mut Memo, place: usize) -> Option<u32> {
         if self.facts == 0 {
             return None;
         }

@@ -7,43 +7,51 @@
 //!
 //! Nothing here changes what is true: facts are compared, not only their hashes, and what is not kept is asked as ever.
 
-use std::hash::{BuildHasher, Hasher};
-
-use foldhash::fast::FixedState;
-
 use crate::event::Facts;
 
 /// Sets of facts that are kept at a time for one program; a new one takes the place of another.
 const PLACES: usize = 8192;
-/// Places that one set can stand in, next to each other.
+/// Places in the index that one set can stand in, next to each other.
 const WAYS: usize = 2;
-/// Words of a place: the hash, the verdicts, and the facts themselves. Numbers and texts of a set stand in one piece, so that
-/// looking it up waits for memory once: sets come again after thousands of other events, when no cache has them any more.
-const PLACE: usize = 40;
-/// Where the verdicts stand in a place; the hash is before them.
-const VERDICTS: usize = 1;
-/// Where the facts stand.
-const FACTS: usize = VERDICTS + Verdicts::WORDS;
 /// Most words of facts. Events with longer texts are not kept: they seldom come again.
-const MAX_FACTS: usize = PLACE - FACTS;
+const MAX_FACTS: usize = 34;
+/// Sets that get their memory at a time.
+const CHUNK: usize = 64;
 /// New sets after which one looks back: where most were new, keeping them costs more than it saves.
 const TRIAL: u32 = 4096;
 /// Comparisons of one program whose verdicts are kept.
 pub(crate) const MAX_OWN: usize = 128;
 
-/// Programs for which verdicts are kept at a time: 2.6 MB each, when full. Those of the event types that come first; a ruleset
+/// Factors that spread the bits of what they multiply.
+const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
+const SPREAD: u64 = 0xd6e8_feb8_6659_fd93;
+
+/// Programs for which verdicts are kept at a time: 2.7 MB each, when full. Those of the event types that come first; a ruleset
 /// whose rules ask about descriptors has a program for each of hundreds of types.
 const MAX_PROGRAMS: usize = 24;
 
 /// What is kept for one program.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Alike {
-    /// [`PLACES`] of [`PLACE`] words, made when the first event comes. Zeros of a vector cost no memory before they are
-    /// written to.
-    places: Vec<u64>,
+    /// [`PLACES`], made when the first event comes: the upper half of a set's hash and, below it, its number; 0 for none. It is
+    /// small enough to stay in a near cache, so that one waits for memory once: for the set itself, which comes again after
+    /// thousands of other events.
+    index: Vec<u64>,
+    /// The sets by number, [`CHUNK`] in each piece.
+    sets: Vec<Box<[Set]>>,
+    /// How many there are.
+    count: u32,
     new: u32,
     again: u32,
     given_up: bool,
+}
+
+/// Facts and verdicts of events that are alike. They begin with a cache line, and mostly take three.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Set {
+    verdicts: Verdicts,
+    facts: [u64; MAX_FACTS],
 }
 
 /// Facts of one event as words: what they are, the numbers, and each text after its length. None is the beginning of
@@ -63,19 +71,6 @@ pub(crate) struct Verdicts {
 }
 
 impl Verdicts {
-    /// Words that they take in a place.
-    const WORDS: usize = 2 * (MAX_OWN / 64) + 1;
-
-    fn from_words(words: &[u64]) -> Option<Self> {
-        let (known, rest) = words.split_first_chunk()?;
-        let (yes, rest) = rest.split_first_chunk()?;
-        Some(Self { known: *known, yes: *yes, start: *rest.first()? as u32 })
-    }
-
-    fn words(&self) -> impl Iterator<Item = u64> {
-        self.known.into_iter().chain(self.yes).chain([u64::from(self.start)])
-    }
-
     /// What comparison `number` says, if it was asked.
     #[inline]
     pub(crate) fn get(&self, number: u32) -> Option<bool> {
@@ -103,42 +98,50 @@ impl Alike {
     /// Whether no event of the program has come yet.
     #[inline]
     pub(crate) fn is_fresh(&self) -> bool {
-        self.places.is_empty() && !self.given_up
+        self.index.is_empty() && !self.given_up
     }
 
     /// The first event of the program at `place` has come: it gets room, or none where [`MAX_PROGRAMS`] have it.
     #[cold]
     pub(crate) fn begin(all: &mut [Self], place: usize) {
-        let has_room = all.iter().filter(|alike| !alike.places.is_empty()).count() < MAX_PROGRAMS;
+        let has_room = all.iter().filter(|alike| !alike.index.is_empty()).count() < MAX_PROGRAMS;
         if let Some(alike) = all.get_mut(place) {
             if has_room { alike.make_room() } else { alike.given_up = true }
         }
     }
 
     fn make_room(&mut self) {
-        self.places = vec![0; PLACES * PLACE];
+        self.index = vec![0; PLACES];
     }
 
-    /// The place of an event's facts; `None` where they are not kept.
+    /// The number of an event's facts; `None` where they are not kept.
     #[inline]
-    pub(crate) fn enter(&mut self, facts: &Facts<'_>) -> Option<usize> {
+    pub(crate) fn enter(&mut self, facts: &Facts<'_>) -> Option<u32> {
         let facts = Packed::of(facts)?;
         let hash = facts.hash();
         let first = hash as usize % (PLACES / WAYS) * WAYS;
-        for at in first..first + WAYS {
-            if let Some([kept, rest @ ..]) = self.places.get(at * PLACE..(at + 1) * PLACE)
-                && *kept == hash
-                && rest.get(FACTS - 1..FACTS - 1 + facts.len) == facts.words.get(..facts.len)
-            {
+        for entry in self.index.get(first..first + WAYS)? {
+            let number = *entry as u32;
+            if entry >> 32 == hash >> 32 && self.set(number).is_some_and(|set| set.is_of(&facts)) {
                 self.again = self.again.saturating_add(1);
-                return Some(at);
+                return Some(number);
             }
         }
         self.keep(first, hash, &facts)
     }
 
+    #[inline]
+    fn set(&self, number: u32) -> Option<&Set> {
+        self.sets.get(number as usize / CHUNK)?.get(number as usize % CHUNK)
+    }
+
+    #[inline]
+    fn set_mut(&mut self, number: u32) -> Option<&mut Set> {
+        self.sets.get_mut(number as usize / CHUNK)?.get_mut(number as usize % CHUNK)
+    }
+
     #[cold]
-    fn keep(&mut self, first: usize, hash: u64, facts: &Packed) -> Option<usize> {
+    fn keep(&mut self, first: usize, hash: u64, facts: &Packed) -> Option<u32> {
         if self.given_up {
             return None;
         }
@@ -150,30 +153,46 @@ impl Alike {
             }
             (self.new, self.again) = (0, 0);
         }
-        if self.places.is_empty() {
-            self.make_room();
-        }
         // Taking turns will do: nobody needs to remember which was of use last.
         let at = first + self.new as usize % WAYS;
-        let place = self.places.get_mut(at * PLACE..(at + 1) * PLACE)?;
-        place.fill(0);
-        *place.first_mut()? = hash;
-        place.get_mut(FACTS..)?.copy_from_slice(&facts.words);
-        Some(at)
-    }
-
-    /// The verdicts in a place.
-    #[inline]
-    pub(crate) fn verdicts(&self, at: usize) -> Verdicts {
-        self.places.get(at * PLACE + VERDICTS..at * PLACE + FACTS).and_then(Verdicts::from_words).unwrap_or_default()
-    }
-
-    /// Puts verdicts into a place.
-    #[inline]
-    pub(crate) fn learn(&mut self, at: usize, verdicts: Verdicts) {
-        if let Some(place) = self.places.get_mut(at * PLACE + VERDICTS..at * PLACE + FACTS) {
-            place.iter_mut().zip(verdicts.words()).for_each(|(word, verdict)| *word = verdict);
+        let number = match *self.index.get(at)? {
+            0 => {
+                self.count += 1;
+                self.count - 1
+            }
+            taken => taken as u32,
+        };
+        if self.sets.len() * CHUNK <= number as usize {
+            let none = Set { verdicts: Verdicts::default(), facts: [0; MAX_FACTS] };
+            self.sets.push(vec![none; CHUNK].into());
         }
+        *self.set_mut(number)? = Set { verdicts: Verdicts::default(), facts: facts.words };
+        *self.index.get_mut(at)? = hash & !u64::from(u32::MAX) | u64::from(number);
+        Some(number)
+    }
+
+    /// The verdicts of a set.
+    #[inline]
+    pub(crate) fn verdicts(&self, number: u32) -> Verdicts {
+        self.set(number).map_or_else(Verdicts::default, |set| set.verdicts)
+    }
+
+    /// Keeps verdicts with a set.
+    #[inline]
+    pub(crate) fn learn(&mut self, number: u32, verdicts: Verdicts) {
+        if let Some(set) = self.set_mut(number) {
+            set.verdicts = verdicts;
+        }
+    }
+}
+
+impl Set {
+    /// Word by word: the facts were put together just now, and reading them in larger pieces would wait until they are
+    /// written.
+    #[inline]
+    fn is_of(&self, facts: &Packed) -> bool {
+        let words = facts.words.iter().take(facts.len);
+        self.facts.iter().zip(words).all(|(kept, word)| kept == word)
     }
 }
 
@@ -212,14 +231,16 @@ impl Packed {
         Some(())
     }
 
-    /// Never 0, which is that of an empty place.
+    /// Two words at a time; the upper half is never 0, as that of an empty place. Who knows the factors can make sets
+    /// that take each other's places, which costs time and nothing else.
     #[inline]
     fn hash(&self) -> u64 {
-        let mut hasher = FixedState::with_seed(0).build_hasher();
-        for word in self.words.iter().take(self.len) {
-            hasher.write_u64(*word);
-        }
-        hasher.finish() | 1 << 63
+        let (pairs, _) = self.words.as_chunks();
+        let mixed = pairs.iter().take(self.len.div_ceil(2)).fold(SEED, |mixed, [one, other]| {
+            let product = u128::from(one ^ mixed) * u128::from(other ^ SPREAD);
+            product as u64 ^ (product >> 64) as u64
+        });
+        mixed | 1 << 63
     }
 }
 
@@ -242,6 +263,7 @@ mod tests {
     #[test]
     fn verdicts_stay_with_their_facts() {
         let mut alike = Alike::default();
+        alike.make_room();
         let at = alike.enter(&facts(3, "/etc/passwd")).unwrap();
         let mut verdicts = alike.verdicts(at);
         assert_eq!((verdicts.get(127), verdicts.start), (None, 0));
@@ -272,6 +294,7 @@ mod tests {
     #[test]
     fn a_place_that_is_taken_over_forgets() {
         let mut alike = Alike::default();
+        alike.make_room();
         // More than there are places, some over and over.
         for number in (0..9000_u64).flat_map(|number| [number, number % 7, number]) {
             let Some(at) = alike.enter(&facts(number, "x")) else { continue };
@@ -287,10 +310,11 @@ mod tests {
     #[test]
     fn what_is_nearly_always_new_is_given_up() {
         let mut alike = Alike::default();
+        alike.make_room();
         for number in 0..=u64::from(TRIAL) {
             let _ = alike.enter(&facts(number, "x"));
         }
-        assert!(!alike.is_in_use() && alike.places.is_empty());
+        assert!(!alike.is_in_use() && alike.index.is_empty() && alike.sets.is_empty());
     }
 
     #[test]
@@ -306,12 +330,25 @@ mod tests {
     }
 
     #[test]
+    fn sets_take_no_more_memory_than_there_are_places() {
+        let mut alike = Alike::default();
+        alike.make_room();
+        for number in (0..40_000_u64).flat_map(|number| [number; 3]) {
+            let _ = alike.enter(&facts(number, "x"));
+        }
+        assert!(alike.is_in_use() && alike.count as usize <= PLACES, "{}", alike.count);
+        assert!(alike.sets.len() <= PLACES / CHUNK && size_of::<Set>() == 320);
+    }
+
+    #[test]
     fn more_facts_than_there_is_room_for_are_not_kept() {
         let mut many = Facts::default();
         for number in 0..=Facts::NUMBERS as u64 {
             many.number(number);
         }
-        assert_eq!(Alike::default().enter(&many), None);
+        let mut alike = Alike::default();
+        alike.make_room();
+        assert_eq!(alike.enter(&many), None);
         assert!(!Facts::default().bytes(Some(&[0; 16])) && !Facts::default().bytes(Some(&[0; 3])));
     }
 }
