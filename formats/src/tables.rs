@@ -1,7 +1,7 @@
 //! The tables of the format: event types, flags, syscalls, conversions. Facts only; every reader, writer, printer
 //! and document derives from them.
 //!
-//! Sources: `formats/tables/*.tsv`, turned into static arrays by `build.rs`. Adding an event type is adding a row.
+//! Sources: `formats/tables/*.tsv`, turned into static arrays by `formats/build/`. Adding an event type is adding a row.
 
 use crate::event::EventType;
 

@@ -1,0 +1,112 @@
+//! Spellings of the tables, and the variants of `src/tables.rs` that they stand for.
+
+/// Spelling in the tables and the variant of `ParamType` it stands for.
+pub(crate) const TYPES: &[(&str, &str)] = &[
+    ("INT8", "Int8"),
+    ("INT16", "Int16"),
+    ("INT32", "Int32"),
+    ("INT64", "Int64"),
+    ("UINT8", "Uint8"),
+    ("UINT16", "Uint16"),
+    ("UINT32", "Uint32"),
+    ("UINT64", "Uint64"),
+    ("CHARBUF", "Charbuf"),
+    ("BYTEBUF", "Bytebuf"),
+    ("ERRNO", "Errno"),
+    ("SOCKADDR", "Sockaddr"),
+    ("SOCKTUPLE", "Socktuple"),
+    ("FD", "Fd"),
+    ("PID", "Pid"),
+    ("FDLIST", "Fdlist"),
+    ("FSPATH", "Fspath"),
+    ("SYSCALLID", "SyscallId"),
+    ("SIGTYPE", "Sigtype"),
+    ("RELTIME", "Reltime"),
+    ("ABSTIME", "Abstime"),
+    ("PORT", "Port"),
+    ("L4PROTO", "L4Proto"),
+    ("SOCKFAMILY", "SockFamily"),
+    ("BOOL", "Bool"),
+    ("IPV4ADDR", "Ipv4Addr"),
+    ("DYN", "Dyn"),
+    ("FLAGS8", "Flags8"),
+    ("FLAGS16", "Flags16"),
+    ("FLAGS32", "Flags32"),
+    ("UID", "Uid"),
+    ("GID", "Gid"),
+    ("DOUBLE", "Double"),
+    ("SIGSET", "Sigset"),
+    ("CHARBUFARRAY", "CharbufArray"),
+    ("CHARBUF_PAIR_ARRAY", "CharbufPairArray"),
+    ("IPV4NET", "Ipv4Net"),
+    ("IPV6ADDR", "Ipv6Addr"),
+    ("IPV6NET", "Ipv6Net"),
+    ("IPADDR", "IpAddr"),
+    ("IPNET", "IpNet"),
+    ("MODE", "Mode"),
+    ("FSRELPATH", "Fsrelpath"),
+    ("ENUMFLAGS8", "Enumflags8"),
+    ("ENUMFLAGS16", "Enumflags16"),
+    ("ENUMFLAGS32", "Enumflags32"),
+    ("FD32", "Fd32"),
+    ("PID32", "Pid32"),
+];
+
+/// Spelling and variant of `PrintFormat`.
+pub(crate) const FORMATS: &[(&str, &str)] = &[
+    ("NA", "Na"),
+    ("DEC", "Dec"),
+    ("HEX", "Hex"),
+    ("10_PADDED_DEC", "PaddedDec"),
+    ("ID", "Id"),
+    ("DIR", "Dir"),
+    ("OCT", "Oct"),
+];
+
+/// Spelling and variant of `Category`.
+pub(crate) const CATEGORIES: &[(&str, &str)] = &[
+    ("EC_UNKNOWN", "Unknown"),
+    ("EC_OTHER", "Other"),
+    ("EC_FILE", "File"),
+    ("EC_NET", "Net"),
+    ("EC_IPC", "Ipc"),
+    ("EC_MEMORY", "Memory"),
+    ("EC_PROCESS", "Process"),
+    ("EC_SLEEP", "Sleep"),
+    ("EC_SYSTEM", "System"),
+    ("EC_SIGNAL", "Signal"),
+    ("EC_USER", "User"),
+    ("EC_TIME", "Time"),
+    ("EC_PROCESSING", "Processing"),
+    ("EC_IO_READ", "IoRead"),
+    ("EC_IO_WRITE", "IoWrite"),
+    ("EC_IO_OTHER", "IoOther"),
+    ("EC_WAIT", "Wait"),
+    ("EC_SCHEDULER", "Scheduler"),
+    ("EC_INTERNAL", "Internal"),
+];
+
+/// Spelling and variant of `EventOrigin`.
+pub(crate) const ORIGINS: &[(&str, &str)] = &[
+    ("EC_SYSCALL", "Syscall"),
+    ("EC_TRACEPOINT", "Tracepoint"),
+    ("EC_PLUGIN", "Plugin"),
+    ("EC_METAEVENT", "Metaevent"),
+    ("EC_ITER", "Iter"),
+];
+
+/// `EF_*` names whose constants exist in `EventFlags`.
+pub(crate) const EVENT_FLAGS: &[&str] = &[
+    "CREATES_FD",
+    "DESTROYS_FD",
+    "USES_FD",
+    "READS_FROM_FD",
+    "WRITES_TO_FD",
+    "MODIFIES_STATE",
+    "UNUSED",
+    "WAITS",
+    "SKIPPARSERESET",
+    "OLD_VERSION",
+    "LARGE_PAYLOAD",
+    "CONVERTER_MANAGED",
+];
