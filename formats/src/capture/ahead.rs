@@ -34,16 +34,19 @@ const LARGE: u64 = 1 << 20;
 /// More batches than that are not made, however long the turns of several who read along.
 const MAX_BETWEEN: usize = 64;
 
-/// A batch on loan. When nobody looks at it any more it goes back by itself, whoever was the last.
+/// A batch on loan. When nobody looks at it any more it goes back: with others ([`ReadAhead::give_back`]), or else by itself.
 struct Lent {
     batch: Batch,
-    home: Sender<Batch>,
+    /// None once it has been taken back.
+    home: Option<Sender<Vec<Batch>>>,
 }
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        // The thread may have ended by now.
-        let _ = self.home.send(std::mem::take(&mut self.batch));
+        if let Some(home) = &self.home {
+            // The thread may have ended by now.
+            let _ = home.send(vec![std::mem::take(&mut self.batch)]);
+        }
     }
 }
 
@@ -167,7 +170,7 @@ impl ReadAhead {
         self.put_away();
         let next = self.filled.try_recv().or_else(|_| {
             // The thread may wait for these.
-            self.read.clear();
+            self.give_back();
             self.filled.recv()
         });
         let Ok(next) = next else {
@@ -190,7 +193,21 @@ impl ReadAhead {
         self.read.extend(self.batch.take());
         (self.at, self.until, self.marks, self.then_given) = (0, 0, 0, false);
         if self.read.len() >= TOGETHER {
-            self.read.clear();
+            self.give_back();
+        }
+    }
+
+    /// Gives batches back that nobody else looks at: all in one message, which wakes the thread once.
+    fn give_back(&mut self) {
+        let mut home = None;
+        let last = self.read.drain(..).filter_map(Arc::into_inner).map(|mut lent| {
+            home = lent.home.take().or(home.take());
+            std::mem::take(&mut lent.batch)
+        });
+        let batches: Vec<Batch> = last.collect();
+        if let Some(home) = home {
+            // The thread may have ended by now.
+            let _ = home.send(batches);
         }
     }
 
@@ -287,8 +304,10 @@ struct Filler {
     reader: CaptureReader,
     to_read: Arc<[Sender<Message>]>,
     /// Where batches come back to.
-    home: Sender<Batch>,
-    to_fill: Receiver<Batch>,
+    home: Sender<Vec<Batch>>,
+    to_fill: Receiver<Vec<Batch>>,
+    /// Batches that came back and are not filled yet.
+    empty: Vec<Batch>,
     /// Batches that have not come back, and how many that may be.
     away: usize,
     batches: usize,
@@ -309,7 +328,20 @@ impl Filler {
         // A turn of each is between the first and the last of several.
         let between = if to_read.len() > 1 { to_read.len() * turn_events.div_ceil(MAX_EVENTS) } else { 0 };
         let batches = BATCHES + between.min(MAX_BETWEEN);
-        Self { reader, to_read, home, to_fill, away: 0, batches, turn_events, most, in_turn: 0, found, changes }
+        Self {
+            reader,
+            to_read,
+            home,
+            to_fill,
+            empty: Vec::new(),
+            away: 0,
+            batches,
+            turn_events,
+            most,
+            in_turn: 0,
+            found,
+            changes,
+        }
     }
 
     /// Hands over batches until the capture ends or nobody reads any more.
@@ -334,7 +366,7 @@ impl Filler {
     /// Hands a batch over to everybody. False: nobody reads any more.
     fn hand_over(&mut self, batch: Batch) -> bool {
         self.away += 1;
-        let lent = Arc::new(Lent { batch, home: self.home.clone() });
+        let lent = Arc::new(Lent { batch, home: Some(self.home.clone()) });
         let sent = |sender: &Sender<Message>| sender.send(Some(Arc::clone(&lent))).is_ok();
         // To all of them, also behind one who stopped.
         self.to_read.iter().filter(|sender| sent(sender)).count() > 0
@@ -351,21 +383,33 @@ impl Filler {
 
     /// A batch to be filled. Those that are away come back, also when nobody reads any more.
     fn empty(&mut self) -> Option<Batch> {
-        let mut batch = match self.to_fill.try_recv() {
-            Ok(batch) => batch,
-            Err(TryRecvError::Empty) if self.away < self.batches => return Some(Batch::default()),
-            Err(_) => self.to_fill.recv().ok()?,
-        };
-        self.away = self.away.saturating_sub(1);
+        while self.empty.is_empty() {
+            match self.to_fill.try_recv() {
+                Ok(batches) => self.take_back(batches),
+                Err(TryRecvError::Empty) if self.away < self.batches => return Some(Batch::default()),
+                Err(_) => {
+                    let batches = self.to_fill.recv().ok()?;
+                    self.take_back(batches);
+                }
+            }
+        }
+        let mut batch = self.empty.pop()?;
         batch.clear();
         Some(batch)
     }
 
+    fn take_back(&mut self, batches: Vec<Batch>) {
+        self.away = self.away.saturating_sub(batches.len());
+        self.empty = batches;
+    }
+
     /// Waits until all that was handed over is done with, and lets go of it.
     fn wait_for_all(&mut self) {
-        while self.away > 0 && self.to_fill.recv().is_ok() {
-            self.away -= 1;
+        while self.away > 0 {
+            let Ok(batches) = self.to_fill.recv() else { break };
+            self.take_back(batches);
         }
+        self.empty.clear();
     }
 
     /// Fills a batch: until it is full, another item comes, or the input has to be waited for.
