@@ -116,8 +116,7 @@ fn tell(file: &Path, target: &Path, made: &Made, out: &mut dyn Write, err: &mut 
     };
     let frames = if *frames == 1 { "1 frame".to_owned() } else { format!("{frames} frames") };
     let share = own as f64 * 100.0 / capture as f64;
-    let mut line =
-        format!("{}: {count} in {frames}, {own} bytes ({share:.1} % of the capture)", target.display());
+    let mut line = format!("{}: {count} in {frames}, {own} bytes ({share:.1} % of the capture)", target.display());
     if *missed > 0 {
         line = format!("{line}; none at {missed} boundaries inside damage or unknown blocks");
     }

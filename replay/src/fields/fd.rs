@@ -1,5 +1,8 @@
 //! `fd.*`: the descriptor that the event is about.
 
+mod ends;
+mod kinds;
+
 use std::borrow::Cow;
 use std::net::IpAddr;
 
@@ -12,8 +15,12 @@ use casebook_rules::value::Value;
 use super::catalogue::FdField;
 use super::{args, borrowed, cow, event, fixed, index, many, owned, params, path, signed, truth, unsigned, when};
 use crate::context::EventContext;
-use crate::state::flags::{AT_FDCWD, L4_ICMP, L4_NA, L4_RAW, L4_TCP, L4_UDP};
-use crate::state::{Fd, FdKind, Thread, Tuple};
+use crate::state::flags::AT_FDCWD;
+use crate::state::{Fd, FdKind, Thread};
+use ends::{client, ends, is_server, local, remote, server, server_port};
+use kinds::{family, is_connection, is_internet, one_char, type_char_of_call};
+pub(super) use kinds::{protocol_char, type_char};
+pub(crate) use kinds::{protocol_name, type_name};
 
 /// What all fields of this class look at.
 pub(super) struct Subject<'e> {
@@ -182,83 +189,6 @@ fn base_of<'e>(context: &'e EventContext<'_>, dirfd: i64) -> &'e [u8] {
     }
 }
 
-/// `fd.type`.
-pub(crate) fn type_name(kind: FdKind) -> &'static str {
-    match kind {
-        FdKind::File => "file",
-        FdKind::Directory => "directory",
-        FdKind::Ipv4 | FdKind::Ipv4Server => "ipv4",
-        FdKind::Ipv6 | FdKind::Ipv6Server => "ipv6",
-        FdKind::Unix => "unix",
-        FdKind::Fifo => "pipe",
-        FdKind::Event => "event",
-        FdKind::Signalfd => "signalfd",
-        FdKind::Eventpoll => "eventpoll",
-        FdKind::Inotify => "inotify",
-        FdKind::Timerfd => "timerfd",
-        FdKind::Netlink => "netlink",
-        FdKind::Bpf => "bpf",
-        FdKind::Userfaultfd => "userfaultfd",
-        FdKind::IoUring => "io_uring",
-        FdKind::Memfd => "memfd",
-        FdKind::Pidfd => "pidfd",
-        FdKind::Unknown | FdKind::Unsupported => "<NA>",
-    }
-}
-
-/// `fd.typechar`.
-pub(crate) fn type_char(kind: FdKind) -> u8 {
-    match kind {
-        FdKind::File => b'f',
-        FdKind::Directory => b'd',
-        FdKind::Ipv4 | FdKind::Ipv4Server => b'4',
-        FdKind::Ipv6 | FdKind::Ipv6Server => b'6',
-        FdKind::Fifo => b'p',
-        FdKind::Unix | FdKind::Userfaultfd => b'u',
-        FdKind::Event => b'e',
-        FdKind::Signalfd => b's',
-        FdKind::Eventpoll => b'l',
-        FdKind::Inotify => b'i',
-        FdKind::Timerfd => b't',
-        FdKind::Netlink => b'n',
-        FdKind::Bpf => b'b',
-        FdKind::IoUring => b'r',
-        FdKind::Memfd => b'm',
-        FdKind::Pidfd => b'P',
-        FdKind::Unsupported => b'X',
-        FdKind::Unknown => b'o',
-    }
-}
-
-/// A character as a text that nobody has to make.
-fn one_char(char: u8) -> &'static [u8] {
-    static ASCII: [u8; 128] = {
-        let mut chars = [0; 128];
-        let mut at = 0;
-        while at < 128 {
-            chars[at as usize] = at;
-            at += 1;
-        }
-        chars
-    };
-    ASCII.get(usize::from(char)).map_or(&[], std::slice::from_ref)
-}
-
-/// `fd.typechar` of a call that left no record: what it would have made. libs answers `4` for any socket, and `o`
-/// for `open` though not for `openat`; rules compare with both.
-fn type_char_of_call(context: &EventContext<'_>) -> &'static str {
-    match context.event.etype {
-        ppme::PPME_SYSCALL_OPENAT_2_X | ppme::PPME_SYSCALL_OPENAT2_X | ppme::PPME_SYSCALL_CREAT_X => "f",
-        ppme::PPME_SOCKET_SOCKET_X | ppme::PPME_SOCKET_ACCEPT_5_X | ppme::PPME_SOCKET_ACCEPT4_6_X => "4",
-        ppme::PPME_SYSCALL_PIPE_X | ppme::PPME_SYSCALL_PIPE2_X => "p",
-        ppme::PPME_SYSCALL_EVENTFD_X | ppme::PPME_SYSCALL_EVENTFD2_X => "e",
-        ppme::PPME_SYSCALL_SIGNALFD_X | ppme::PPME_SYSCALL_SIGNALFD4_X => "s",
-        ppme::PPME_SYSCALL_TIMERFD_CREATE_X => "t",
-        ppme::PPME_SYSCALL_INOTIFY_INIT_X | ppme::PPME_SYSCALL_INOTIFY_INIT1_X => "i",
-        _ => "o",
-    }
-}
-
 /// `fd.types`: kinds of all open descriptors, each once, by number; with an argument the kind of that one.
 fn types<'e>(context: &EventContext<'_>, subject: &Subject<'_>, arg: &FieldArg) -> Extracted<'e> {
     let kind = |name: &'static str| Value::text(name.as_bytes());
@@ -278,113 +208,6 @@ fn types<'e>(context: &EventContext<'_>, subject: &Subject<'_>, arg: &FieldArg) 
         }
     }
     many(seen.into_iter().map(kind))
-}
-
-fn is_connection(kind: FdKind) -> bool {
-    matches!(kind, FdKind::Ipv4 | FdKind::Ipv6)
-}
-
-fn is_internet(kind: FdKind) -> bool {
-    is_connection(kind) || matches!(kind, FdKind::Ipv4Server | FdKind::Ipv6Server)
-}
-
-/// Transport as libs tells it: of connections only when the role is known or the socket is raw.
-fn protocol(fd: &Fd) -> u8 {
-    match fd.kind {
-        FdKind::Ipv4 | FdKind::Ipv6 if fd.l4 != L4_RAW && fd.has_no_role() => L4_NA,
-        kind if is_internet(kind) => fd.l4,
-        _ => L4_NA,
-    }
-}
-
-/// `fd.l4proto`.
-pub(crate) fn protocol_name(fd: &Fd) -> &'static str {
-    match protocol(fd) {
-        L4_TCP => "tcp",
-        L4_UDP => "udp",
-        L4_ICMP => "icmp",
-        L4_RAW => "raw",
-        _ => "<NA>",
-    }
-}
-
-/// Letter of the transport that follows the type of a socket in parameters (`<4t>`).
-pub(super) fn protocol_char(fd: &Fd) -> Option<u8> {
-    match protocol(fd) {
-        L4_TCP => Some(b't'),
-        L4_UDP => Some(b'u'),
-        L4_ICMP => Some(b'i'),
-        L4_RAW => Some(b'r'),
-        _ => None,
-    }
-}
-
-fn family(fd: &Fd) -> Option<&'static str> {
-    match fd.kind {
-        FdKind::Unix => Some("unix"),
-        kind if is_internet(kind) => Some("ip"),
-        _ => None,
-    }
-}
-
-/// The tuple of a connection whose ends are known by role.
-fn roles(fd: &Fd) -> Option<Tuple> {
-    fd.tuple.filter(|_| is_connection(fd.kind) && !fd.has_no_role())
-}
-
-fn client(fd: &Fd) -> Option<(IpAddr, u16)> {
-    roles(fd).map(|tuple| tuple.client)
-}
-
-/// Server end of a connection, or the address that a socket listens on.
-fn server(fd: &Fd) -> Option<(IpAddr, u16)> {
-    let tuple = fd.tuple.filter(|_| is_internet(fd.kind) && !fd.has_no_role())?;
-    Some(tuple.server)
-}
-
-/// Port of the server end; that of a listening socket counts also when its role is not known.
-fn server_port(fd: &Fd) -> Option<u16> {
-    if is_connection(fd.kind) { server(fd).map(|(_, port)| port) } else { fd.tuple.map(|tuple| tuple.server.1) }
-}
-
-/// The end whose address is one of this machine's: the client when its address is, else the server.
-fn local(context: &EventContext<'_>, fd: &Fd) -> Option<(IpAddr, u16)> {
-    let tuple = roles(fd)?;
-    Some(if is_local(context, tuple.client.0) { tuple.client } else { tuple.server })
-}
-
-fn remote(context: &EventContext<'_>, fd: &Fd) -> Option<(IpAddr, u16)> {
-    let tuple = roles(fd)?;
-    Some(if is_local(context, tuple.client.0) { tuple.server } else { tuple.client })
-}
-
-/// An address of this end: one of the machine's, or that of the thread's own container. Of a container that no event
-/// described the address is unknown, and with it which end is which; Falco then calls none local, so that the server's
-/// end is shown as the local one, and rules' outputs have come to look like that.
-fn is_local(context: &EventContext<'_>, ip: IpAddr) -> bool {
-    let Some(thread) = context.thread.filter(|thread| !thread.container_id.is_empty()) else {
-        return context.state.is_local_address(ip);
-    };
-    match context.state.container_of(thread).filter(|container| container.has_metadata) {
-        Some(container) => container.ip == Some(ip) || context.state.is_local_address(ip),
-        None => false,
-    }
-}
-
-/// Listening, or connected with the server end on this machine.
-fn is_server(context: &EventContext<'_>, fd: &Fd) -> bool {
-    match fd.kind {
-        FdKind::Ipv4Server | FdKind::Ipv6Server => true,
-        kind if is_connection(kind) => fd.tuple.is_some_and(|tuple| is_local(context, tuple.server.0)),
-        _ => false,
-    }
-}
-
-/// Both ends of a connection (client first), the one of a listening socket; none for anything else.
-fn ends(record: Option<&Fd>) -> impl Iterator<Item = (IpAddr, u16)> {
-    let tuple = record.filter(|fd| is_internet(fd.kind)).and_then(|fd| fd.tuple.map(|tuple| (fd.kind, tuple)));
-    let client = tuple.filter(|(kind, _)| is_connection(*kind)).map(|(_, tuple)| tuple.client);
-    client.into_iter().chain(tuple.map(|(_, tuple)| tuple.server))
 }
 
 #[cfg(test)]
