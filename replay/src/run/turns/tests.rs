@@ -28,6 +28,8 @@ fn story() -> Vec<u8> {
         trace.exit(child, 0);
         if n % 50 == 0 {
             trace.emit(-1, ppme::PPME_DROP_E, &[("ratio", Value::Int(2))]);
+            // Nobody can read it, which the engine counts where it is shown.
+            trace.stored(-1, ppme::PPME_PLUGINEVENT_E, &[Value::Int(999), Value::Bytes(b"no JSON")]);
         }
     }
     let mut bytes = trace.finish().unwrap();
@@ -156,6 +158,8 @@ fn same(captures: &[Source], stop: u64, span: Option<u64>) -> String {
 fn everybody_has_turns_and_nobody_can_tell() {
     let told = same(&[memory("story", story())], 0, None);
     assert!(told.lines().count() > 3000 && told.contains("Incomplete"));
+    // Eleven or twelve: all of them, not only those of one worker's turns.
+    assert!(told.contains("\"unsupported_source\": 1"));
 }
 
 #[test]
