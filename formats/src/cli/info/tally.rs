@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use foldhash::fast::FixedState;
+use foldhash::fast::RandomState;
 
 use crate::event::{Event, EventType};
 use crate::tables::{self, ppme};
@@ -139,7 +139,8 @@ impl Calls {
 }
 
 struct Threads {
-    seen: HashSet<i64, FixedState>,
+    /// Only counted, so no order of hashes shows; at random, as the numbers are the capture's.
+    seen: HashSet<i64, RandomState>,
     /// Threads counted lately.
     recent: [i64; RECENT],
 }
